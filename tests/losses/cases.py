@@ -1,0 +1,77 @@
+"""One record a loss: what the laws of `test_contract.py` need to know of it.
+
+A loss joins by adding a :class:`LossCase` here or, for the relaxed losses, in `cases_relaxed.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tests import oracles
+from topk_lightning.losses import TemperatureCrossEntropyLoss, temperature_cross_entropy_loss
+from topk_lightning.losses._base import ClassificationLoss
+
+__all__ = ["CASES", "LossCase"]
+
+LAWS = frozenset(
+    {
+        "permutation",  # renaming the classes changes nothing
+        "smooth",  # differentiable everywhere, so that gradcheck passes at random points
+        "expected value",  # without randomness the module in training mode equals the function with its defaults
+        "zero at k=C",  # a target that is always in the top k costs 0
+    }
+)
+"""What only some formulas have; the other laws bind every loss."""
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A loss with the options under which the laws are tried.
+
+    Args:
+        name: shown by pytest.
+        module: the class.
+        function: the function that it must equal, called with `options`.
+        oracle: the loss of one row in Python floats, ``oracle(scores, y, **options) -> float``.
+        options: keyword options; a k must be 3 or less.
+        hard: the loss of one row as temperature → 0, ``hard(scores, y, **options)``, where it has a temperature
+            and a limit.
+        lacks: those of `LAWS` that the formula does not have.
+        atol: absolute tolerance against the oracle in float64.
+    """
+
+    name: str
+    module: type[ClassificationLoss]
+    function: Callable[..., torch.Tensor]
+    oracle: Callable[..., float]
+    options: dict[str, Any] = field(default_factory=dict)
+    hard: Callable[..., float] | None = None
+    lacks: frozenset[str] = frozenset()
+    atol: float = 1e-12
+
+    def make(self, **changes: Any) -> ClassificationLoss:
+        """Build the module with the case's options."""
+        return self.module(**{**self.options, **changes})
+
+    def expected(self, logits: torch.Tensor, target: torch.Tensor, **changes: Any) -> torch.Tensor:
+        """Return the oracle's value for each row of (N, C) logits and (N,) labels."""
+        options = {**self.options, **changes}
+        rows = zip(logits.double().tolist(), target.tolist(), strict=True)
+        return torch.tensor([self.oracle(scores, y, **options) for scores, y in rows], dtype=torch.float64)
+
+
+CASES = [
+    LossCase(
+        f"temperature cross entropy, scale_loss={scale_loss}",
+        TemperatureCrossEntropyLoss,
+        temperature_cross_entropy_loss,
+        oracles.temperature_cross_entropy,
+        {"temperature": 0.7, "scale_loss": scale_loss},
+        hard=oracles.largest_gap if scale_loss == "T" else None,
+    )
+    for scale_loss in ("none", "T", "T2")
+]

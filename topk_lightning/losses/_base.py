@@ -1,0 +1,237 @@
+"""What all losses share: shapes, dtypes, ignored rows, class weights, soft targets, reductions, the module.
+
+A loss file holds the mathematics of one row and nothing else: a function ``rows(logits (M, C), target (M,)) -> (M,)``
+on float32 or float64 logits and int64 targets in [0, C). :func:`reduce_rows` makes of it a drop-in for
+``F.cross_entropy``, and :class:`ClassificationLoss` a drop-in for ``nn.CrossEntropyLoss``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from topk_lightning._checks.losses import (
+    check_class_weight,
+    check_logits_and_target,
+    check_reduction,
+    check_rows,
+    reads_values,
+)
+from topk_lightning.ranking import topk_indices
+
+__all__ = ["ClassificationLoss", "Rows", "reduce_rows"]
+
+Rows = Callable[[Tensor, Tensor], Tensor]
+
+# Pairs (row, class) of soft targets are evaluated in blocks of about this many scores, so that a target without a
+# zero costs time, not memory.
+_PAIR_BLOCK = 2**22
+
+
+def reduce_rows(
+    rows: Rows,
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    class_dim: int = 1,
+) -> Tensor:
+    """Return the loss of a whole batch from the loss of one row.
+
+    With q the target's distribution (one-hot for a class index) and w the class weights, a row costs
+    Σ_c q_c w_c · rows(s, c); the mean divides by Σ q_c w_c over all rows. So a one-hot float target equals its integer
+    target with and without weights (the mean of ``F.cross_entropy`` over soft targets divides by N instead).
+
+    A soft target costs one evaluation for each of its non-zero classes. Inside ``torch.compile`` shapes must be
+    static, so there it costs C: compile the network and leave the loss out where soft targets meet many classes.
+
+    Shape:
+        logits (N, C), (N, C, d1, …) or (C,); target (N,), (N, d1, …) or (), or a float target of the shape of the
+        logits; to () for "mean" and "sum", to (N,), (N, d1, …) or () for "none".
+
+    Args:
+        rows: the loss of single rows; it sees float32 (for half precision) or float64 logits, outside autocast.
+        logits: unnormalised scores of a float dtype.
+        target: class indices, or a distribution over classes.
+        weight: one weight ≥ 0 a class, (C,).
+        ignore_index: class indices of this value count nothing; their logits may hold anything.
+        reduction: "mean", "sum" or "none". The mean of no rows is NaN, their sum 0.
+        class_dim: the class dimension, -1 for (N, T, C) sequences.
+
+    Returns:
+        The loss in float32, or float64 for float64 logits.
+    """
+    check_reduction(reduction)
+    single = isinstance(logits, Tensor) and logits.ndim == 1 and isinstance(target, Tensor)
+    if single:
+        logits, target, class_dim = logits.unsqueeze(0), target.unsqueeze(0), 1
+    dim, soft = check_logits_and_target(logits, target, class_dim)
+    # Subclasses of Tensor (fastai's images and labels) carry behaviour that must not reach the mathematics.
+    logits, target = _plain(logits), _plain(target)
+    shape = logits.shape[:dim] + logits.shape[dim + 1 :]
+    num_classes = logits.shape[dim]
+    logits = logits.movedim(dim, -1).reshape(-1, num_classes)
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    weight = check_class_weight(weight, num_classes, logits)
+    with torch.autocast(logits.device.type, enabled=False):
+        if soft:
+            target = target.movedim(dim, -1).reshape(-1, num_classes)
+            check_rows(target, num_classes)
+            losses, weights = _soft_rows(rows, logits, target.to(logits.dtype), weight)
+        else:
+            losses, weights = _hard_rows(rows, logits, target.reshape(-1).long(), weight, ignore_index)
+        if reduction == "none":
+            return losses.reshape(() if single else shape)
+        return losses.sum() / weights.sum() if reduction == "mean" else losses.sum()
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor if type(tensor) is Tensor else tensor.as_subclass(Tensor)
+
+
+def _evaluate(rows: Rows, logits: Tensor, target: Tensor) -> Tensor:
+    return rows(logits, target) if logits.shape[0] else logits.sum(1)
+
+
+def _scale(losses: Tensor, weights: Tensor) -> Tensor:
+    # An infinite loss of weight 0 counts 0, not NaN, and passes no gradient on.
+    return torch.where(weights > 0, losses, 0) * weights
+
+
+def _hard_rows(
+    rows: Rows, logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor]:
+    """Return the weighted loss and the weight of each row for class indices (M,)."""
+    ignored = target == ignore_index
+    check_rows(target, logits.shape[1], ignored)
+    if reads_values(target):
+        if not ignored.any():
+            losses = _evaluate(rows, logits, target)
+            if weight is None:
+                return losses, torch.ones_like(losses)
+            weights = weight[target]
+            return _scale(losses, weights), weights
+        kept = (~ignored).nonzero().squeeze(1)
+        losses, weights = _hard_rows(rows, logits[kept], target[kept], weight, ignore_index)
+        empty = logits.new_zeros(logits.shape[0])
+        return empty.index_copy(0, kept, losses), empty.index_copy(0, kept, weights)
+    # Without reading values: an ignored row becomes one of zeros, of class 0 and weight 0.
+    target = target.masked_fill(ignored, 0)
+    weights = (logits.new_ones(logits.shape[1]) if weight is None else weight)[target].masked_fill(ignored, 0)
+    return _scale(_evaluate(rows, logits.masked_fill(ignored.unsqueeze(1), 0), target), weights), weights
+
+
+def _soft_rows(rows: Rows, logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the weighted loss and the weight of each row for distributions (M, C)."""
+    weighted = target if weight is None else target * weight
+    if not torch.compiler.is_compiling():
+        return _ExpectedLoss.apply(logits, weighted, rows), weighted.sum(1)
+    num_rows, num_classes = logits.shape
+    every = torch.arange(num_classes, device=logits.device).repeat(num_rows)
+    losses = _evaluate(rows, logits.repeat_interleave(num_classes, dim=0), every).reshape(num_rows, num_classes)
+    return _scale(losses, weighted).sum(1), weighted.sum(1)
+
+
+class _ExpectedLoss(torch.autograd.Function):
+    """Σ_c q_c · rows(s, c) over the non-zero q_c.
+
+    The gradient is made along with the value, block by block, so that memory stays that of a few blocks however many
+    classes a target holds, and random losses draw once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, rows: Rows) -> Tensor:
+        row, column = target.nonzero(as_tuple=True)
+        shares = target[row, column]
+        losses = logits.new_zeros(logits.shape[0])
+        needs_grad = ctx.needs_input_grad[0]
+        gradient = torch.zeros_like(logits) if needs_grad else None
+        step = max(1, _PAIR_BLOCK // logits.shape[1])
+        for start in range(0, len(row), step):
+            block = slice(start, start + step)
+            with torch.set_grad_enabled(needs_grad):
+                own = logits[row[block]].requires_grad_(needs_grad)
+                loss = rows(own, column[block]) * shares[block]
+                if gradient is not None:
+                    gradient.index_add_(0, row[block], torch.autograd.grad(loss.sum(), own)[0])
+            losses.index_add_(0, row[block], loss.detach())
+        ctx.save_for_backward(*(() if gradient is None else (gradient,)))
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad.unsqueeze(1), None, None
+
+
+class ClassificationLoss(nn.Module):
+    """Base of the losses: a drop-in for ``nn.CrossEntropyLoss``, called as ``loss(logits, target)``.
+
+    Options are plain attributes that may be assigned after construction (a callback anneals ``loss.temperature``,
+    fastai swaps ``loss.reduction``); they are checked when the loss is called. A subclass keeps its own options,
+    checks them in its constructor, names them in `options`, and calls its function in ``forward``.
+
+    Args:
+        weight: one weight ≥ 0 a class, (C,); a buffer, so it moves with the module.
+        ignore_index: class indices of this value count nothing.
+        reduction: "mean", "sum" or "none".
+        class_dim: the class dimension, -1 for (N, T, C) sequences.
+    """
+
+    options: tuple[str, ...] = ()
+    """Names of the options of a subclass, in the order of its constructor; ``repr`` shows them."""
+
+    y_int = True
+    """What fastai's MixUp asks: it may mix two losses of class indices instead of mixing targets."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        weight: Tensor | Sequence[float] | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        class_dim: int = 1,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", None if weight is None else torch.as_tensor(weight, dtype=torch.float32))
+        self.ignore_index = ignore_index
+        self.reduction = check_reduction(reduction)
+        self.class_dim = class_dim
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The options that all losses share, as keyword arguments of their functions."""
+        return {
+            "weight": self.weight,
+            "ignore_index": self.ignore_index,
+            "reduction": self.reduction,
+            "class_dim": self.class_dim,
+        }
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        raise NotImplementedError
+
+    def activation(self, logits: Tensor) -> Tensor:
+        """Return probabilities, the softmax of the logits at temperature 1 (fastai's Learner calls this)."""
+        return logits.softmax(self.class_dim)
+
+    def decodes(self, logits: Tensor) -> Tensor:
+        """Return the best class of each row by the order rule (fastai's Learner calls this)."""
+        return topk_indices(logits, 1, class_dim=self.class_dim).squeeze(self.class_dim)
+
+    def extra_repr(self) -> str:
+        """Show the options."""
+        shown = {name: getattr(self, name) for name in self.options}
+        shown |= {name: value for name, value in self.shared.items() if name not in ("weight",)}
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
