@@ -8,7 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["largest_gap", "log_sum_exp", "temperature_cross_entropy"]
+__all__ = [
+    "calibrated_topk_hinge",
+    "competitors",
+    "grouped_topk_cross_entropy",
+    "largest_gap",
+    "log_sum_exp",
+    "temperature_cross_entropy",
+    "truncated_hinge",
+    "truncated_topk_entropy",
+]
 
 
 def log_sum_exp(values: Sequence[float]) -> float:
@@ -28,3 +37,32 @@ def temperature_cross_entropy(
 def largest_gap(scores: Sequence[float], y: int, **_: object) -> float:
     """max_j s_j − s_y: cross entropy's limit at temperature 0."""
     return max(scores) - scores[y]
+
+
+def competitors(scores: Sequence[float], y: int) -> list[float]:
+    """The scores of the other classes, largest first."""
+    return sorted((score for j, score in enumerate(scores) if j != y), reverse=True)
+
+
+def truncated_topk_entropy(scores: Sequence[float], y: int, *, k: int, temperature: float = 1.0) -> float:
+    """t · log(1 + Σ exp((s_j − s_y)/t)) over the competitors from the k-th on."""
+    return temperature * log_sum_exp([0.0, *((s - scores[y]) / temperature for s in competitors(scores, y)[k - 1 :])])
+
+
+def truncated_hinge(scores: Sequence[float], y: int, *, k: int, **_: object) -> float:
+    """max(0, s_∖y,[k] − s_y): the truncated entropy's limit at temperature 0."""
+    return max([0.0, *(s - scores[y] for s in competitors(scores, y)[k - 1 : k])])
+
+
+def grouped_topk_cross_entropy(scores: Sequence[float], y: int, *, k: int) -> float:
+    """−log of the summed probability of the k best classes where y is one of them, else −log p_y."""
+    best = sorted(range(len(scores)), key=lambda j: (-scores[j], j))[:k]
+    group = best if y in best else [y]
+    return log_sum_exp(scores) - log_sum_exp([scores[j] for j in group])
+
+
+def calibrated_topk_hinge(
+    scores: Sequence[float], y: int, *, k: int, margin: float = 1.0, scale: float = 1.0, **_: object
+) -> float:
+    """scale · max(0, margin + s_[k+1] − s_y), 0 at k = C."""
+    return scale * max([0.0, *(margin + s - scores[y] for s in sorted(scores, reverse=True)[k : k + 1])])

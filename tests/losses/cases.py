@@ -12,7 +12,18 @@ from typing import Any
 import torch
 
 from tests import oracles
-from topk_lightning.losses import TemperatureCrossEntropyLoss, temperature_cross_entropy_loss
+from topk_lightning.losses import (
+    CalibratedTopKHingeLoss,
+    GroupedTopKCrossEntropyLoss,
+    NoisedTopKHingeLoss,
+    TemperatureCrossEntropyLoss,
+    TruncatedTopKEntropyLoss,
+    calibrated_topk_hinge_loss,
+    grouped_topk_cross_entropy_loss,
+    noised_topk_hinge_loss,
+    temperature_cross_entropy_loss,
+    truncated_topk_entropy_loss,
+)
 from topk_lightning.losses._base import ClassificationLoss
 
 __all__ = ["CASES", "LossCase"]
@@ -65,13 +76,44 @@ class LossCase:
 
 
 CASES = [
+    *(
+        LossCase(
+            f"temperature cross entropy, scale_loss={scale_loss}",
+            TemperatureCrossEntropyLoss,
+            temperature_cross_entropy_loss,
+            oracles.temperature_cross_entropy,
+            {"temperature": 0.7, "scale_loss": scale_loss},
+            hard=oracles.largest_gap if scale_loss == "T" else None,
+        )
+        for scale_loss in ("none", "T", "T2")
+    ),
     LossCase(
-        f"temperature cross entropy, scale_loss={scale_loss}",
-        TemperatureCrossEntropyLoss,
-        temperature_cross_entropy_loss,
-        oracles.temperature_cross_entropy,
-        {"temperature": 0.7, "scale_loss": scale_loss},
-        hard=oracles.largest_gap if scale_loss == "T" else None,
-    )
-    for scale_loss in ("none", "T", "T2")
+        "truncated top-k entropy",
+        TruncatedTopKEntropyLoss,
+        truncated_topk_entropy_loss,
+        oracles.truncated_topk_entropy,
+        {"k": 3, "temperature": 0.7},
+        hard=oracles.truncated_hinge,
+    ),
+    LossCase(
+        "grouped top-k cross entropy",
+        GroupedTopKCrossEntropyLoss,
+        grouped_topk_cross_entropy_loss,
+        oracles.grouped_topk_cross_entropy,
+        {"k": 3},
+    ),
+    LossCase(
+        "calibrated top-k hinge",
+        CalibratedTopKHingeLoss,
+        calibrated_topk_hinge_loss,
+        oracles.calibrated_topk_hinge,
+        {"k": 3},
+    ),
+    LossCase(
+        "noised top-k hinge without noise",
+        NoisedTopKHingeLoss,
+        noised_topk_hinge_loss,
+        oracles.calibrated_topk_hinge,
+        {"k": 3, "noise": 0.0, "scale": 2.0},
+    ),
 ]

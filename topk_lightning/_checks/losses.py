@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -13,9 +14,12 @@ from topk_lightning._checks.scores import check_distribution, check_labels, chec
 
 __all__ = [
     "check_at_least_zero",
+    "check_class_counts",
     "check_class_weight",
     "check_logits_and_target",
+    "check_margins",
     "check_reduction",
+    "check_rows",
     "check_temperature",
     "reads_values",
 ]
@@ -89,3 +93,25 @@ def check_class_weight(weight: object, num_classes: int, logits: Tensor) -> Tens
     if reads_values(weight) and not (weight >= 0).all():
         raise ValueError(must("weight", "be at least 0 for each class", float(weight.min())))
     return weight.to(logits.dtype)
+
+
+def check_margins(margins: object, num_classes: int) -> Tensor:
+    """Return `margins` (C,)."""
+    if not isinstance(margins, Tensor):
+        raise TypeError(must("margins", "be a torch.Tensor or None", type(margins).__name__))
+    if margins.shape != (num_classes,):
+        raise ValueError(must("margins", f"have shape ({num_classes},), one margin a class", tuple(margins.shape)))
+    return margins
+
+
+def check_class_counts(class_counts: Tensor | Sequence[int]) -> Tensor:
+    """Return the images per class (C,), each at least 1."""
+    counts = torch.as_tensor(class_counts)
+    if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
+        raise TypeError(must("class_counts", "be of an integer dtype", counts.dtype))
+    if counts.ndim != 1 or counts.numel() == 0:
+        raise ValueError(must("class_counts", "have shape (C,), one count a class", tuple(counts.shape)))
+    if (counts < 1).any():
+        remedy = "A class without training images has no margin: leave it out."
+        raise ValueError(must("class_counts", "be at least 1 for each class", int(counts.min()), remedy))
+    return counts

@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+from topk_lightning.losses.calibrated_topk_hinge import CalibratedTopKHingeLoss, calibrated_topk_hinge_loss
+from topk_lightning.losses.grouped_topk_cross_entropy import (
+    GroupedTopKCrossEntropyLoss,
+    grouped_topk_cross_entropy_loss,
+)
+from topk_lightning.losses.noised_topk_hinge import NoisedTopKHingeLoss, imbalanced_margins, noised_topk_hinge_loss
 from topk_lightning.losses.temperature_cross_entropy import TemperatureCrossEntropyLoss, temperature_cross_entropy_loss
+from topk_lightning.losses.truncated_topk_entropy import TruncatedTopKEntropyLoss, truncated_topk_entropy_loss
 
-__all__ = ["TemperatureCrossEntropyLoss", "temperature_cross_entropy_loss"]
+__all__ = [
+    "CalibratedTopKHingeLoss",
+    "GroupedTopKCrossEntropyLoss",
+    "NoisedTopKHingeLoss",
+    "TemperatureCrossEntropyLoss",
+    "TruncatedTopKEntropyLoss",
+    "calibrated_topk_hinge_loss",
+    "grouped_topk_cross_entropy_loss",
+    "imbalanced_margins",
+    "noised_topk_hinge_loss",
+    "temperature_cross_entropy_loss",
+    "truncated_topk_entropy_loss",
+]
