@@ -1,0 +1,141 @@
+"""Checks of predictions: outputs of a model, probabilities, images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks import must
+from topk_lightning._checks.options import check_choice
+
+__all__ = [
+    "check_checkpoint",
+    "check_finite_logits",
+    "check_input",
+    "check_outputs",
+    "check_prepared_images",
+    "check_probabilities",
+    "empty_folder",
+    "missing_image",
+    "missing_preprocessing",
+    "missing_torchvision",
+    "not_numbers",
+    "unknown_images",
+    "unreadable_image",
+]
+
+# How far a row of probabilities may be from a sum of 1: the rounding of a softmax in this precision, added up.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+def check_input(value: object) -> str:
+    """Return what the outputs are: "logits" or "probabilities"."""
+    return check_choice("input", value, ("logits", "probabilities"))
+
+
+def check_outputs(outputs: Tensor) -> None:
+    """Raise unless `outputs` are real scores (C,) or (N, C) without NaN."""
+    if outputs.dtype == torch.bool or outputs.is_complex():
+        raise TypeError(must("outputs", "hold real scores", str(outputs.dtype)))
+    if outputs.ndim not in (1, 2) or outputs.shape[-1] == 0:
+        raise ValueError(must("outputs", "have shape (C,) or (N, C)", tuple(outputs.shape)))
+    broken = outputs.isnan().reshape(-1, outputs.shape[-1]).any(1).nonzero()
+    if len(broken):
+        remedy = "The model has diverged or its input was not finite."
+        raise ValueError(must("outputs", "hold no NaN", f"one in row {broken[0].item()}", remedy))
+
+
+def check_finite_logits(logits: Tensor) -> None:
+    """Raise where a softmax is not defined: a row with +inf, or with nothing but -inf."""
+    best = logits.reshape(-1, logits.shape[-1]).amax(1)
+    broken = best.isinf().nonzero()
+    if len(broken):
+        row = int(broken[0].item())
+        wanted = "have a finite maximum in each row to become probabilities"
+        raise ValueError(must("outputs", wanted, f"{best[row].item()} in row {row}"))
+
+
+def check_probabilities(outputs: Tensor) -> None:
+    """Raise unless each row of `outputs` is ≥ 0 and sums to 1 within the precision of its dtype."""
+    rows = outputs.reshape(-1, outputs.shape[-1])
+    remedy = 'For raw outputs say input="logits"; independent (sigmoid) scores of several labels are no distribution.'
+    tolerance = _TOLERANCE.get(rows.dtype, 0.0)
+    outside = (rows < 0) | (rows > 1 + tolerance)
+    if outside.any():
+        row, column = outside.nonzero()[0].tolist()
+        found = f"{rows[row, column].item():g} in row {row}"
+        raise ValueError(must("outputs", "be probabilities in [0, 1]", found, remedy))
+    total = rows.double().sum(1)
+    wrong = (total - 1).abs() > tolerance
+    if wrong.any():
+        row = int(wrong.nonzero()[0].item())
+        found = f"{total[row].item():g} in row {row}"
+        raise ValueError(must("outputs", "be probabilities that sum to 1", found, remedy))
+
+
+def not_numbers(outputs: object) -> TypeError:
+    """Return the error for outputs that cannot become a tensor."""
+    return TypeError(must("outputs", "be a tensor, an array or a list of numbers", type(outputs).__name__))
+
+
+def check_prepared_images(images: Tensor) -> None:
+    """Raise unless a tensor can be a prepared image (channels, H, W) or a batch (N, channels, H, W)."""
+    if images.ndim not in (3, 4):
+        raise ValueError(must("images", "have shape (channels, H, W) or (N, channels, H, W)", tuple(images.shape)))
+    if not images.is_floating_point():
+        remedy = "A tensor is taken as already preprocessed; pass a path or a PIL image to have it prepared."
+        raise TypeError(must("images", "be floating-point where they are tensors", str(images.dtype), remedy))
+
+
+def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
+    """Return the hyperparameters of a checkpoint that TopKClassifier saved."""
+    found = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
+    if not {"network", "num_classes"} <= set(found):
+        remedy = "For other weights pass the network itself as the model."
+        raise ValueError(must("checkpoint", "be one that TopKClassifier saved", repr(path), remedy))
+    return dict(found)
+
+
+def missing_preprocessing() -> ValueError:
+    """Return the error for image files and a model that does not know how to prepare them."""
+    return ValueError(
+        must(
+            "preprocessing",
+            "be given to read images for this model",
+            None,
+            "The model was not trained with a data module that has it: pass preprocessing=, or prepared tensors.",
+        )
+    )
+
+
+def missing_torchvision() -> ModuleNotFoundError:
+    """Return the error for image files where torchvision or Pillow is not installed."""
+    return ModuleNotFoundError(
+        must(
+            "images", "be prepared tensors where torchvision is not installed", "images to read", "Install torchvision."
+        )
+    )
+
+
+def missing_image(path: str) -> FileNotFoundError:
+    """Return the error for a path where nothing is."""
+    return FileNotFoundError(must("images", "be existing files or folders", repr(path)))
+
+
+def empty_folder(path: str, suffixes: Sequence[str]) -> ValueError:
+    """Return the error for a folder without an image."""
+    return ValueError(must("images", f"hold a file that ends in {', '.join(suffixes)}", f"none in {path!r}"))
+
+
+def unreadable_image(path: str) -> ValueError:
+    """Return the error for a file that is no image."""
+    return ValueError(must("images", "be readable image files", repr(path)))
+
+
+def unknown_images(images: object) -> TypeError:
+    """Return the error for anything that is not an image."""
+    wanted = "be paths, folders, PIL images, tensors, or a list of these"
+    return TypeError(must("images", wanted, type(images).__name__))

@@ -1,0 +1,140 @@
+"""Objects to plain data: describe a network, a loss or an optimizer so that a checkpoint alone can rebuild it.
+
+A description is what :mod:`topk_lightning.specification` builds from. What cannot be described becomes
+``{"unnamed": <what it was>}``, so that the checkpoint still loads and whoever needs the object can say what to pass.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topk_lightning._checks.network import check_specification
+from topk_lightning.networks import SmallCNN
+from topk_lightning.specification import build_callable, build_network, torchvision_names
+
+__all__ = ["describe_callable", "describe_network", "is_library_network", "is_plain"]
+
+
+def describe_network(
+    network: nn.Module, num_classes: int, given: str | dict[str, Any] | nn.Module | None = None
+) -> dict[str, Any]:
+    """Return the specification from which a network of the same structure is built again.
+
+    A specification that was given stands, without its pretrained weights. Otherwise names are tried first (a timm model knows its own; a torchvision model is compared with those of its file), then the
+    import path of the class with the attributes that bear the names of its arguments. A specification counts only if
+    the network built from it has the same layers, options, and parameter shapes.
+    """
+    if isinstance(given, str | dict):
+        specification = check_specification("network", given)
+        for pretrained in ("weights", "pretrained"):
+            specification["init_args"].pop(pretrained, None)
+        return specification
+    candidates: list[dict[str, Any] | None] = []
+    module = type(network).__module__
+    if module.startswith("torchvision.models."):
+        names = set(torchvision_names())
+        candidates += [{"class_path": name} for name in vars(importlib.import_module(module)) if name in names]
+    elif module.startswith("timm."):
+        config = getattr(network, "pretrained_cfg", None) or {}
+        candidates += [{"class_path": f"timm/{config.get('architecture')}"}]
+    elif type(network) is SmallCNN:
+        candidates += [{"class_path": "small_cnn", "init_args": _arguments(network)}]
+    else:
+        candidates += [_describe_module(network)]
+    for candidate in filter(None, candidates):
+        # On the meta device nothing is computed or stored.
+        if _builds(lambda: build_network(candidate, num_classes), network, device="meta"):  # noqa: B023
+            return candidate
+    return {"unnamed": f"{type(network).__module__}.{type(network).__qualname__}"}
+
+
+def describe_callable(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the specification of a loss or of an optimizer's factory: a module, a function, a class or a partial."""
+    if isinstance(function, nn.Module):
+        described = _describe_module(function)
+        if not _builds(lambda: build_callable("loss", described or {}), function, device="cpu"):
+            described = None
+    else:
+        described = _describe_function(function)
+    return described or {"unnamed": getattr(function, "__qualname__", type(function).__qualname__)}
+
+
+def _describe_function(function: Callable[..., Any]) -> dict[str, Any] | None:
+    if isinstance(function, functools.partial):
+        path, plain = _import_path(function.func), is_plain(function.keywords) and not function.args
+        return {"class_path": path, "init_args": dict(function.keywords)} if path and plain else None
+    path = _import_path(function)
+    return None if path is None else {"class_path": path}
+
+
+def _describe_module(module: nn.Module) -> dict[str, Any] | None:
+    """Return the import path of the class of `module` with the attributes that bear the names of its arguments."""
+    path, arguments = _import_path(type(module)), _arguments(module)
+    return None if path is None or arguments is None else {"class_path": path, "init_args": arguments}
+
+
+def _import_path(obj: Any) -> str | None:
+    """Return the path by which a class or function can be imported elsewhere, or None."""
+    module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", "<locals>")
+    if module is None or module == "__main__" or "<" in name or "." in name:
+        return None
+    return f"{module}.{name}"
+
+
+def is_library_network(network: nn.Module) -> bool:
+    """Return whether `network` is a torchvision or timm model, whose head may be replaced."""
+    return type(network).__module__.startswith(("torchvision.models.", "timm."))
+
+
+def is_plain(value: object) -> bool:
+    """Return whether `value` consists of None, bool, int, float, str, list, tuple and dict alone."""
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str | int) and is_plain(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _arguments(module: nn.Module) -> dict[str, Any] | None:
+    """Return the constructor arguments that `module` keeps as plain attributes; None if one without default is lost."""
+    arguments = {}
+    for name, parameter in inspect.signature(type(module).__init__).parameters.items():
+        if name == "self" or parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        value: Any = getattr(module, name, inspect.Parameter.empty)
+        if isinstance(value, Tensor) and value.ndim == 1:
+            arguments[name] = value.tolist()
+        elif value is not inspect.Parameter.empty and is_plain(value):
+            arguments[name] = list(value) if isinstance(value, tuple) else value
+        elif parameter.default is inspect.Parameter.empty:
+            return None
+    return arguments
+
+
+def _builds(build: Callable[[], Any], module: nn.Module, device: str) -> bool:
+    # What cannot be built on this device or with these arguments is not the module that was asked for.
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            other = build()
+    except (ValueError, TypeError, NotImplementedError, RuntimeError, ImportError, AttributeError):
+        return False
+    return _same_structure(module, other)
+
+
+def _same_structure(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether two modules have the same layers, plain attributes and shapes of parameters and buffers."""
+    tensors = [{name: (t.shape, t.dtype) for name, t in module.state_dict().items()} for module in (one, other)]
+    if type(one) is not type(other) or tensors[0] != tensors[1] or repr(one) != repr(other):
+        return False
+    return all(_options(a) == _options(b) for a, b in zip(one.modules(), other.modules(), strict=True))
+
+
+def _options(module: nn.Module) -> dict[str, Any]:
+    return {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training" and is_plain(v)}

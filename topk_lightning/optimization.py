@@ -1,0 +1,122 @@
+"""Optimizers by name, parameter groups for fine-tuning, and the learning rate of each step."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+__all__ = ["OPTIMIZERS", "OptimizerFactory", "build_optimizer", "scheduled", "warmup_cosine", "warmup_only"]
+
+OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
+
+#: The optimizers known by name, with the options that are set besides the learning rate and the weight decay.
+OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+}
+
+
+def build_optimizer(
+    optimizer: str | OptimizerFactory,
+    head: Sequence[nn.Parameter],
+    backbone: Sequence[nn.Parameter],
+    *,
+    lr: float | None,
+    backbone_lr: float | None,
+    weight_decay: float | None,
+) -> Optimizer:
+    """Return an optimizer with one group of parameters for the head and one for the backbone.
+
+    Biases and the weights of normalisations (one dimension) stand in groups of their own without weight decay.
+
+    Args:
+        optimizer: "adam", "adamw", "rmsprop", "sgd" (momentum 0.9, Nesterov), or a callable that takes the groups.
+        head: parameters of the last layer, and of a loss that has some.
+        backbone: all other parameters.
+        lr: learning rate; None: 1e-3 by name, the callable's own otherwise.
+        backbone_lr: learning rate of the backbone; None: the same.
+        weight_decay: None: 0.01 by name, the callable's own otherwise.
+    """
+    if isinstance(optimizer, str):
+        kind, options = OPTIMIZERS[optimizer]
+        lr, weight_decay = 1e-3 if lr is None else lr, 0.01 if weight_decay is None else weight_decay
+    else:
+        kind, options = optimizer, {}
+    groups: list[dict[str, Any]] = []
+    for name, parameters, rate in (
+        ("head", head, lr),
+        ("backbone", backbone, lr if backbone_lr is None else backbone_lr),
+    ):
+        for suffix, decays in (("", True), ("_without_decay", False)):
+            chosen = [p for p in parameters if p.requires_grad and (p.ndim > 1) == decays]
+            group = {
+                "params": chosen,
+                "name": name + suffix,
+                "lr": rate,
+                "weight_decay": weight_decay if decays else 0.0,
+            }
+            if chosen:
+                groups.append({key: value for key, value in group.items() if value is not None})
+    return kind(groups, **options)
+
+
+def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int) -> float:
+    """Return the factor of the learning rate at an optimizer step: a linear rise, then half a cosine down to 0.
+
+    Args:
+        step: number of optimizer steps done, from 0.
+        warmup_steps: steps of the rise; the first step has the factor 1 / warmup_steps, the last of them 1.
+        total_steps: steps of the whole training; from there on the factor is 0.
+
+    Example:
+        >>> [round(warmup_cosine(step, warmup_steps=2, total_steps=6), 3) for step in range(7)]
+        [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
+    """
+    if step < warmup_steps:
+        return warmup_only(step, warmup_steps=warmup_steps)
+    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def warmup_only(step: int, *, warmup_steps: int) -> float:
+    """Return the factor of the learning rate for a linear rise that is held afterwards.
+
+    Example:
+        >>> [warmup_only(step, warmup_steps=2) for step in range(4)]
+        [0.5, 1.0, 1.0, 1.0]
+    """
+    return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+
+
+def scheduled(optimizer: Optimizer, *, warmup_steps: int, total_steps: float | None) -> Any:
+    """Return what Lightning's ``configure_optimizers`` wants: the optimizer with its learning rate per step.
+
+    Args:
+        optimizer: the optimizer.
+        warmup_steps: steps of the linear rise.
+        total_steps: steps of the whole training for a cosine down to 0; None: the learning rate is held. Where training
+            has no known end (infinite or negative) it is held as well, with a warning.
+    """
+    if total_steps is not None and (math.isinf(total_steps) or total_steps < 0):
+        warnings.warn(
+            "lr_schedule='cosine' needs an end of training, so the learning rate is held: set max_epochs or max_steps.",
+            stacklevel=2,
+        )
+        total_steps = None
+    if total_steps is not None:
+        factor = functools.partial(warmup_cosine, warmup_steps=warmup_steps, total_steps=int(total_steps))
+    elif warmup_steps:
+        factor = functools.partial(warmup_only, warmup_steps=warmup_steps)
+    else:
+        return optimizer
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,80 @@
+"""Pretrained weights: by the name that torchvision or timm gives them, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topk_lightning._checks.network import check_specification, weights_do_not_fit, weights_without_names
+from topk_lightning.description import is_library_network
+from topk_lightning.heads import find_head, replace_head
+from topk_lightning.specification import build_network
+
+__all__ = ["load_weights", "pretrained_network"]
+
+_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth"}
+
+
+def pretrained_network(network: str | dict[str, Any] | nn.Module, num_classes: int, weights: str | None) -> nn.Module:
+    """Return a network with `num_classes` outputs and, where asked, pretrained weights.
+
+    Args:
+        network: a specification, or the network itself.
+        num_classes: number of classes; the head of a torchvision or timm network is replaced where it has others.
+        weights: a name that belongs to the network, a file, or None.
+
+    Raises:
+        ValueError: weights that do not fit, or a name of weights for a network that has none.
+    """
+    named = weights is not None and not _is_file(weights)
+    if isinstance(network, nn.Module):
+        if named:
+            raise weights_without_names(str(weights), type(network).__name__)
+        built = network
+    else:
+        path = check_specification("network", network)["class_path"]
+        has_weights = weights == "DEFAULT" if path.startswith("timm/") else path != "small_cnn" and "." not in path
+        if named and not has_weights:
+            raise weights_without_names(str(weights), path)
+        built = build_network(network, num_classes, weights if named else None)
+    if is_library_network(built):
+        replace_head(built, num_classes)
+    if weights is not None and not named:
+        load_weights(built, weights)
+    return built
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).suffix.lower() in _SUFFIXES or Path(weights).exists()
+
+
+def load_weights(network: nn.Module, path: str) -> None:
+    """Load a file of weights into `network`; a head of another number of classes keeps its random start.
+
+    Args:
+        network: the network to fill.
+        path: a state dict saved with torch.save, or a checkpoint of TopKClassifier or Lightning whose network is the
+            attribute `network` or the module itself. It is read with ``weights_only=True``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if anything but the head does not fit.
+    """
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state = state.get("state_dict", state)
+    if any(name.startswith("network.") for name in state):
+        state = {name[len("network.") :]: value for name, value in state.items() if name.startswith("network.")}
+    own, head = network.state_dict(), find_head(network)
+    fitting = {name: value for name, value in state.items() if name in own and _shape(value) == own[name].shape}
+    wrong = [name for name in own if name not in fitting and name.rpartition(".")[0] != head]
+    unknown = [name for name in state if name not in own]
+    if wrong or unknown:
+        raise weights_do_not_fit(path, wrong, unknown)
+    network.load_state_dict(fitting, strict=False)
+
+
+def _shape(value: object) -> torch.Size | None:
+    return value.shape if isinstance(value, Tensor) else None
