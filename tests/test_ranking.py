@@ -1,0 +1,244 @@
+"""The order rule, against a stable sort and a loop."""
+
+from __future__ import annotations
+
+import math
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import Tensor
+
+from topk_lightning import ranking
+from topk_lightning.ranking import count_ahead, count_ahead_and_tied, in_topk, target_rank, topk_indices
+
+WORKED_SCORES = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
+WORKED_TARGET = torch.tensor([1, 2, 3])
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def rank_by_sort(scores: Tensor, target: Tensor) -> Tensor:
+    """Position of the target in a stable descending sort of (N, C) scores."""
+    order = scores.double().sort(dim=1, descending=True, stable=True).indices
+    return (order == target.long().unsqueeze(1)).long().argmax(1)
+
+
+def rank_by_loop(row: list[float], label: int, ties: str) -> int:
+    own = row[label]
+    if math.isnan(own):
+        return len(row)
+    ahead = 0
+    for index, score in enumerate(row):
+        if index == label:
+            continue
+        if math.isnan(score) or score > own:
+            ahead += 1
+        elif score == own:
+            ahead += ties == "strict" or (ties == "index" and index < label)
+    return ahead
+
+
+@st.composite
+def tied_scores(draw, special=False):
+    """Integer scores from few values, so that most rows have ties, and labels."""
+    rows, classes = draw(st.integers(1, 12)), draw(st.integers(1, 9))
+    values = [-2.0, -1.0, 0.0, 1.0, 2.0] + [math.nan, math.inf, -math.inf] * special
+    numbers = st.lists(st.sampled_from(values), min_size=rows * classes, max_size=rows * classes)
+    scores = torch.tensor(draw(numbers)).view(rows, classes)
+    target = torch.tensor(draw(st.lists(st.integers(0, classes - 1), min_size=rows, max_size=rows)))
+    return scores, target
+
+
+@pytest.fixture(params=["plain", "blocks"])
+def way(request, monkeypatch):
+    """Both ways of counting: the plain formula and the blocks, which here hold 24 elements."""
+    monkeypatch.setattr(ranking, "_SMALL", 0 if request.param == "blocks" else 10**9)
+    monkeypatch.setattr(ranking, "_CPU_BLOCK", 24)
+    return request.param
+
+
+def test_worked_example_has_exactly_one_hit_in_the_top_2():
+    assert in_topk(WORKED_SCORES, WORKED_TARGET, k=2).tolist() == [True, False, False]
+    assert target_rank(WORKED_SCORES, WORKED_TARGET).tolist() == [0, 2, 3]
+
+
+@given(case=tied_scores(), dtype=st.sampled_from(FLOATS), integer=st.sampled_from(INTEGERS))
+@settings(deadline=None, max_examples=200)
+def test_rank_is_the_position_in_a_stable_sort(case, dtype, integer):
+    scores, target = case
+    assert torch.equal(target_rank(scores.to(dtype), target.to(integer)), rank_by_sort(scores, target))
+
+
+@given(case=tied_scores())
+@settings(deadline=None, max_examples=100)
+def test_integer_scores_rank_like_floats(case):
+    scores, target = case
+    assert torch.equal(target_rank(scores.to(torch.int32), target), rank_by_sort(scores, target))
+
+
+@pytest.mark.parametrize("ties", ["index", "strict", "optimistic"])
+def test_rank_follows_the_rule_with_nan_and_infinities(way, ties):
+    @given(case=tied_scores(special=True))
+    @settings(deadline=None, max_examples=150)
+    def check(case):
+        scores, target = case
+        expected = [rank_by_loop(row, label, ties) for row, label in zip(scores.tolist(), target.tolist(), strict=True)]
+        assert count_ahead(scores, target, ties=ties).tolist() == expected
+
+    check()
+
+
+@given(case=tied_scores(special=True), k=st.integers(1, 9))
+@settings(deadline=None, max_examples=200)
+def test_topk_indices_are_a_stable_sort_with_nan_first(case, k):
+    scores, _target = case
+    k = min(k, scores.shape[1])
+    expected = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    assert torch.equal(topk_indices(scores, k), expected)
+
+
+@given(case=tied_scores(), k=st.integers(1, 9))
+@settings(deadline=None, max_examples=100)
+def test_in_topk_counts_exactly_the_classes_that_topk_indices_shows(case, k):
+    scores, target = case
+    k = min(k, scores.shape[1])
+    shown = (topk_indices(scores, k) == target.unsqueeze(1)).any(1)
+    assert torch.equal(in_topk(scores, target, k), shown)
+
+
+def test_top_1_is_argmax():
+    scores = torch.randint(0, 3, (500, 20), generator=torch.Generator().manual_seed(0)).float()
+    assert torch.equal(topk_indices(scores, 1).squeeze(1), scores.argmax(1))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(700, 100), (3, 5000), (40, 7, 300), (6, 50, 11, 13), (1, 30, 90, 90)])
+def test_blocks_agree_with_the_plain_formula(dtype, shape):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(-20, 20, shape, generator=generator).to(dtype)
+    target = torch.randint(shape[1], shape[:1] + shape[2:], generator=generator)
+    scores[0].fill_(math.nan)
+    for ties in ("index", "strict", "optimistic"):
+        fast = count_ahead(scores, target, ties=ties)
+        assert torch.equal(fast, ranking._count_plainly(scores, target, 1, ties))
+
+
+def test_rank_below_is_exact_below_and_not_below_above():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 5, (300, 40), generator=generator).float()
+    target = torch.randint(40, (300,), generator=generator)
+    rank, cut = count_ahead(scores, target), count_ahead(scores, target, below=6)
+    assert torch.equal(rank.clamp(max=6), cut.clamp(max=6))
+
+
+@pytest.mark.parametrize(("class_dim", "dims"), [(1, (0, 2, 1)), (-1, (0, 1, 2)), (2, (0, 1, 2))])
+def test_class_dim_says_where_the_classes_stand(class_dim, dims):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 9, (16, 55, 12), generator=generator).float()
+    target = torch.randint(12, (16, 55), generator=generator)
+    flat = target_rank(scores.reshape(-1, 12), target.reshape(-1)).view(16, 55)
+    assert torch.equal(target_rank(scores.permute(dims), target, class_dim=class_dim), flat)
+    best = topk_indices(scores.permute(dims), 3, class_dim=class_dim)
+    assert torch.equal(best.permute(dims).reshape(-1, 3), topk_indices(scores.reshape(-1, 12), 3))
+
+
+def test_ties_are_counted_with_the_target_itself():
+    ahead, tied = count_ahead_and_tied(WORKED_SCORES, WORKED_TARGET)
+    assert ahead.tolist() == [0, 2, 0]
+    assert tied.tolist() == [1, 1, 4]
+
+
+def test_nan_target_is_a_miss_even_at_k_equal_to_c():
+    scores = torch.tensor([[1.0, math.nan, 0.0]])
+    assert in_topk(scores, torch.tensor([1]), k=3).tolist() == [False]
+    assert target_rank(scores, torch.tensor([0])).tolist() == [1]
+    assert topk_indices(scores, 3).tolist() == [[1, 0, 2]]
+
+
+def test_zero_rows_give_zero_ranks():
+    for scores in (torch.zeros(0, 4), torch.zeros(0, 4, 2), torch.zeros(0, 5000)):
+        target = torch.zeros(scores.shape[:1] + scores.shape[2:], dtype=torch.long)
+        assert target_rank(scores, target).shape == target.shape
+        assert topk_indices(scores, 2).shape == (0, 2, *scores.shape[2:])
+
+
+def test_gradients_do_not_flow_and_inputs_stay():
+    scores = WORKED_SCORES.clone().requires_grad_()
+    assert not target_rank(scores, WORKED_TARGET).requires_grad
+    assert torch.equal(scores, WORKED_SCORES)
+
+
+@pytest.mark.parametrize("function", [target_rank, lambda s, t: in_topk(s, t, 2), lambda s, t: topk_indices(s, 2)])
+def test_compiles_to_one_graph(function):
+    torch._dynamo.reset()
+    compiled = torch.compile(function, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(WORKED_SCORES, WORKED_TARGET), function(WORKED_SCORES, WORKED_TARGET))
+
+
+SENTENCES = [
+    (
+        lambda: in_topk(WORKED_SCORES, WORKED_TARGET, k=5),
+        "k must be at most the number of classes (4), got 5. Use a smaller k.",
+    ),
+    (
+        lambda: target_rank(torch.zeros(32, 10), torch.zeros(32, 1, dtype=torch.long)),
+        "target must have shape (32,) to match preds of shape (32, 10), got (32, 1). Did you mean target.squeeze(1)?",
+    ),
+    (
+        lambda: target_rank(torch.zeros(10, 32), torch.zeros(32, dtype=torch.long)),
+        "target must have shape (10,) to match preds of shape (10, 32), got (32,). Did you mean preds.T?",
+    ),
+    (
+        lambda: target_rank(torch.zeros(32, 10).topk(5, dim=0).values, torch.zeros(32, dtype=torch.long)),
+        "target must have shape (5,) to match preds of shape (5, 10), got (32,). "
+        "Pass one row of scores for each sample, before any topk, as preds.",
+    ),
+    (
+        lambda: target_rank(torch.zeros(8, dtype=torch.long), torch.zeros(8, 1, dtype=torch.long)),
+        "preds must have shape (N, C) or (N, C, d1, …), got (8,). "
+        "Pass the scores of all classes, not the predicted labels.",
+    ),
+    (
+        lambda: topk_indices(torch.zeros(8), 2),
+        "preds must have shape (N, C) or (N, C, d1, …), got (8,). Did you mean preds.unsqueeze(0)?",
+    ),
+    (
+        lambda: topk_indices(torch.zeros(8, 4), 2, class_dim=0),
+        "class_dim must be a dimension of 2 that is not the batch (dimension 0), got 0. "
+        "The scores of one sample stand along class_dim: 1 for (N, C), -1 for (N, T, C).",
+    ),
+    (
+        lambda: target_rank(torch.zeros(16, 55, 7), torch.zeros(16, 55, dtype=torch.long)),
+        "target must have shape (16, 7) to match preds of shape (16, 55, 7), got (16, 55). Did you mean class_dim=-1?",
+    ),
+    (
+        lambda: target_rank(WORKED_SCORES, torch.tensor([1, 2, 4])),
+        "target must hold class indices in [0, 4), got 4. Class indices start at 0.",
+    ),
+    (
+        lambda: target_rank(WORKED_SCORES, torch.tensor([1, 2, -1])),
+        "target must hold class indices in [0, 4), got -1. Did you mean ignore_index=-1?",
+    ),
+    (
+        lambda: target_rank(WORKED_SCORES, WORKED_TARGET, ties="first"),
+        "ties must be one of 'index', 'strict', 'optimistic', got 'first'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), SENTENCES)
+def test_wrong_values_get_one_sentence(call, sentence):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        call()
+    assert str(error.value) == sentence
+
+
+def test_wrong_types_get_one_sentence():
+    with pytest.raises(TypeError) as error:
+        target_rank(WORKED_SCORES, WORKED_TARGET.float())
+    assert str(error.value) == "target must be of an integer dtype, got torch.float32. Did you mean target.long()?"
+    with pytest.raises(TypeError) as error:
+        target_rank([[0.1, 0.9]], torch.tensor([1]))
+    assert str(error.value) == "preds must be a torch.Tensor, got list. Convert it with torch.as_tensor."
