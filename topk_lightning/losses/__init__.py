@@ -8,6 +8,7 @@ from topk_lightning.losses.grouped_topk_cross_entropy import (
     grouped_topk_cross_entropy_loss,
 )
 from topk_lightning.losses.noised_topk_hinge import NoisedTopKHingeLoss, imbalanced_margins, noised_topk_hinge_loss
+from topk_lightning.losses.smooth_topk_svm import SmoothTopKSVMLoss, smooth_topk_svm_loss
 from topk_lightning.losses.temperature_cross_entropy import TemperatureCrossEntropyLoss, temperature_cross_entropy_loss
 from topk_lightning.losses.truncated_topk_entropy import TruncatedTopKEntropyLoss, truncated_topk_entropy_loss
 
@@ -15,12 +16,14 @@ __all__ = [
     "CalibratedTopKHingeLoss",
     "GroupedTopKCrossEntropyLoss",
     "NoisedTopKHingeLoss",
+    "SmoothTopKSVMLoss",
     "TemperatureCrossEntropyLoss",
     "TruncatedTopKEntropyLoss",
     "calibrated_topk_hinge_loss",
     "grouped_topk_cross_entropy_loss",
     "imbalanced_margins",
     "noised_topk_hinge_loss",
+    "smooth_topk_svm_loss",
     "temperature_cross_entropy_loss",
     "truncated_topk_entropy_loss",
 ]

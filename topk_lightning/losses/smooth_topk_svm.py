@@ -1,0 +1,228 @@
+"""The smooth top-k SVM loss, exact at every temperature and scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from topk_lightning._checks.losses import check_at_least_zero, check_temperature
+from topk_lightning._checks.options import check_k
+from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning.losses._stable import softplus
+from topk_lightning.losses._symmetric import Polynomials, leader_gradient, polynomials, rest_coefficients
+
+__all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
+
+# Rows are handled in blocks of about this many scores, whose temporaries stay in cache.
+_BLOCK = 2**18
+
+
+def smooth_topk_svm_loss(
+    logits: Tensor,
+    target: Tensor,
+    k: int = 5,
+    *,
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    class_dim: int = 1,
+) -> Tensor:
+    r"""Return the smooth multiclass top-k SVM loss.
+
+    With s the logits, y the target, t the temperature, a the margin and E_i the i-th elementary symmetric polynomial
+    of the numbers exp(s_j / (k t)), j ≠ y, a row costs
+
+    .. math:: t \log\Big(1 + e^{a/t - s_y/(kt)} \frac{E_k}{E_{k-1}}\Big).
+
+    k = 1, a = 0, t = 1 is cross entropy; t → 0 is max(0, a + (s_{∖y,[k]} − s_y) / k), with s_{∖y,[k]} the k-th largest
+    competitor. Smooth everywhere, and every class has a gradient. A target that fewer than k unmasked competitors
+    stand against (always at k = C) is in the top k whatever happens, and costs 0.
+
+    Shape:
+        As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
+        (), or a float target of the shape of the logits.
+
+    Args:
+        logits: unnormalised scores of a float dtype.
+        target: class indices, or a distribution over classes.
+        k: how many guesses are allowed, 1 ≤ k ≤ C. Beside one pass over the logits for each, a row costs k · (2k)²
+            operations: meant for k up to about 100.
+        temperature: t > 0, in units of the logits; larger is smoother.
+        margin: a ≥ 0, in units of the mean of k logits: 1 asks for a lead of k over the k-th competitor.
+        weight: one weight ≥ 0 a class.
+        ignore_index: class indices of this value count nothing.
+        reduction: "mean" (divides by the weight of all rows), "sum" or "none".
+        class_dim: the class dimension, -1 for (N, T, C) sequences.
+
+    Returns:
+        The loss in [0, ∞), a scalar or one value a row. It has no second derivative: asking for one is an error.
+
+    Raises:
+        TypeError: if a dtype is wrong.
+        ValueError: if k > C, or an option, a shape or a label is out of range.
+
+    Example:
+        Four equal classes, k = 2, no margin: of the three competitors E_2 = 3 and E_1 = 3, so log(1 + 3/3).
+
+        >>> import torch
+        >>> smooth_topk_svm_loss(torch.zeros(1, 4), torch.tensor([3]), k=2, margin=0.0).exp()
+        tensor(2.)
+
+    Source:
+        Berrada, Zisserman, Kumar, ICLR 2018, arXiv:1802.07595, equation (10). The authors switch to the hard loss
+        where their arithmetic fails; this one does not fail.
+    """
+    temperature = check_temperature(temperature)
+    margin = check_at_least_zero("margin", margin)
+    check_k(k)
+
+    def rows(logits: Tensor, target: Tensor) -> Tensor:
+        if check_k(k, logits.shape[1]) == logits.shape[1]:
+            own = logits.gather(1, target.unsqueeze(1)).squeeze(1)
+            return torch.where(own.isnan(), own, 0)
+        losses: Tensor = _SmoothTopKSVM.apply(logits, target, k, temperature, margin)
+        return losses
+
+    return reduce_rows(
+        rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
+    )
+
+
+class _SmoothTopKSVM(torch.autograd.Function):
+    """The loss of each row; `_symmetric` has the mathematics. Keeps one tensor of the size of the logits."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, k: int, temperature: float, margin: float) -> Tensor:
+        target = target.unsqueeze(1)
+        wide = torch.float32 if logits.device.type == "mps" else torch.float64
+        values, leaders = _largest_competitors(logits, target, k)
+        power_sums, rest = _rest(logits, torch.cat([leaders, target], 1), values[:, -1:], k, temperature)
+        values, own = values.to(wide), logits.gather(1, target).to(wide)
+        settled = values[:, k - 1] == -torch.inf
+        values = values.masked_fill(settled.unsqueeze(1), 0)
+        p = polynomials((values - values[:, :1]) / (k * temperature), power_sums.to(wide))
+        # The hard loss and what the temperature adds: log E_k − log E_(k−1) = z_k + the difference of the scaled logs.
+        gap = margin + (values[:, k - 1] - own.squeeze(1)) / k + temperature * (p.logs[:, k] - p.logs[:, k - 1])
+        scaled = (gap / temperature).masked_fill(settled, -torch.inf)
+        ctx.k = k
+        ctx.save_for_backward(rest, leaders, target, scaled, *p)
+        return (temperature * softplus(scaled)).to(logits.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        rest, leaders, target, scaled, *saved = ctx.saved_tensors
+        p = Polynomials(*saved)
+        share = (grad.to(scaled.dtype) * scaled.sigmoid() / ctx.k).unsqueeze(1)
+        coefficients = (rest_coefficients(p) * share).to(rest.dtype)
+        gradient = torch.empty_like(rest)
+        for block in _blocks(rest):
+            e, c = rest[block], coefficients[block].unsqueeze(2)
+            value = torch.mul(e, c[:, -1])
+            for q in range(ctx.k - 2, -1, -1):
+                value = value.add_(c[:, q]).mul_(e)
+            gradient[block] = value
+        gradient.scatter_(1, leaders, (leader_gradient(p) * share).to(rest.dtype))
+        gradient.scatter_(1, target, -share.to(rest.dtype))
+        return gradient, None, None, None, None
+
+
+def _blocks(scores: Tensor) -> list[slice]:
+    # A compiler makes its own blocks.
+    step = scores.shape[0] if torch.compiler.is_compiling() else max(1, _BLOCK // scores.shape[1])
+    return [slice(start, start + step) for start in range(0, scores.shape[0], step)]
+
+
+def _rest(logits: Tensor, others: Tensor, reference: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return Σ_j e_j^r for r = 1 … k (N, k), and e_j = exp((s_j − reference) / (k t)), 0 for `others`, (N, C)."""
+    lowest = torch.finfo(logits.dtype)
+    reference = reference.clamp(min=lowest.min)
+    rest = torch.empty_like(logits)
+    sums = []
+    for block in _blocks(logits):
+        e = torch.sub(logits[block], reference[block]).mul_(1 / (k * temperature)).exp_().scatter_(1, others[block], 0)
+        rest[block] = e
+        sums.append([e.sum(1)])
+        # What would underflow in a higher power is too small to count in any, and slow.
+        e = F.threshold_(e, lowest.tiny ** (1 / k), 0.0)
+        power = e.clone()
+        for _ in range(k - 1):
+            sums[-1].append(power.mul_(e).sum(1))
+    return torch.cat([torch.stack(block, 1) for block in sums]), rest
+
+
+def _largest_competitors(logits: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the M largest scores without the target's, sorted down, and their classes, both (N, M).
+
+    Which of equal scores is named does not matter: value and gradient are the same for each.
+    """
+    num_rows, num_classes = logits.shape
+    count = min(max(2 * k + 2, 8), num_classes - 1)
+    values, classes = _largest(logits, count + 1)
+    # Leave the target out, or the last where the target is not among them.
+    keep = torch.arange(count, device=logits.device) + (classes == target).long().cumsum(1)[:, :count]
+    return values.gather(1, keep), classes.gather(1, keep)
+
+
+def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the `count` largest of each row (N, C), sorted down, and their places.
+
+    Where C is large the maxima of strided groups come first: the largest scores stand in the groups whose maxima are
+    largest, so only these are searched.
+    """
+    num_rows, num_classes = scores.shape
+    # torch.topk is quick while count is below 1/64 of what it searches.
+    height = min(num_classes // (64 * count), 32)
+    if height < 4:
+        values, places = scores.topk(count, dim=1)
+        return values, places
+    width = num_classes // height
+    groups = scores[:, : height * width].reshape(num_rows, height, width)
+    columns = groups.amax(1).topk(count, dim=1, sorted=False).indices
+    starts = torch.arange(height, device=scores.device).unsqueeze(1) * width
+    tail = torch.arange(height * width, num_classes, device=scores.device).expand(num_rows, -1)
+    candidates = torch.cat([(columns.unsqueeze(1) + starts).flatten(1), tail], 1)
+    values, chosen = scores.gather(1, candidates).topk(count, dim=1)
+    return values, candidates.gather(1, chosen)
+
+
+class SmoothTopKSVMLoss(ClassificationLoss):
+    """Apply :func:`smooth_topk_svm_loss`, which has the formula and the arguments.
+
+    Example:
+        >>> import torch
+        >>> loss = SmoothTopKSVMLoss(k=2, margin=0.0)
+        >>> loss(torch.zeros(1, 4), torch.tensor([3])).exp()
+        tensor(2.)
+    """
+
+    options = ("k", "temperature", "margin")
+
+    def __init__(
+        self,
+        k: int = 5,
+        *,
+        temperature: float = 1.0,
+        margin: float = 1.0,
+        weight: Tensor | Sequence[float] | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        class_dim: int = 1,
+    ) -> None:
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim)
+        self.k = check_k(k)
+        self.temperature = check_temperature(temperature)
+        self.margin = check_at_least_zero("margin", margin)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        return smooth_topk_svm_loss(
+            logits, target, self.k, temperature=self.temperature, margin=self.margin, **self.shared
+        )
