@@ -1,0 +1,176 @@
+"""The one reading of the scores that every top-k accuracy is computed from.
+
+A batch becomes two small tables. `whole` holds whole hits in int64: how many rows have their target at rank 0, 1, …,
+max_k − 1, and how many further behind. `fractional` holds the same for rows that count in part (soft targets, sample
+weights, expected ties) in float64, and, in a last column, the sum of the squared weights, which the confidence interval
+needs. Both answer every k up to max_k, and add up over batches and processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks import must
+from topk_lightning._checks.options import check_choice, check_integer, check_k
+from topk_lightning._checks.scores import check_distribution, check_labels, check_scores, check_target, check_weights
+from topk_lightning.ranking import TIES, count_ahead, count_ahead_and_tied, topk_indices
+
+__all__ = ["ALL_TIES", "Counting", "Counts", "wide_dtype"]
+
+ALL_TIES = (*TIES, "expected")
+
+# Soft targets under a tie rule other than "index" become (row, class) pairs, this many scores at a time.
+_PAIR_BLOCK = 2**20
+
+
+def wide_dtype(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 on a device that has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+class Counts(NamedTuple):
+    """The tables of one batch: `whole` (…, max_k + 1) int64 and `fractional` (…, max_k + 2) float64."""
+
+    whole: Tensor
+    fractional: Tensor
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Everything that decides how a batch is counted; two metrics with equal settings count alike.
+
+    Args:
+        max_k: ranks 0 … max_k − 1 are counted one by one.
+        ties: "index", "strict", "optimistic" or "expected".
+        ignore_index: rows with this label are left out.
+        class_dim: the class dimension of the scores.
+        num_classes: count each class apart, with this many classes; None counts all together.
+    """
+
+    max_k: int
+    ties: str = "index"
+    ignore_index: int | None = None
+    class_dim: int = 1
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        check_k(self.max_k, self.num_classes)
+        check_choice("ties", self.ties, ALL_TIES)
+        if self.ignore_index is not None:
+            check_integer("ignore_index", self.ignore_index, minimum=-(2**63))
+
+    @property
+    def key(self) -> str:
+        """The settings as a part of a state's name."""
+        ignored = "none" if self.ignore_index is None else str(self.ignore_index).replace("-", "minus")
+        dim = str(self.class_dim).replace("-", "minus")
+        return f"{self.ties}_dim{dim}_ignore{ignored}_classes{self.num_classes or 'all'}_max{self.max_k}"
+
+    def empty(self, device: torch.device | None = None) -> Counts:
+        """Return the tables of no rows at all."""
+        shape = () if self.num_classes is None else (self.num_classes,)
+        device = torch.device("cpu") if device is None else device
+        return Counts(
+            torch.zeros(*shape, self.max_k + 1, dtype=torch.int64, device=device),
+            torch.zeros(*shape, self.max_k + 2, dtype=wide_dtype(device), device=device),
+        )
+
+    def count(self, preds: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Counts:
+        """Check one batch and count it.
+
+        Args:
+            preds: scores (N, C) or (N, C, d1, …).
+            target: class indices (N,) or (N, d1, …), or a distribution over classes of the shape of `preds`.
+            sample_weight: a weight ≥ 0 for each row, of the shape of the class indices.
+        """
+        dim = check_scores(preds, self.class_dim)
+        num_classes = preds.shape[dim]
+        check_k(self.max_k, num_classes)
+        if self.num_classes not in (None, num_classes):
+            raise ValueError(must("num_classes", f"be the number of scores a row ({num_classes})", self.num_classes))
+        soft = check_target(target, preds, dim)
+        row_shape = target.shape[:dim] + target.shape[dim + 1 :] if soft else target.shape
+        kept = None
+        if self.ignore_index is not None and not soft:
+            kept = target != self.ignore_index
+            target = torch.where(kept, target, 0)
+            if sample_weight is not None and sample_weight.shape == row_shape:
+                sample_weight = torch.where(kept, sample_weight, 0)
+        if sample_weight is not None:
+            check_weights(sample_weight, row_shape)
+            sample_weight = sample_weight.reshape(-1).to(wide_dtype(preds.device))
+        if soft:
+            check_distribution(target, dim)
+            return self._count_soft(_as_rows(preds, dim), _as_rows(target, dim), sample_weight)
+        check_labels(target, num_classes)
+        if sample_weight is not None or self.ties == "expected":
+            credit = self._credit(preds, target)
+            weight = torch.ones_like(credit[:, 0]) if sample_weight is None else sample_weight
+            weight = weight if kept is None else weight * kept.reshape(-1)
+            return self._add_fractional(self.empty(preds.device), credit, target.reshape(-1).long(), weight)
+        rank = count_ahead(preds, target, class_dim=dim, ties=self.ties, below=self.max_k).clamp(max=self.max_k)
+        return self._count_whole(rank.reshape(-1), target.reshape(-1), None if kept is None else kept.reshape(-1))
+
+    def _count_whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Counts:
+        counts = self.empty(rank.device)
+        bins = rank if self.num_classes is None else target.long() * (self.max_k + 1) + rank
+        ones = torch.ones_like(bins) if kept is None else kept.to(bins.dtype)
+        counts.whole.view(-1).scatter_add_(0, bins, ones)
+        return counts
+
+    def _credit(self, preds: Tensor, target: Tensor) -> Tensor:
+        """Return the probability that the target has rank 0, 1, …, max_k − 1, and the rest: (rows, max_k + 1)."""
+        wide = wide_dtype(preds.device)
+        rank = torch.arange(self.max_k, device=preds.device)
+        if self.ties == "expected":
+            counts = count_ahead_and_tied(preds, target, class_dim=self.class_dim)
+            ahead, tied = (count.reshape(-1, 1) for count in counts)
+            credit = ((rank >= ahead) & (rank < ahead + tied)).to(wide) / tied.clamp(min=1)
+            missed = torch.where(tied > 0, (tied - (self.max_k - ahead).clamp(min=0)).clamp(min=0) / tied.to(wide), 1)
+            return torch.cat([credit, missed], dim=1)
+        ahead = count_ahead(preds, target, class_dim=self.class_dim, ties=self.ties, below=self.max_k)
+        return torch.nn.functional.one_hot(ahead.reshape(-1).clamp(max=self.max_k), self.max_k + 1).to(wide)
+
+    def _add_fractional(self, counts: Counts, credit: Tensor, target: Tensor, weight: Tensor) -> Counts:
+        rows = torch.cat([weight.unsqueeze(1) * credit, weight.square().unsqueeze(1)], dim=1)
+        if self.num_classes is None:
+            counts.fractional.add_(rows.sum(0))
+        else:
+            counts.fractional.index_add_(0, target, rows)
+        return counts
+
+    def _count_soft(self, preds: Tensor, target: Tensor, weight: Tensor | None) -> Counts:
+        """Count rows (N, C) whose target is a distribution: the hit is its expected value."""
+        counts = self.empty(preds.device)
+        wide = wide_dtype(preds.device)
+        target = target.to(wide)
+        target = target / target.sum(1, keepdim=True)
+        weight = torch.ones(len(target), dtype=wide, device=target.device) if weight is None else weight
+        if self.ties == "index" and self.num_classes is None:
+            best = topk_indices(preds, self.max_k)
+            credit = target.gather(1, best).masked_fill(preds.gather(1, best).isnan(), 0)
+            missed = (1 - credit.sum(1, keepdim=True)).clamp(min=0)
+            return self._add_fractional(counts, torch.cat([credit, missed], dim=1), best, weight)
+        # Each class with mass is a row of its own, which weighs its share.
+        single = Counting(self.max_k, self.ties, num_classes=self.num_classes)
+        for row, label in _pairs(target):
+            credit = single._credit(preds[row], label)
+            self._add_fractional(counts, credit, label, weight[row] * target[row, label])
+        if self.num_classes is None:
+            counts.fractional[-1] = weight.square().sum()
+        return counts
+
+
+def _as_rows(tensor: Tensor, dim: int) -> Tensor:
+    return tensor.detach().movedim(dim, -1).reshape(-1, tensor.shape[dim])
+
+
+def _pairs(target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    rows, labels = target.nonzero(as_tuple=True)
+    step = max(1, _PAIR_BLOCK // max(1, target.shape[1]))
+    yield from zip(torch.split(rows, step), torch.split(labels, step), strict=True)

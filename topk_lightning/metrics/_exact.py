@@ -1,0 +1,51 @@
+"""What the counting metrics of the library have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from topk_lightning._checks import must
+from topk_lightning.metrics._counting import wide_dtype
+
+__all__ = ["ExactMetric"]
+
+
+class ExactMetric(Metric):
+    """A metric whose states are sums of counts that keep their precision.
+
+    torchmetrics.MetricCollection takes metrics for one when their states have the same names and, after the first
+    batch, the same values. So every subclass puts all its settings into the names of its states.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add what another metric of the same settings, or its `metric_state`, has counted."""
+        is_metric = isinstance(incoming_state, Metric)
+        state = incoming_state.metric_state if is_metric else incoming_state
+        if not isinstance(state, dict) or set(state) != set(self._defaults):
+            requirement = f"come from a {type(self).__name__} of the same settings ({next(iter(self._defaults))})"
+            actual = ", ".join(state) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(must("incoming_state", requirement, actual))
+        super().merge_state(state)
+        self._computed = None
+        self._update_count += incoming_state.update_count if is_metric else 1
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
+        # States move with the module but keep their precision, whatever dtype the module is cast to.
+        def move(tensor: Tensor) -> Tensor:
+            if not tensor.is_floating_point():
+                return fn(tensor)
+            device = fn(torch.empty(0, dtype=torch.int64, device=tensor.device)).device
+            return tensor.to(device, wide_dtype(device) if tensor.dtype == torch.float64 else tensor.dtype)
+
+        return super()._apply(move, exclude_state)

@@ -1,0 +1,27 @@
+"""Confidence intervals of a fraction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks import must
+from topk_lightning._checks.options import check_number
+
+__all__ = ["check_level", "wilson_interval"]
+
+
+def check_level(level: float) -> float:
+    """Return the level of an interval, in (0, 1)."""
+    if not 0 < check_number("level", level) < 1:
+        raise ValueError(must("level", "lie between 0 and 1", level, "Did you mean 0.95?"))
+    return level
+
+
+def wilson_interval(fraction: Tensor, count: Tensor, level: float) -> Tensor:
+    """Return Wilson's score interval (…, 2) of `fraction` (…) of `count` (…) independent rows."""
+    z = torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.float64)).item()
+    fraction, count = fraction.to(count.dtype), count + 0.0
+    center = (fraction + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * (fraction * (1 - fraction) / count + (z / (2 * count)) ** 2).sqrt()
+    return torch.stack([(center - half).clamp(min=0), (center + half).clamp(max=1)], dim=-1).float()

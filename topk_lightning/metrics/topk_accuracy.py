@@ -1,0 +1,318 @@
+"""Top-k accuracy: the fraction of rows whose target is among the k best classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from topk_lightning._checks import must
+from topk_lightning._checks.metric_as_loss import metric_as_loss
+from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks
+from topk_lightning._checks.scores import check_scores
+from topk_lightning.metrics._counting import Counting, Counts
+from topk_lightning.metrics._exact import ExactMetric
+from topk_lightning.metrics._intervals import check_level, wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["TopKAccuracy", "topk_accuracy"]
+
+AVERAGES = ("micro", "macro", "weighted", "none")
+
+
+def topk_accuracy(
+    preds: Tensor,
+    target: Tensor,
+    k: int | Sequence[int] = 5,
+    *,
+    average: str = "micro",
+    ignore_index: int | None = None,
+    ties: str = "index",
+    class_dim: int = 1,
+    sample_weight: Tensor | None = None,
+    reduction: str | None = None,
+) -> Tensor:
+    r"""Return the fraction of rows whose target is among the k best classes.
+
+    .. math:: \frac{1}{N} \sum_n [\mathrm{rank}(y_n) < k]
+
+    Order and ties follow the order rule of :mod:`topk_lightning.ranking`: higher first, equal scores by lower class
+    index, a NaN target is a miss. Several k cost one reading of the scores.
+
+    Shape:
+        preds (N, C) or (N, C, d1, …), target (N,) or (N, d1, …), or float of the shape of `preds`; to () for one k, (K,)
+        for several; with ``average="none"`` to (C,) or (K, C).
+
+    Args:
+        preds: real scores (logits or probabilities): only their order matters.
+        target: class indices of any integer dtype, or a distribution over classes (rows ≥ 0 that sum to 1), whose hit is
+            its expected value, the sum of its mass on the k best classes.
+        k: how many classes count as best, 1 ≤ k ≤ C; or several k.
+        average: "micro" (all rows alike), "macro" (mean over the classes that occur), "weighted" (by how often each
+            occurs) or "none" (a value a class, NaN for those that do not occur).
+        ignore_index: rows with this label are left out.
+        ties: "index"; "strict" (the target stands behind all its ties), "optimistic" (before them) or "expected" (mean
+            over random orders of the ties: a constant model scores exactly k/C).
+        class_dim: the class dimension, -1 for (N, T, C) sequences.
+        sample_weight: a weight ≥ 0 for each row.
+        reduction: not for a metric; there to say so to code that takes it for a loss.
+
+    Returns:
+        Accuracy in [0, 1], float32; NaN where nothing was counted. It has no gradient: calling ``backward`` on it raises.
+
+    Raises:
+        TypeError: if a dtype is wrong, or the metric is used as a loss.
+        ValueError: if k > C, shapes do not match or a label is out of range.
+
+    Example:
+        >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
+        >>> topk_accuracy(preds, torch.tensor([1, 2, 3]), k=(2, 3))
+        tensor([0.3333, 0.6667])
+    """
+    if reduction is not None:
+        raise metric_as_loss("topk_accuracy")
+    check_choice("average", average, AVERAGES)
+    ks = check_ks(k)
+    classes = None if average == "micro" else preds.shape[check_scores(preds, class_dim)]
+    counting = Counting(max(ks), ties, ignore_index, class_dim, classes)
+    counts = counting.count(preds, target, sample_weight)
+    values = torch.stack([_accuracy(counts, one, average) for one in ks])
+    return _without_gradient(values if isinstance(k, Iterable) else values[0], preds, "topk_accuracy")
+
+
+def _accuracy(counts: Counts, k: int, average: str) -> Tensor:
+    table = counts.whole + counts.fractional[..., :-1]
+    hits, seen = table[..., :k].sum(-1), table.sum(-1)
+    if average == "weighted":
+        hits, seen = hits.sum(), seen.sum()
+    accuracy = hits / seen
+    if average == "macro":
+        accuracy = accuracy.nanmean()
+    return accuracy.float()
+
+
+class TopKAccuracy(ExactMetric):
+    r"""Count exactly, over batches and processes, how often the target is among the k best classes.
+
+    The function is :func:`topk_accuracy`. Whole hits are counted in int64, so that they stay exact beyond 2^24 rows; rows
+    that count in part (soft targets, sample weights, ``ties="expected"``) are summed in float64 (float32 on a device
+    without it). The result is a scalar, so ``self.log("val/top5", metric)`` accepts the metric as an object.
+
+    Shape:
+        ``update(preds, target, sample_weight=None)``: preds (N, C) or (N, C, d1, …), target (N,) or (N, d1, …) of any
+        integer dtype, or float of the shape of preds (rows that sum to 1). ``compute()``: (), or (C,) for
+        ``average="none"``.
+
+    Args:
+        k: how many classes count as best, 1 ≤ k ≤ C.
+        num_classes: C; needed for every average but "micro".
+        average: "micro" (all rows alike), "macro" (mean over the classes that occur), "weighted" (by how often each
+            occurs) or "none" (a value a class, NaN for those that do not occur).
+        ignore_index: rows with this label are left out; they may hold anything.
+        ties: "index" (equal scores: lower class index first), "strict", "optimistic" or "expected".
+        class_dim: the class dimension, -1 for (N, T, C) sequences.
+        max_k: ranks are counted up to here, which :meth:`curve` and :meth:`plot` show; k by default.
+        **kwargs: passed to :class:`torchmetrics.Metric`.
+
+    Raises:
+        TypeError: if an argument or a dtype is wrong.
+        ValueError: if an argument, a shape or a label is wrong.
+
+    Example:
+        >>> metric = TopKAccuracy(k=2)
+        >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
+        >>> metric.update(preds, torch.tensor([1, 2, 3]))
+        >>> metric.compute()
+        tensor(0.3333)
+    """
+
+    def __init__(
+        self,
+        k: int = 5,
+        *,
+        num_classes: int | None = None,
+        average: str = "micro",
+        ignore_index: int | None = None,
+        ties: str = "index",
+        class_dim: int = 1,
+        max_k: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.average = check_choice("average", average, AVERAGES)
+        if num_classes is None and average != "micro":
+            raise ValueError(must("num_classes", f'be given for average="{average}"', None))
+        if num_classes is not None:
+            check_integer("num_classes", num_classes)
+        self.k = check_k(k, num_classes)
+        self.max_k = self.k if max_k is None else check_integer("max_k", max_k, minimum=self.k)
+        self.num_classes = num_classes
+        per_class = None if average == "micro" else num_classes
+        self.counting = Counting(self.max_k, ties, ignore_index, class_dim, per_class)
+        # Metrics whose states have the same names and, after one batch, the same values are taken for one by
+        # torchmetrics.MetricCollection. So the names carry every setting.
+        key = f"{type(self).__name__}_k{self.k}_{self.counting.key}"
+        self._whole, self._fractional = f"whole_{key}", f"fractional_{key}"
+        empty = self.counting.empty()
+        self.add_state(self._whole, empty.whole, dist_reduce_fx="sum")
+        self.add_state(self._fractional, empty.fractional, dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> None:
+        """Count one batch; zero rows change nothing."""
+        counts = _count(self.counting, preds, target, sample_weight)
+        setattr(self, self._whole, self.counts.whole + counts.whole)
+        setattr(self, self._fractional, self.counts.fractional + counts.fractional)
+
+    def compute(self) -> Tensor:
+        """Return the accuracy in [0, 1] of all that was counted, over all processes; NaN if nothing was."""
+        return _accuracy(self.counts, self.k, self.average)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Count one batch and return its own accuracy."""
+        if "reduction" in kwargs:
+            raise metric_as_loss(type(self).__name__)
+        value = super().forward(*args, **kwargs)
+        return _without_gradient(value, args[0] if args else kwargs["preds"], type(self).__name__)
+
+    @property
+    def counts(self) -> Counts:
+        """The tables counted so far, of this process."""
+        return Counts(getattr(self, self._whole), getattr(self, self._fractional))
+
+    def curve(self) -> Tensor:
+        """Return the accuracy at k = 1, …, max_k, over all processes: (max_k,), or (max_k, C) for average="none"."""
+        return self._synced(
+            lambda counts: torch.stack([_accuracy(counts, k, self.average) for k in range(1, self.max_k + 1)])
+        )
+
+    def confidence_interval(self, level: float = 0.95) -> Tensor:
+        """Return Wilson's score interval of the accuracy, over all processes.
+
+        All processes must call it. With sample weights the number of rows is the effective one, (Σw)² / Σw²; for soft
+        targets and expected ties the interval is conservative.
+
+        Args:
+            level: the probability in (0, 1) with which such intervals hold the true accuracy.
+
+        Returns:
+            Lower and upper bound, (2,), or (C, 2) for ``average="none"``; NaN where nothing was counted.
+
+        Raises:
+            ValueError: for averages "macro" and "weighted", whose rows do not count alike.
+
+        Source:
+            Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+
+        Example:
+            >>> metric = TopKAccuracy(k=1)
+            >>> metric.update(torch.eye(4), torch.tensor([0, 1, 2, 0]))
+            >>> metric.confidence_interval()
+            tensor([0.3006, 0.9544])
+        """
+        check_level(level)
+        if self.average not in ("micro", "none"):
+            remedy = 'Use average="micro", or "none" for one interval a class.'
+            raise ValueError(must("average", 'be "micro" or "none" for a confidence interval', self.average, remedy))
+        return self._synced(lambda counts: self._interval(counts, self.k, level))
+
+    def _interval(self, counts: Counts, k: int, level: float) -> Tensor:
+        rows = counts.whole.sum(-1)
+        sum_of_squares = rows + counts.fractional[..., -1]
+        seen = rows + counts.fractional[..., :-1].sum(-1)
+        return wilson_interval(_accuracy(counts, k, self.average), seen.square() / sum_of_squares, level)
+
+    def _synced(self, function: Callable[[Counts], Tensor]) -> Tensor:
+        should_sync = self.sync_on_compute and not self._is_synced
+        with self.sync_context(self.dist_sync_fn, should_sync=should_sync, should_unsync=should_sync):
+            return function(self.counts)
+
+    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> tuple[Figure, Axes]:
+        """Draw the accuracy against k, up to max_k, with its 95 % band where rows count alike.
+
+        Args:
+            val: a curve as :meth:`curve` returns it; by default that of all that was counted.
+            ax: matplotlib axes to draw into; by default new ones.
+
+        Returns:
+            The figure and the axes.
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        curve = (self.curve() if val is None else val).cpu()
+        ks = list(range(1, len(curve) + 1))
+        ax.plot(ks, curve.numpy(), marker="o" if len(ks) <= 20 else None)
+        if self.average == "micro" and val is None:
+            low, high = self._synced(lambda counts: torch.stack([self._interval(counts, k, 0.95) for k in ks])).T.cpu()
+            ax.fill_between(ks, low.numpy(), high.numpy(), alpha=0.2, label="95 % interval")
+            ax.legend(loc="lower right")
+        ax.set(xlabel="k", ylabel="top-k accuracy", ylim=(0, 1.02), xlim=(0.5, len(ks) + 0.5))
+        return ax.figure, ax  # type: ignore[return-value]
+
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add what another metric of the same settings, or its `metric_state`, has counted."""
+        state = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
+        if not isinstance(state, dict) or set(state) != set(self._defaults):
+            raise ValueError(
+                must(
+                    "incoming_state",
+                    f"come from a {type(self).__name__} of the same settings ({self._whole})",
+                    ", ".join(state) if isinstance(state, dict) else type(state).__name__,
+                )
+            )
+        super().merge_state(state)
+        self._computed = None
+        self._update_count += max(1, incoming_state.update_count if isinstance(incoming_state, Metric) else 1)
+
+
+_shared: ContextVar[dict[tuple[Counting, int, int, int], Counts] | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def shared_counts() -> Iterator[None]:
+    """Within it, metrics of equal settings that get the same tensors count them once."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def _count(counting: Counting, preds: Tensor, target: Tensor, sample_weight: Tensor | None) -> Counts:
+    shared = _shared.get()
+    if shared is None:
+        return counting.count(preds, target, sample_weight)
+    key = (counting, id(preds), id(target), id(sample_weight))
+    if key not in shared:
+        shared[key] = counting.count(preds, target, sample_weight)
+    return shared[key]
+
+
+class _NoGradient(torch.autograd.Function):
+    """Carry a value whose backward says why there is none; it holds nothing of the graph that made the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, value: Tensor, metric: str) -> Tensor:
+        ctx.metric = metric
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> Any:
+        raise metric_as_loss(ctx.metric)
+
+
+def _without_gradient(value: Tensor, preds: Tensor, metric: str) -> Tensor:
+    """Let `backward` on the value of a metric explain itself, where the scores would have a gradient."""
+    if not preds.requires_grad or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return value
+    anchor = torch.empty(0, device=value.device, requires_grad=True)
+    return _NoGradient.apply(anchor, value, metric)  # type: ignore[no-any-return]
