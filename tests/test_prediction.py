@@ -1,6 +1,8 @@
 """topk_predictions: names and probabilities from outputs."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -18,6 +20,18 @@ def test_a_prediction_unpacks_as_label_and_probability():
     assert (label, probability) == ("cat", 0.75)
     assert prediction.index == 2
     assert dict([prediction]) == {"cat": 0.75}
+
+
+def test_a_prediction_is_a_value():
+    prediction = TopKPrediction("cat", 2, 0.75)
+    assert pickle.loads(pickle.dumps(prediction)) == copy.deepcopy(prediction) == prediction
+    assert prediction != TopKPrediction("cat", 2, 0.5)
+    assert len({prediction, TopKPrediction("cat", 2, 0.75)}) == 1
+    assert repr(prediction) == "TopKPrediction(label='cat', index=2, probability=0.75)"
+    with pytest.raises(
+        AttributeError, match=r"^the index of a TopKPrediction must stay as it is, got an assignment\.$"
+    ):
+        prediction.index = 3
 
 
 def test_logits_become_probabilities_by_a_softmax():

@@ -25,7 +25,7 @@ def find_head(network: nn.Module) -> str | None:
     return list(layers)[-1] if layers else None
 
 
-def outputs_of(layer: nn.Module) -> int:
+def _outputs(layer: nn.Module) -> int:
     """Return the number of outputs of an nn.Linear or nn.Conv2d."""
     return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
 
@@ -37,7 +37,7 @@ def head_of(network: nn.Module, num_classes: int) -> nn.Module:
         ValueError: if the last layer does not have `num_classes` outputs.
     """
     name = find_head(network)
-    if name is None or outputs_of(network.get_submodule(name)) != num_classes:
+    if name is None or _outputs(network.get_submodule(name)) != num_classes:
         raise missing_head(type(network).__name__, num_classes)
     return network.get_submodule(name)
 
@@ -48,14 +48,15 @@ def replace_head(network: nn.Module, num_classes: int) -> None:
     Raises:
         ValueError: if the network has no linear or convolutional last layer.
     """
+    if callable(getattr(network, "reset_classifier", None)):
+        if network.num_classes != num_classes:
+            network.reset_classifier(num_classes)  # type: ignore[operator]
+        return
     name = find_head(network)
     if name is None:
         raise missing_head(type(network).__name__, num_classes)
     old = network.get_submodule(name)
-    if outputs_of(old) == num_classes:
-        return
-    if callable(getattr(network, "reset_classifier", None)):
-        network.reset_classifier(num_classes)  # type: ignore[operator]
+    if _outputs(old) == num_classes:
         return
     options = {"bias": old.bias is not None, "device": old.weight.device, "dtype": old.weight.dtype}
     if isinstance(old, nn.Linear):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from topk_lightning._checks.prediction import (
     check_input,
     check_outputs,
     check_probabilities,
+    immutable,
     not_numbers,
 )
 from topk_lightning.ranking import topk_indices
@@ -24,9 +24,10 @@ from topk_lightning.ranking import topk_indices
 __all__ = ["TopKPrediction", "topk_predictions"]
 
 
-@dataclass(frozen=True, slots=True)
 class TopKPrediction:
     """Name one class and its probability; unpacks as (label, probability).
+
+    It is immutable, compares by value and can be pickled.
 
     Args:
         label: name of the class; its index as text where there are no names.
@@ -39,13 +40,39 @@ class TopKPrediction:
         ('cat', 0.75)
     """
 
+    # Not a dataclass: Lightning walks through the dataclasses, tuples and lists that predict_step returns, copies what
+    # it finds, and refuses a frozen one.
+    __slots__ = ("index", "label", "probability")
+    __match_args__ = ("label", "index", "probability")
+
     label: str
     index: int
     probability: float
 
+    def __init__(self, label: str, index: int, probability: float) -> None:
+        for name, value in zip(self.__match_args__, (label, index, probability), strict=True):
+            object.__setattr__(self, name, value)
+
     def __iter__(self) -> Iterator[Any]:
-        yield self.label
-        yield self.probability
+        return iter((self.label, self.probability))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise immutable("TopKPrediction", name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TopKPrediction) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __reduce__(self) -> tuple[type[TopKPrediction], tuple[str, int, float]]:
+        return TopKPrediction, self._values()
+
+    def __repr__(self) -> str:
+        return f"TopKPrediction(label={self.label!r}, index={self.index}, probability={self.probability})"
+
+    def _values(self) -> tuple[str, int, float]:
+        return self.label, self.index, self.probability
 
 
 def topk_predictions(

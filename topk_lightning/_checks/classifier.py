@@ -18,6 +18,7 @@ __all__ = [
     "check_loss",
     "check_same_classes",
     "check_scalar_loss",
+    "missing_lightning",
     "not_restored",
 ]
 
@@ -116,6 +117,18 @@ def check_batch(batch: Any) -> tuple[Any, Any]:
         found = f"{len(batch)} parts" if isinstance(batch, list | tuple) else type(batch).__name__
         raise TypeError(must("batch", "be a pair (images, target)", found))
     return batch[0], batch[1]
+
+
+def missing_lightning() -> ModuleNotFoundError:
+    """Return the error for `topk_lightning.lightning` where `lightning` is not installed."""
+    return ModuleNotFoundError(
+        must(
+            "topk_lightning.lightning",
+            "be imported where the package lightning is installed",
+            "an environment without it",
+            "Install lightning, or import the same names from topk_lightning for pytorch_lightning.",
+        )
+    )
 
 
 def not_restored(argument: str, what: str) -> ValueError:

@@ -65,9 +65,11 @@ def check_specification(name: str, specification: object) -> dict[str, Any]:
     if not isinstance(specification, dict):
         raise TypeError(must(name, wanted, type(specification).__name__))
     path, arguments = specification.get("class_path"), specification.get("init_args") or {}
-    if not isinstance(path, str) or not isinstance(arguments, dict) or set(specification) > {"class_path", "init_args"}:
+    if not isinstance(path, str) or not isinstance(arguments, dict):
         raise ValueError(must(name, wanted, specification))
-    return {"class_path": path, "init_args": dict(arguments)}
+    # A command line writes arguments beside the class path: --model.network.class_path=… --model.network.init_args.width=8.
+    beside = {key: value for key, value in specification.items() if key not in ("class_path", "init_args")}
+    return {"class_path": path, "init_args": {**beside, **arguments}}
 
 
 def unknown_network(name: str, suggestions: Collection[str] = ()) -> ValueError:

@@ -19,6 +19,7 @@ __all__ = [
     "check_prepared_images",
     "check_probabilities",
     "empty_folder",
+    "immutable",
     "missing_image",
     "missing_preprocessing",
     "missing_torchvision",
@@ -97,6 +98,11 @@ def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
         remedy = "For other weights pass the network itself as the model."
         raise ValueError(must("checkpoint", "be one that TopKClassifier saved", repr(path), remedy))
     return dict(found)
+
+
+def immutable(kind: str, name: str) -> AttributeError:
+    """Return the error for an assignment to a value."""
+    return AttributeError(must(f"the {name} of a {kind}", "stay as it is", "an assignment"))
 
 
 def missing_preprocessing() -> ValueError:

@@ -1,0 +1,280 @@
+"""TopKClassifier: any network, any loss, and top-k metrics in one LightningModule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from topk_lightning._checks.classifier import (
+    check_batch,
+    check_class_count,
+    check_class_names,
+    check_loss,
+    check_same_classes,
+    check_scalar_loss,
+    not_restored,
+)
+from topk_lightning._checks.network import check_logits
+from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_positive
+from topk_lightning.description import describe_callable, describe_network
+from topk_lightning.fine_tuning import FrozenBackbone
+from topk_lightning.heads import backbone_parameters
+from topk_lightning.metrics import topk_accuracies
+from topk_lightning.optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
+from topk_lightning.prediction import TopKPrediction, topk_predictions
+from topk_lightning.pretrained import pretrained_network
+from topk_lightning.repeated_rows import rows_seen_once
+from topk_lightning.specification import build_callable
+
+__all__ = ["TopKClassifier", "TopKClassifierBase"]
+
+# One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
+if TYPE_CHECKING:
+    _Module = LightningModule
+else:
+    _Module = object
+
+
+class TopKClassifierBase(_Module):
+    """What :class:`TopKClassifier` does, for a LightningModule of either name."""
+
+    def __init__(
+        self,
+        network: str | dict[str, Any] | nn.Module = "small_cnn",
+        num_classes: int | None = None,
+        class_names: list[str] | dict[int, str] | dict[str, int] | None = None,
+        *,
+        loss: nn.Module | Callable[[Tensor, Tensor], Tensor] | dict[str, Any] | None = None,
+        k: int | list[int] | tuple[int, ...] | None = None,
+        lr: float | None = None,
+        optimizer: str | dict[str, Any] | OptimizerFactory = "adamw",
+        weight_decay: float | None = None,
+        lr_schedule: str = "cosine",
+        warmup_steps: int = 0,
+        weights: str | None = None,
+        freeze_backbone_epochs: int = 0,
+        backbone_lr: float | None = None,
+        preprocessing: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        names = None if class_names is None else check_class_names(class_names, num_classes)
+        self.num_classes = check_class_count(num_classes, names)
+        self.class_names = names
+        self.k = check_ks([1, *(k for k in (3, 5) if k < self.num_classes)] if k is None else k, self.num_classes)
+        self.lr = None if lr is None else check_positive("lr", lr)
+        self.backbone_lr = None if backbone_lr is None else check_positive("backbone_lr", backbone_lr)
+        self.weight_decay = weight_decay
+        self.lr_schedule = check_choice("lr_schedule", lr_schedule, ("cosine", "constant"))
+        self.warmup_steps = check_integer("warmup_steps", warmup_steps, minimum=0)
+        self.freeze_backbone_epochs = check_integer("freeze_backbone_epochs", freeze_backbone_epochs, minimum=0)
+        self.preprocessing = preprocessing
+
+        self.network = pretrained_network(network, self.num_classes, weights)
+        self.loss, loss_description = _resolve("loss", nn.CrossEntropyLoss() if loss is None else loss)
+        if self.loss is not None:
+            check_loss(self.loss)
+        if isinstance(optimizer, str) and "." in optimizer:
+            optimizer = {"class_path": optimizer}
+        if isinstance(optimizer, str):
+            self.optimizer: Any = check_choice("optimizer", optimizer, OPTIMIZERS)
+            optimizer_description: Any = optimizer
+        else:
+            self.optimizer, optimizer_description = _resolve("optimizer", optimizer)
+        if freeze_backbone_epochs or backbone_lr is not None:
+            backbone_parameters(self.network, self.num_classes)  # says now if there is no head
+        self._frozen_backbone = FrozenBackbone()
+        self._rows_seen = 0
+
+        self.train_metrics = topk_accuracies(self.k, prefix="train/")
+        self.val_metrics = topk_accuracies(self.k, prefix="val/")
+        self.test_metrics = topk_accuracies(self.k, prefix="test/")
+
+        # Plain data only, so that a checkpoint loads with weights_only=True and prediction needs nothing else.
+        self.save_hyperparameters(
+            {
+                "network": describe_network(self.network, self.num_classes, given=network),
+                "num_classes": self.num_classes,
+                "class_names": self.class_names,
+                "loss": loss_description,
+                "k": list(self.k),
+                "lr": self.lr,
+                "optimizer": optimizer_description,
+                "weight_decay": self.weight_decay,
+                "lr_schedule": self.lr_schedule,
+                "warmup_steps": self.warmup_steps,
+                "weights": None,  # the checkpoint has its own
+                "freeze_backbone_epochs": self.freeze_backbone_epochs,
+                "backbone_lr": self.backbone_lr,
+                "preprocessing": self.preprocessing,
+            }
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, C) of a batch of images."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def setup(self, stage: str) -> None:
+        """Take class names and preprocessing from the data module, so that the checkpoint keeps them."""
+        self._frozen_backbone.release()
+        datamodule = getattr(self.trainer, "datamodule", None)
+        names = getattr(datamodule, "class_names", None)
+        if names is not None:
+            names = check_class_names(names)
+            check_same_classes(self.class_names, names, self.num_classes)
+            self.class_names = self.class_names or names
+        preprocessing = getattr(datamodule, "preprocessing", None)
+        if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
+            self.preprocessing = preprocessing.to_dict()
+        self.hparams.update(class_names=self.class_names, preprocessing=self.preprocessing)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of (images, target)."""
+        return self._step(batch, "train", self.train_metrics)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure the loss and the top-k accuracies of a batch."""
+        self._step(batch, "val", self.val_metrics, self.trainer.val_dataloaders)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure the loss and the top-k accuracies of a batch."""
+        self._step(batch, "test", self.test_metrics, self.trainer.test_dataloaders)
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[tuple[TopKPrediction, ...]]:
+        """Return the k best classes of each image of a batch, for the largest k."""
+        images = batch if isinstance(batch, Tensor) else batch[0]
+        logits = check_logits(self(images), len(images), self.num_classes)
+        predictions = topk_predictions(logits, self.class_names, max(self.k), input="logits")
+        return list(predictions)  # type: ignore[arg-type]
+
+    def on_validation_epoch_start(self) -> None:
+        """Count the rows of the epoch from 0."""
+        self._rows_seen = 0
+
+    def on_test_epoch_start(self) -> None:
+        """Count the rows of the epoch from 0."""
+        self._rows_seen = 0
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Freeze or release the backbone; asked at each batch, since training may resume within an epoch."""
+        if self.freeze_backbone_epochs:
+            if self.current_epoch >= self.freeze_backbone_epochs:
+                self._frozen_backbone.release()
+            else:
+                # Processes that share gradients agreed at the start on who has one: there, it is dropped instead.
+                self._frozen_backbone.hold(self.network, self.num_classes, keep_grad=self.trainer.world_size > 1)
+
+    def on_train_end(self) -> None:
+        """Release the backbone: freezing belongs to the training."""
+        self._frozen_backbone.release()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the frozen backbone out of the step and of gradient clipping."""
+        self._frozen_backbone.drop_gradients()
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, with a learning rate that changes at each of its steps."""
+        if self.optimizer is None:
+            raise not_restored("optimizer", self.hparams["optimizer"]["unnamed"])
+        backbone = backbone_parameters(self.network, self.num_classes) if self.backbone_lr is not None else []
+        own = set(backbone)
+        optimizer = build_optimizer(
+            self.optimizer,
+            head=[parameter for parameter in self.parameters() if parameter not in own],
+            backbone=backbone,
+            lr=self.lr,
+            backbone_lr=self.backbone_lr,
+            weight_decay=self.weight_decay,
+        )
+        total = self.trainer.estimated_stepping_batches if self.lr_schedule == "cosine" else None
+        return scheduled(optimizer, warmup_steps=self.warmup_steps, total_steps=total)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the state of a loss out that this checkpoint could not rebuild."""
+        if self.loss is None:
+            state = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("loss.")}
+
+    def _step(self, batch: Any, stage: str, metrics: MetricCollection, loader: Any = None) -> Tensor:
+        images, target = check_batch(batch)
+        logits = check_logits(self(images), len(images), self.num_classes)
+        if self.loss is None:
+            raise not_restored("loss", self.hparams["loss"]["unnamed"])
+        if loader is not None:
+            once = rows_seen_once(_sampler(loader), self._rows_seen, len(images))
+            self._rows_seen += len(images)
+            logits, target = logits[:once], target[:once]
+        # A process that holds repetitions alone still takes part in the mean over all processes, with weight 0.
+        loss = check_scalar_loss(self.loss(logits, target)) if len(logits) else logits.sum()
+        metrics.update(logits.detach(), target)
+        self.log(
+            f"{stage}/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(logits), prog_bar=True
+        )
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(logits), prog_bar=stage != "train")
+        return loss
+
+
+class TopKClassifier(TopKClassifierBase, LightningModule):
+    r"""Train any image classifier and measure it by its k best guesses.
+
+    Logged each epoch: ``train/loss``, ``val/loss``, ``test/loss`` and, for each k, ``train/top<k>``, ``val/top<k>``,
+    ``test/top<k>`` as fractions in [0, 1]. Under several processes the validation and test numbers are those of the
+    whole set, each sample once. `predict_step` returns tuples of :class:`topk_lightning.TopKPrediction`.
+
+    Checkpoints hold plain data (network specification, class names, preprocessing, options), so that
+    :func:`topk_lightning.predict_topk` and ``TopKClassifier.load_from_checkpoint(path)`` need nothing but the file and it
+    loads with ``torch.load(path, weights_only=True)``. A network that cannot be named is passed again as ``network=``.
+
+    Shape:
+        - Batches: (images, target), images (N, channels, H, W), target (N,) of class indices or (N, C) of
+          distributions over classes (mixup).
+        - Output: logits (N, C).
+
+    Args:
+        network: "small_cnn", a torchvision classification model ("resnet18"), "timm/<model>", the import path of an
+            nn.Module, {"class_path": …, "init_args": {…}}, or an nn.Module that returns logits. The last layer of a
+            torchvision or timm network is replaced where it has another number of outputs.
+        num_classes: number of classes C, at least 2; may be left out where `class_names` is given.
+        class_names: a list, {index: name} or {name: index}. With `num_classes` alone they are taken from the data module.
+        loss: any callable of (logits, target) that returns a scalar; None: cross entropy.
+        k: one k or several; None: those of 1, 3, 5 below the number of classes.
+        lr: learning rate > 0; None: 1e-3, or the callable's own.
+        optimizer: "adamw", "adam", "sgd" (momentum 0.9, Nesterov), "rmsprop", {"class_path": …, "init_args": {…}}, or a
+            callable that takes groups of parameters.
+        weight_decay: for weights, not for biases and normalisations; None: 0.01, or the callable's own.
+        lr_schedule: "cosine" (to 0 at the end of training) or "constant".
+        warmup_steps: optimizer steps over which the learning rate rises linearly.
+        weights: pretrained weights: a name of torchvision's ("DEFAULT", also for timm's), or a file.
+        freeze_backbone_epochs: epochs in which only the last layer learns; batch normalisation is held as well.
+        backbone_lr: learning rate > 0 of everything but the last layer; None: `lr`.
+        preprocessing: how images become tensors, as a dict; taken from the data module where it has one.
+
+    Raises:
+        TypeError: a metric, or a class, as loss.
+        ValueError: an unknown network, no number of classes, names that do not fit, k > C.
+
+    Example:
+        >>> classifier = TopKClassifier("small_cnn", class_names=["ant", "bee", "cat", "dog"])
+        >>> classifier.k
+        (1, 3)
+        >>> classifier(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 4])
+    """
+
+
+def _resolve(argument: str, given: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a loss or optimizer and its plain description; (None, description) where a checkpoint could not keep it."""
+    if isinstance(given, Mapping):
+        given = dict(given)
+        return (None if "unnamed" in given else build_callable(argument, given)), given
+    return given, describe_callable(given)
+
+
+def _sampler(loader: Any) -> object:
+    loader = loader[0] if isinstance(loader, Sequence) and loader else loader
+    return getattr(loader, "sampler", None)

@@ -1,0 +1,30 @@
+"""The module and the data modules for ``lightning.pytorch``, where a project imports that name.
+
+``pytorch_lightning`` and ``lightning.pytorch`` are two packages with classes of their own, and a trainer of one refuses
+the modules of the other. These classes are the ones of ``topk_lightning`` with the other base; checkpoints of either are
+read by both.
+
+Example:
+    >>> from topk_lightning.lightning import TopKClassifier
+    >>> import lightning.pytorch
+    >>> isinstance(TopKClassifier(num_classes=3), lightning.pytorch.LightningModule)
+    True
+"""
+
+from __future__ import annotations
+
+from topk_lightning._checks.classifier import missing_lightning
+from topk_lightning.classifier import TopKClassifierBase
+
+try:
+    from lightning.pytorch import LightningModule
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] != "lightning":
+        raise
+    raise missing_lightning() from error
+
+__all__ = ["TopKClassifier"]
+
+
+class TopKClassifier(TopKClassifierBase, LightningModule):
+    """:class:`topk_lightning.TopKClassifier` for the trainer of ``lightning.pytorch``; the same arguments."""
