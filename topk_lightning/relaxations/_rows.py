@@ -45,7 +45,7 @@ def largest(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
         values, index = rows.topk(count, dim=1)
         return values, index
     num_groups = num_classes // size
-    groups = rows[:, : num_groups * size].unflatten(1, (size, num_groups)).amax(1).topk(count, dim=1).indices
+    groups = rows[:, : num_groups * size].view(-1, size, num_groups).amax(1).topk(count, dim=1).indices
     members = (groups.unsqueeze(1) + num_groups * torch.arange(size).unsqueeze(1)).flatten(1)
     left_over = torch.arange(num_groups * size, num_classes).expand(len(rows), -1)
     members = torch.cat([members, left_over], dim=1)

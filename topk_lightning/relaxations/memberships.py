@@ -36,16 +36,26 @@ class Membership:
         """Return log F(x), finite for every finite x."""
         raise NotImplementedError
 
-    def share(self, x: Tensor) -> Tensor:
-        """Return F′(x_i) / Σ_j F′(x_j) for each row of (M, C), also where every F′ underflows."""
+    def slopes_(self, x: Tensor) -> Tensor:
+        """Turn x (M, C) into F′(x) up to a factor for each row, in place.
+
+        The largest of a row is at least 1/4 where any F′ is above 0, however far the threshold is from all classes.
+        """
         raise NotImplementedError
 
     def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
         """Return (s_[k], u), (M, 1) each, such that Σ_i F((s_i − s_[k])/t − u) = k in each row of (M, C), k < C.
 
-        The threshold is v = s_[k] + t·u. Told as two numbers it loses nothing when all scores are large.
+        The threshold is v = s_[k] + t·u. Told as two numbers it loses nothing when all scores are large. With at most
+        k unmasked classes all of them have mass 1: (0, −∞).
         """
         raise NotImplementedError
+
+
+def _known(top: Tensor, k: int, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the threshold (s_[k], u), or (0, −∞) for the rows in which u is nonsense: without a (k+1)-th class."""
+    few = top[:, k : k + 1] == -math.inf
+    return top[:, k - 1 : k].masked_fill(few, 0), u.to(top.dtype).masked_fill(few, -math.inf)
 
 
 class Logistic(Membership):
@@ -54,18 +64,18 @@ class Logistic(Membership):
     name = "logistic"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return F(x)."""
         return x.sigmoid()
 
     def log(self, x: Tensor) -> Tensor:
+        """Return log F(x)."""
         return F.logsigmoid(x)
 
-    def share(self, x: Tensor) -> Tensor:
-        # F′ = e^−|x| / (1 + e^−|x|)², with the nearest class to the threshold set to e^0 so that it cannot underflow.
-        nearest = x.abs().amin(1, keepdim=True).clamp(max=torch.finfo(x.dtype).max)
-        power = torch.abs(x).sub_(nearest).neg_().exp_()
-        slope = torch.mul(power, nearest.neg().exp()).add_(1).square_()
-        power.div_(slope)
-        return power.div_(power.sum(1, keepdim=True))
+    def slopes_(self, x: Tensor) -> Tensor:
+        """Turn x into F′(x) up to a factor for each row."""
+        # F′ = e^−|x| / (1 + e^−|x|)², the e^−|x| of the class nearest to the threshold set to 1.
+        power, scale = _nearest_is_one_(x)
+        return power.div_(torch.mul(power, scale).add_(1).square_())
 
     def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
         """Return (s_[k], u) by Newton's method on log(mass missing in the top k) = log(mass of the others).
@@ -96,7 +106,13 @@ class Logistic(Membership):
             log_others, slope_others = _log_mass(others, -gap - u, buffer)
             difference = log_missing - log_others
             u = u - (difference * 0.75 if step < halvings else difference / (slope_missing + slope_others))
-        return top[:, k - 1 : k], u
+        return _known(top, k, u)
+
+
+def _nearest_is_one_(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn x into e^(n − |x|) in place, n the smallest |x| of a row, and return it with e^−n."""
+    nearest = x.abs_().amin(1, keepdim=True)
+    return torch.sub(nearest, x, out=x).exp_(), nearest.neg().exp()
 
 
 def _power_and_count(powers: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,15 +138,18 @@ class Laplace(Membership):
     name = "laplace"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return F(x)."""
         half = x.abs().neg().exp() / 2
         return torch.where(x < 0, half, 1 - half)
 
     def log(self, x: Tensor) -> Tensor:
+        """Return log F(x)."""
         # Each branch sees only its own side, so that neither puts NaN into the gradient of the other.
         return torch.where(x < 0, x - math.log(2), torch.log1p(-x.clamp(min=0).neg().exp() / 2))
 
-    def share(self, x: Tensor) -> Tensor:
-        return x.abs().neg_().softmax(1)
+    def slopes_(self, x: Tensor) -> Tensor:
+        """Turn x into F′(x) up to a factor for each row."""
+        return _nearest_is_one_(x)[0]
 
     def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
         """Return (s_[k], u) in closed form.
@@ -153,7 +172,7 @@ class Laplace(Membership):
         log_a, log_b = log_a.gather(1, above), log_b.gather(1, above)
         log_q = (above - k).abs().to(d.dtype).log()
         root = torch.logaddexp(torch.logaddexp(2 * log_q, log_a + log_b) / 2, log_q)
-        return top[:, k - 1 : k], torch.where(above > k, root - log_a, log_b - root)
+        return _known(top, k, torch.where(above > k, root - log_a, log_b - root))
 
 
 class ClippedLine(Membership):
@@ -162,28 +181,29 @@ class ClippedLine(Membership):
     name = "clipped_line"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return F(x)."""
         return (x + 0.5).clamp(0, 1)
 
     def log(self, x: Tensor) -> Tensor:
+        """Return log F(x)."""
         return self(x).log()
 
-    def share(self, x: Tensor) -> Tensor:
-        # Nothing stands on the slope where the k best lead by more than t: there the threshold is free.
-        slope = (x.abs() < 0.5).to(x.dtype)
-        return slope.div_(slope.sum(1, keepdim=True).clamp(min=1))
+    def slopes_(self, x: Tensor) -> Tensor:
+        """Turn x into F′(x) up to a factor for each row."""
+        return x.copy_(x.abs() < 0.5)
 
     def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
         """Return (s_[k], u) in closed form: Σ m is a broken line of v, whose 2C kinks are sorted."""
-        centre = rows.topk(k, dim=1).values[:, -1:]
+        top, _ = largest(rows, k + 1)
         # u + 1/2 lies in [−1, 0], so scores further than 1 from s_[k] have mass 0 or 1 and enter as ±1.
-        d = ((rows - centre).to(small_dtype(rows)) / temperature).clamp(-1, 1)
+        d = ((rows - top[:, k - 1 : k]).to(small_dtype(rows)) / temperature).clamp(-1, 1)
         kinks, index = torch.cat([d, d - 1], 1).sort(1, descending=True)
         slope = torch.where(index < d.shape[1], 1, -1).cumsum(1)
         mass = torch.cat([torch.zeros_like(d[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
         # The last kink with mass below k; from there the line rises to k.
         place = (mass < k).sum(1, keepdim=True) - 1
         short = (k - mass.gather(1, place)) / slope.gather(1, place).clamp(min=1)
-        return centre, kinks.gather(1, place) - short + 0.5
+        return _known(top, k, kinks.gather(1, place) - short + 0.5)
 
 
 logistic = Logistic()

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from topk_lightning._checks.losses import check_temperature
-from topk_lightning._checks.options import check_k
-from topk_lightning._checks.relaxations import check_member, check_scores_last
+from topk_lightning._checks.relaxations import check_membership, check_relaxation_scores
 from topk_lightning.relaxations._rows import row_blocks
 from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, logistic
 
@@ -21,16 +19,52 @@ __all__ = ["soft_threshold", "soft_topk_mask"]
 def soft_topk_mask(
     scores: Tensor, k: int, *, temperature: float = 1.0, membership: Membership | str = logistic
 ) -> Tensor:
-    """Return the soft membership of each class in the k best: m in [0, 1] with Σ m = k."""
-    membership = check_member("membership", membership, MEMBERSHIPS, Membership)
-    temperature = check_temperature(temperature)
-    scores = check_scores_last(scores)
-    k = check_k(k, scores.shape[-1])
-    rows = scores.reshape(-1, scores.shape[-1])
+    r"""Return how much each class belongs to the k best: a share in [0, 1] for each, k in all.
+
+    With s the scores, t the temperature and F the membership,
+
+    .. math:: m_i = F\Big(\frac{s_i - v}{t}\Big), \qquad v \text{ such that } \sum_i m_i = k.
+
+    As t → 0 the k best get 1 and all others 0 (classes that tie for the last places share them); as t → ∞ all get k/C.
+    Adding a constant to a row changes nothing. The threshold is exact: in closed form for Laplace and the clipped line,
+    by a fixed number of Newton steps that provably suffice for the logistic. The gradient is that of the exact
+    solution, J = (1/t)(diag f − f fᵀ/Σf) with f = F′, whatever way the threshold was found.
+
+    Shape:
+        scores (…, C) to (…, C).
+
+    Args:
+        scores: scores of a float dtype, −∞ for a masked class. It gets 0; at most k unmasked classes all get 1.
+        k: how many classes count as best, 1 ≤ k ≤ C.
+        temperature: t > 0, in units of the scores; larger is smoother.
+        membership: `logistic`, `laplace` or `clipped_line` (sparse: most shares are exactly 0 or 1), or its name.
+
+    Returns:
+        Shares in [0, 1], in float32 (float64 for float64 scores).
+
+    Raises:
+        TypeError: if a type or dtype is wrong.
+        ValueError: if k > C or an option is out of range.
+
+    Example:
+        Two places for four equal scores, then for a clear order.
+
+        >>> soft_topk_mask(torch.zeros(4), k=2)
+        tensor([0.5000, 0.5000, 0.5000, 0.5000])
+        >>> soft_topk_mask(torch.tensor([3.0, 1.0, 2.0, 0.0]), k=2, membership="clipped_line")
+        tensor([1., 0., 1., 0.])
+
+    Source:
+        Logistic: Amos, Koltun, Kolter, 2019, arXiv:1906.08707; Xie et al., NeurIPS 2020, arXiv:2002.06504 (entropic
+        transport, the same up to t). Laplace: Struski et al., ICML 2025, arXiv:2503.06242. Clipped line: Sander et al.,
+        ICML 2023, arXiv:2302.01425, with p = 2.
+    """
+    curve = check_membership(membership, MEMBERSHIPS)
+    rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     masked = rows == -math.inf
-    centre, u = soft_threshold(rows, k, temperature, membership)
+    centre, u = soft_threshold(rows, k, temperature, curve)
     x = (rows.masked_fill(masked, 0) - centre) / temperature - u
-    return membership(x).masked_fill(masked, 0).reshape(scores.shape)
+    return curve(x).masked_fill(masked, 0).reshape(scores.shape)
 
 
 def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
@@ -46,9 +80,11 @@ def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Members
 
 
 class _Threshold(torch.autograd.Function):
+    """The solution of a membership, block by block, with the derivative of the implicit equation."""
+
     @staticmethod
     def forward(ctx: Any, rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
-        parts = [_solve(rows[block], k, temperature, membership) for block in row_blocks(rows)]
+        parts = [membership.solve(rows[block], k, temperature) for block in row_blocks(rows)]
         centre, u = (torch.cat(part) for part in zip(*parts, strict=True))
         ctx.save_for_backward(rows, centre, u)
         ctx.temperature, ctx.membership = temperature, membership
@@ -63,13 +99,8 @@ class _Threshold(torch.autograd.Function):
         u, scale = u.masked_fill(free, 0), (grad / ctx.temperature).masked_fill(free, 0)
         gradient = torch.empty_like(rows)
         for block in row_blocks(rows):
-            x = torch.sub(rows[block], centre[block]).div_(ctx.temperature).sub_(u[block])
-            torch.mul(ctx.membership.share(x), scale[block], out=gradient[block])
+            x = torch.sub(rows[block], centre[block], out=gradient[block]).div_(ctx.temperature).sub_(u[block])
+            slopes = ctx.membership.slopes_(x)
+            # A clipped line has no class on its slope where the k best lead by more than t: its threshold is free.
+            slopes.mul_(scale[block] / slopes.sum(1, keepdim=True).clamp(min=0.25))
         return gradient, None, None, None
-
-
-def _solve(rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
-    centre, u = membership.solve(rows, k, temperature)
-    few = (rows > -math.inf).sum(1, keepdim=True) <= k
-    # torch.where, not arithmetic: the rows with few classes hold NaN here.
-    return torch.where(few, 0, centre), torch.where(few, -math.inf, u).to(rows.dtype)

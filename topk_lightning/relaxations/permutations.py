@@ -1,0 +1,96 @@
+"""Soft permutations that come from distances: SoftSort and NeuralSort."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from topk_lightning._checks.relaxations import check_column, check_relaxation_scores
+from topk_lightning.relaxations._ranked import ranked_and_rest
+from topk_lightning.relaxations._rows import small_dtype
+
+__all__ = ["neuralsort", "softsort"]
+
+
+def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None) -> Tensor:
+    """Return the logarithm of the first k rows of SoftSort's soft permutation."""
+    rows, k, temperature = check_relaxation_scores(scores, k, temperature)
+    column = check_column(column, scores)
+    values, rest = ranked_and_rest(rows, k, temperature)
+    exists = values > -math.inf
+    places = values.masked_fill(~exists, 0).unsqueeze(2)
+    # Beyond the k best every class stands below every s_[r], so all k sums share one sum over the rest.
+    distances = -(places - places.transpose(1, 2)).abs() / temperature
+    distances = distances.masked_fill(~exists.unsqueeze(1), -math.inf)
+    below = rest.unsqueeze(1) + (places[:, -1:] - places) / temperature
+    log_sums = torch.cat([distances, below], 2).masked_fill(~exists.unsqueeze(2), 0).logsumexp(2, keepdim=True)
+    own = (rows if column is None else rows.gather(1, column)).unsqueeze(1)
+    here = exists.unsqueeze(2) & (own > -math.inf)
+    log_rows = -(places - own.masked_fill(own == -math.inf, 0)).abs() / temperature - log_sums
+    return _unflatten(log_rows.masked_fill(~here, -math.inf), scores, column)
+
+
+def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None) -> Tensor:
+    """Return the logarithm of the first k rows of NeuralSort's soft permutation."""
+    rows, k, temperature = check_relaxation_scores(scores, k, temperature)
+    column = check_column(column, scores)
+    masked = rows == -math.inf
+    number = (~masked).sum(1).reshape(-1, 1, 1)
+    # Only differences matter: against the best class nothing is lost to large scores.
+    best = rows.detach().amax(1, keepdim=True)
+    shifted = (rows - best.masked_fill(best == -math.inf, 0)).masked_fill(masked, 0)
+    distances = _AbsoluteDistances.apply(shifted, masked)
+    rank = torch.arange(1, k + 1, device=rows.device).unsqueeze(1)
+    here = ~masked.unsqueeze(1) & (rank <= number)
+    pull = (number + 1 - 2 * rank).to(rows.dtype) * shifted.unsqueeze(1)
+    exponents = ((pull - distances.unsqueeze(1)) / temperature).masked_fill(~here, -math.inf)
+    # A row without a class has no softmax: it takes that of zeros, then loses its mass.
+    log_rows = exponents.masked_fill(rank > number, 0).log_softmax(2).masked_fill(~here, -math.inf)
+    if column is not None:
+        log_rows = log_rows.gather(2, column.unsqueeze(1).expand(-1, k, -1))
+    return _unflatten(log_rows, scores, column)
+
+
+def _unflatten(log_rows: Tensor, scores: Tensor, column: Tensor | None) -> Tensor:
+    num_rows = log_rows.shape[1]
+    if column is not None:
+        return log_rows.reshape(*scores.shape[:-1], num_rows)
+    return log_rows.reshape(*scores.shape[:-1], num_rows, scores.shape[-1])
+
+
+class _AbsoluteDistances(torch.autograd.Function):
+    """Σ_j |s_c − s_j| over the unmasked classes, for each class, by one sort: O(C log C), no C × C.
+
+    With b_c the number and S_c the sum of the scores below s_c it is (2·b_c − n)·s_c + Σ_j s_j − 2·S_c.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, masked: Tensor) -> Tensor:
+        order = rows.masked_fill(masked, math.inf).sort(1)
+        below = torch.searchsorted(order.values, rows)
+        up_to = torch.searchsorted(order.values, rows, right=True)
+        ctx.save_for_backward(order.indices, below, up_to, masked)
+        number = (~masked).sum(1, keepdim=True)
+        sums = _cumulated(order.values.masked_fill(order.values == math.inf, 0))
+        distances = (2 * below - number) * rows.to(sums.dtype) + sums[:, -1:] - 2 * sums.gather(1, below)
+        return distances.to(rows.dtype).masked_fill(masked, 0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        index, below, up_to, masked = ctx.saved_tensors
+        grad = grad.masked_fill(masked, 0)
+        number = (~masked).sum(1, keepdim=True)
+        sums = _cumulated(grad.gather(1, index))
+        others = sums.gather(1, below) + sums.gather(1, up_to) - sums[:, -1:]
+        gradient = (below + up_to - number) * grad.to(sums.dtype) + others
+        return gradient.to(grad.dtype).masked_fill(masked, 0), None
+
+
+def _cumulated(values: Tensor) -> Tensor:
+    """Return the sums of the first 0, 1, … values of each row."""
+    return torch.nn.functional.pad(values.to(small_dtype(values)).cumsum(1), (1, 0))

@@ -1,0 +1,137 @@
+"""Soft permutations that come from sorting networks: products of soft swaps, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from topk_lightning._checks.options import check_choice
+from topk_lightning._checks.relaxations import check_column, check_relaxation_scores
+from topk_lightning.relaxations._ranked import ranked
+
+__all__ = ["bitonic_network", "odd_even_network"]
+
+SWAPS = ("logistic", "cauchy")
+
+# A layer names for each wire its partner (itself: no swap) and whether the wire keeps the larger of the two scores.
+Layer = tuple[list[int], list[bool]]
+
+
+def odd_even_network(
+    scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None, swap: str = "logistic"
+) -> Tensor:
+    """Return the logarithm of the first k rows of the soft permutation of an odd-even transposition network."""
+    num_wires = scores.shape[-1]
+    return _network(scores, k, temperature, column, swap, num_wires, _odd_even_layers(num_wires))
+
+
+def bitonic_network(
+    scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None, swap: str = "logistic"
+) -> Tensor:
+    """Return the logarithm of the first k rows of the soft permutation of a bitonic network."""
+    num_wires = 1 << max(0, scores.shape[-1] - 1).bit_length()
+    return _network(scores, k, temperature, column, swap, num_wires, _bitonic_layers(num_wires))
+
+
+def _odd_even_layers(num_wires: int) -> Iterator[Layer]:
+    """Neighbours (0,1), (2,3), …, then (1,2), (3,4), …, as many layers as wires."""
+    for layer in range(num_wires):
+        partner = list(range(num_wires))
+        for wire in range(layer % 2, num_wires - 1, 2):
+            partner[wire], partner[wire + 1] = wire + 1, wire
+        yield partner, [other >= wire for wire, other in enumerate(partner)]
+
+
+def _bitonic_layers(num_wires: int) -> Iterator[Layer]:
+    """Merge sorted runs of 2, 4, 8, … wires, every second run rising, so that each merge sees a bitonic run."""
+    run = 2
+    while run <= num_wires:
+        stride = run // 2
+        while stride:
+            partner = [wire ^ stride for wire in range(num_wires)]
+            yield partner, [(wire < other) == (wire & run == 0) for wire, other in enumerate(partner)]
+            stride //= 2
+        run *= 2
+
+
+def _network(
+    scores: Tensor,
+    k: int,
+    temperature: float,
+    column: Tensor | None,
+    swap: str,
+    num_wires: int,
+    layers: Iterator[Layer],
+) -> Tensor:
+    rows, k, temperature = check_relaxation_scores(scores, k, temperature)
+    column = check_column(column, scores)
+    check_choice("swap", swap, SWAPS)
+    num_classes = rows.shape[1]
+    # Wires that pad to a power of two carry −∞, like masked classes: they lose every swap, and no mass starts there.
+    identity = torch.eye(num_classes, num_wires, device=rows.device, dtype=rows.dtype).log()
+    if column is None:
+        # Every class starts on its own wire: (M, 1, wires) scores and (M, classes, wires) masses.
+        wires = rows.unsqueeze(1)
+    else:
+        # The class in question starts on each wire in turn, the others in falling order: (M, starts, wires).
+        others = ranked(rows.scatter(1, column, -math.inf), num_classes - 1)
+        wires = _insert(others, rows.gather(1, column))
+    wires = F.pad(wires, (0, num_wires - num_classes), value=-math.inf)
+    mass = _run(wires, identity.expand(len(rows), -1, -1), temperature, swap, layers)[..., :k]
+    if column is None:
+        masked = (rows == -math.inf).unsqueeze(1)
+        return mass.transpose(1, 2).masked_fill(masked, -math.inf).reshape(*scores.shape[:-1], k, num_classes)
+    mean = mass.logsumexp(1) - math.log(num_classes)
+    return mean.masked_fill(rows.gather(1, column) == -math.inf, -math.inf).reshape(*scores.shape[:-1], k)
+
+
+def _insert(others: Tensor, own: Tensor) -> Tensor:
+    """Put `own` (M, 1) before, between and behind `others` (M, C−1), for each of the C places: (M, C, C)."""
+    num_classes = others.shape[1] + 1
+    wire = torch.arange(num_classes, device=others.device)
+    start = wire.unsqueeze(1)
+    # Position 0 of the joined row is the class itself.
+    source = torch.where(wire == start, 0, wire + (wire < start).long())
+    return torch.cat([own, others], 1)[:, source]
+
+
+def _run(wires: Tensor, mass: Tensor, temperature: float, swap: str, layers: Iterator[Layer]) -> Tensor:
+    """Send scores and log masses through the soft swaps."""
+    empty = wires == -math.inf
+    wires = wires.masked_fill(empty, 0)
+    for partner_list, keeps_larger in layers:
+        partner = torch.tensor(partner_list, device=wires.device)
+        sign = torch.tensor([1.0 if larger else -1.0 for larger in keeps_larger], device=wires.device).to(wires.dtype)
+        other, other_empty = wires[..., partner], empty[..., partner]
+        # With −∞ on a wire the swap is hard: the −∞ moves to the side of the smaller score, two of them stay.
+        lead = (wires - other) * (sign / temperature)
+        stays = _log_swap(lead, swap)
+        moves = _log_swap(-lead, swap)
+        hard = empty | other_empty
+        goes = (empty & ~other_empty & (sign > 0)) | (other_empty & ~empty & (sign < 0))
+        stays = torch.where(hard, torch.where(goes, -math.inf, 0.0).to(stays.dtype), stays)
+        moves = torch.where(hard, torch.where(goes, 0.0, -math.inf).to(moves.dtype), moves)
+        wires = torch.where(moves > stays, other + stays.exp() * (wires - other), wires + moves.exp() * (other - wires))
+        empty = torch.where(goes, other_empty, empty)
+        mass = _log_add(mass + stays, mass[..., partner] + moves)
+    return mass
+
+
+def _log_add(a: Tensor, b: Tensor) -> Tensor:
+    """Return log(e^a + e^b) with gradient 0, not NaN, where both are −∞."""
+    nothing = (a == -math.inf) & (b == -math.inf)
+    return torch.logaddexp(a.masked_fill(nothing, 0), b.masked_fill(nothing, 0)).masked_fill(nothing, -math.inf)
+
+
+def _log_swap(lead: Tensor, swap: str) -> Tensor:
+    """Return the log probability that a score that leads by `lead` temperatures counts as the larger."""
+    if swap == "logistic":
+        return F.logsigmoid(lead)
+    # atan(1/x)/π on the far negative side, where 1/2 + atan(x)/π would cancel.
+    far = lead < -1
+    near = (0.5 + lead.masked_fill(far, 0).atan() / math.pi).log()
+    return torch.where(far, ((-1 / lead.masked_fill(~far, -1)).atan() / math.pi).log(), near)
