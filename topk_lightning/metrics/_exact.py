@@ -30,15 +30,16 @@ class ExactMetric(Metric):
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Add what another metric of the same settings, or its `metric_state`, has counted."""
-        is_metric = isinstance(incoming_state, Metric)
-        state = incoming_state.metric_state if is_metric else incoming_state
+        updates, state = 1, incoming_state
+        if isinstance(incoming_state, Metric):
+            updates, state = incoming_state.update_count, incoming_state.metric_state
         if not isinstance(state, dict) or set(state) != set(self._defaults):
             requirement = f"come from a {type(self).__name__} of the same settings ({next(iter(self._defaults))})"
             actual = ", ".join(state) if isinstance(state, dict) else type(state).__name__
             raise ValueError(must("incoming_state", requirement, actual))
         super().merge_state(state)
         self._computed = None
-        self._update_count += incoming_state.update_count if is_metric else 1
+        self._update_count += updates
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         # States move with the module but keep their precision, whatever dtype the module is cast to.
