@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from topk_lightning._checks.classifier import (
     check_batch,
@@ -20,10 +19,11 @@ from topk_lightning._checks.classifier import (
     not_restored,
 )
 from topk_lightning._checks.network import check_logits
-from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_positive
+from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_number, check_positive
 from topk_lightning.description import describe_callable, describe_network
 from topk_lightning.fine_tuning import FrozenBackbone
 from topk_lightning.heads import backbone_parameters
+from topk_lightning.mean_loss import MeanLoss
 from topk_lightning.metrics import topk_accuracies
 from topk_lightning.optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
 from topk_lightning.prediction import TopKPrediction, topk_predictions
@@ -68,7 +68,7 @@ class TopKClassifierBase(_Module):
         self.k = check_ks([1, *(k for k in (3, 5) if k < self.num_classes)] if k is None else k, self.num_classes)
         self.lr = None if lr is None else check_positive("lr", lr)
         self.backbone_lr = None if backbone_lr is None else check_positive("backbone_lr", backbone_lr)
-        self.weight_decay = weight_decay
+        self.weight_decay = None if weight_decay is None else check_number("weight_decay", weight_decay)
         self.lr_schedule = check_choice("lr_schedule", lr_schedule, ("cosine", "constant"))
         self.warmup_steps = check_integer("warmup_steps", warmup_steps, minimum=0)
         self.freeze_backbone_epochs = check_integer("freeze_backbone_epochs", freeze_backbone_epochs, minimum=0)
@@ -90,9 +90,9 @@ class TopKClassifierBase(_Module):
         self._frozen_backbone = FrozenBackbone()
         self._rows_seen = 0
 
-        self.train_metrics = topk_accuracies(self.k, prefix="train/")
-        self.val_metrics = topk_accuracies(self.k, prefix="val/")
-        self.test_metrics = topk_accuracies(self.k, prefix="test/")
+        for stage in ("train", "val", "test"):
+            setattr(self, f"{stage}_metrics", topk_accuracies(self.k, prefix=f"{stage}/"))
+            setattr(self, f"{stage}_loss", MeanLoss())
 
         # Plain data only, so that a checkpoint loads with weights_only=True and prediction needs nothing else.
         self.save_hyperparameters(
@@ -135,15 +135,15 @@ class TopKClassifierBase(_Module):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch of (images, target)."""
-        return self._step(batch, "train", self.train_metrics)
+        return self._step(batch, "train")
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure the loss and the top-k accuracies of a batch."""
-        self._step(batch, "val", self.val_metrics, self.trainer.val_dataloaders)
+        self._step(batch, "val", self.trainer.val_dataloaders)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Measure the loss and the top-k accuracies of a batch."""
-        self._step(batch, "test", self.test_metrics, self.trainer.test_dataloaders)
+        self._step(batch, "test", self.trainer.test_dataloaders)
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[tuple[TopKPrediction, ...]]:
         """Return the k best classes of each image of a batch, for the largest k."""
@@ -200,7 +200,7 @@ class TopKClassifierBase(_Module):
             state = checkpoint["state_dict"]
             checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("loss.")}
 
-    def _step(self, batch: Any, stage: str, metrics: MetricCollection, loader: Any = None) -> Tensor:
+    def _step(self, batch: Any, stage: str, loader: Any = None) -> Tensor:
         images, target = check_batch(batch)
         logits = check_logits(self(images), len(images), self.num_classes)
         if self.loss is None:
@@ -209,13 +209,13 @@ class TopKClassifierBase(_Module):
             once = rows_seen_once(_sampler(loader), self._rows_seen, len(images))
             self._rows_seen += len(images)
             logits, target = logits[:once], target[:once]
-        # A process that holds repetitions alone still takes part in the mean over all processes, with weight 0.
+        # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
         loss = check_scalar_loss(self.loss(logits, target)) if len(logits) else logits.sum()
+        loss_metric, metrics = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_metrics")
+        loss_metric.update(loss, len(logits))
         metrics.update(logits.detach(), target)
-        self.log(
-            f"{stage}/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(logits), prog_bar=True
-        )
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(logits), prog_bar=stage != "train")
+        self.log(f"{stage}/loss", loss_metric, on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=stage != "train")
         return loss
 
 

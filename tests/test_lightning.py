@@ -1,0 +1,69 @@
+"""The module for lightning.pytorch: one definition, two bases, one kind of checkpoint."""
+
+import subprocess
+import sys
+
+import pytest
+import pytorch_lightning
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import topk_lightning.classifier
+
+lightning = pytest.importorskip("lightning.pytorch")
+
+from topk_lightning.lightning import TopKClassifier  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*number of training batches:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec:FutureWarning"),
+]
+
+PAIRS = [
+    (lightning, TopKClassifier, topk_lightning.classifier.TopKClassifier),
+    (pytorch_lightning, topk_lightning.classifier.TopKClassifier, TopKClassifier),
+]
+
+
+def loader():
+    return DataLoader(TensorDataset(torch.rand(6, 3, 16, 16), torch.arange(6) % 4), batch_size=3)
+
+
+@pytest.mark.parametrize(("package", "own", "other"), PAIRS, ids=["lightning", "pytorch_lightning"])
+def test_each_trains_in_its_own_trainer_and_the_other_reads_its_checkpoint(tmp_path, package, own, other):
+    trainer = package.Trainer(
+        default_root_dir=tmp_path, accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    classifier = own("small_cnn", class_names=["a", "b", "c", "d"])
+    trainer.fit(classifier, loader(), loader())
+    assert {"val/loss", "val/top1", "val/top3"} <= set(trainer.callback_metrics)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    loaded = other.load_from_checkpoint(tmp_path / "model.ckpt")
+    assert not isinstance(loaded, own)
+    images = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(loaded.eval()(images), classifier.eval()(images))
+    assert dict(loaded.hparams) == dict(classifier.hparams)
+
+
+def test_it_shows_the_same_arguments():
+    import inspect
+
+    assert inspect.signature(TopKClassifier) == inspect.signature(topk_lightning.classifier.TopKClassifier)
+
+
+def test_without_lightning_the_rest_works_and_this_module_says_what_to_do():
+    code = (
+        "import sys; sys.modules['lightning'] = None\n"
+        "import topk_lightning.classifier\n"
+        "try:\n"
+        "    import topk_lightning.lightning\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (
+        "topk_lightning.lightning must be imported where the package lightning is installed, got an environment "
+        "without it. Install lightning, or import the same names from topk_lightning for pytorch_lightning."
+    )
