@@ -76,7 +76,8 @@ def reduce_rows(
     logits, target = _plain(logits), _plain(target)
     shape = logits.shape[:dim] + logits.shape[dim + 1 :]
     num_classes = logits.shape[dim]
-    logits = logits.movedim(dim, -1).reshape(-1, num_classes)
+    if logits.ndim > 2:  # A view of (N, C) would make autograd copy its gradient.
+        logits = logits.movedim(dim, -1).reshape(-1, num_classes)
     if logits.dtype != torch.float64:
         logits = logits.float()
     weight = check_class_weight(weight, num_classes, logits)

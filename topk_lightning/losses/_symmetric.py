@@ -11,11 +11,15 @@ the rest is small beside what the leaders add.
   A_i[m] = Σ_{j ≤ m} exp(z_j − z_i) A_(i−1)[j − 1]: every factor is at most 1, every term positive, every A_i[M] ≥ 1.
 - Rest: e_j = exp(z_j − z_M) ≤ 1, S = Σ e_j, and the symmetric polynomials of the shares e_j / S from their power sums
   by Newton's identities.
-- Together: E_i / (x_1 ⋯ x_i) = Σ_r A_(i−r)[M] · Π_{l = i−r+1 … i} (S x_M / x_l) · E_r(shares), summed in log space.
+- Together: E_i / (x_1 ⋯ x_i) = Σ_m A_m[M] · R[i, m], where R[i, m] = Π_{l = m+1 … i} (S x_M / x_l) · E_(i−m)(shares)
+  is what i − m members from the rest add to m leaders; summed in log space.
+
+Rows are the last dimension here, so that each order is one contiguous block.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -28,11 +32,11 @@ class Polynomials(NamedTuple):
     """The small tensors of N rows that the value and both parts of the gradient are made of.
 
     Args:
-        ratios: exp(z_j − z_i) for i = 1 … k, at most 1, (N, k, M).
-        terms: exp(z_j − z_i) · A_(i−1)[j − 1], (N, k, M).
-        drops: Σ_{l = i−r+1 … i} (z_M − z_l) for i, r = 0 … k, −inf where r > i, (N, k+1, k+1).
-        rest: log of Π (S x_M / x_l) · E_r(shares), indexed as `drops`.
-        logs: log of E_i / (x_1 ⋯ x_i) for i = 0 … k, (N, k+1).
+        ratios: exp(z_j − z_i) for i = 1 … k, at most 1, (k, M, N).
+        terms: exp(z_j − z_i) · A_(i−1)[j − 1], (k, M, N).
+        drops: Σ_{l = m+1 … i} (z_M − z_l) for i, m = 0 … k, (k+1, k+1, N).
+        rest: log R[i, m], −inf for m > i, (k+1, k+1, N).
+        logs: log of E_i / (x_1 ⋯ x_i) for i = 0 … k, (k+1, N).
     """
 
     ratios: Tensor
@@ -42,85 +46,81 @@ class Polynomials(NamedTuple):
     logs: Tensor
 
 
-def polynomials(z: Tensor, power_sums: Tensor) -> Polynomials:
+def polynomials(z: Tensor, power_sums: Tensor, num_others: int) -> Polynomials:
     """Return the polynomials of each row.
 
     Args:
-        z: the leaders, sorted down, the k largest finite, (N, M).
-        power_sums: Σ e_j^r of the rest for r = 1 … k, (N, k); 0 where nothing is left.
+        z: the leaders, sorted down, the k largest finite, (M, N).
+        power_sums: Σ e_j^r of the rest for r = 1 … k, (k, N); 0 where nothing is left.
+        num_others: how many classes the rest holds at most.
     """
-    num_leaders, k = z.shape[1], power_sums.shape[1]
-    ratios = (z.unsqueeze(1) - z[:, :k].unsqueeze(2)).clamp(max=0).exp()
-    # Row j of the triangle adds term j to every prefix of j leaders or more.
-    prefix = torch.ones(num_leaders, num_leaders + 1, dtype=z.dtype, device=z.device).triu(1)
-    sums = torch.ones_like(prefix[:1]).expand(z.shape[0], -1)
-    terms, totals = [], [sums[:, -1]]
-    for i in range(k):
-        terms.append(ratios[:, i] * sums[:, :-1])
-        sums = terms[i] @ prefix
-        totals.append(sums[:, -1])
+    (num_leaders, num_rows), k = z.shape, power_sums.shape[0]
+    ratios = (z - z[:k].unsqueeze(1)).clamp_(max=0).exp_()
+    # Term j is added to every prefix of j leaders or more.
+    prefix = z.new_ones(num_leaders + 1, num_leaders).tril(-1)
+    terms = [ratios[0]]
+    totals = [z.new_ones(num_rows), terms[0].sum(0)]
+    for i in range(1, k):
+        sums = prefix @ terms[-1]
+        terms.append(ratios[i] * sums[:-1])
+        totals.append(terms[-1].sum(0))
 
     order = torch.arange(k + 1, device=z.device)
-    i_minus_r = order.unsqueeze(1) - order
-    # From r − 1 to r the product over l = i−r+1 … i gains l = i−r+1, whose index from 0 is i − r.
-    steps = (z[:, -1:] - z[:, :k])[:, i_minus_r.clamp(0, k - 1)]
-    steps = torch.where(order == 0, 0, steps.masked_fill(i_minus_r < 0, -torch.inf))
-    drops = steps.cumsum(2)
-    size = power_sums[:, :1]
-    log_size = size.log()
-    shares = _newton((power_sums.log() - order[1:] * torch.where(size > 0, log_size, 0)).exp())
-    grown = torch.where(order == 0, 0, order * log_size)
-    rest = drops + (grown + shares.log()).unsqueeze(1)
-    leaders = torch.stack(totals, 1).log()[:, i_minus_r.clamp(min=0)]
-    return Polynomials(ratios, torch.stack(terms, 1), drops, rest, (leaders + rest).logsumexp(2))
+    upto = z.new_ones(k + 1, k).tril(-1)  # [i, l]: l ≤ i
+    between = (upto.unsqueeze(1) * (1 - upto)).view(-1, k)  # [i, m, l]: m < l ≤ i
+    # The lower bound only keeps 0 · (−inf) out of the sum; exp is 0 long before it.
+    drops = (between @ (z[-1] - z[:k]).clamp_(min=-1e9)).view(k + 1, k + 1, num_rows)
+    rest = drops + _log_polynomials(power_sums, num_others)[order.unsqueeze(1) - order]
+    both = rest + torch.stack(totals).log_()
+    top = both.amax(1)
+    logs = both.sub_(top.unsqueeze(1)).exp_().sum(1).log_().add_(top)
+    return Polynomials(ratios, torch.stack(terms), drops, rest, logs)
 
 
-def _newton(power_sums: Tensor) -> Tensor:
-    """Return E_0 … E_k (N, k+1) from the power sums of orders 1 … k (N, k) by Newton's identities."""
-    k = power_sums.shape[1]
-    signs = 1 - 2 * (torch.arange(k, device=power_sums.device) % 2)
-    signed = power_sums * signs
-    found = torch.ones_like(power_sums[:, :1])
+def _log_polynomials(power_sums: Tensor, num_others: int) -> Tensor:
+    """Return log E_r of the rest over x_M^r, r = 0 … k, then −inf for r = −k … −1, (2k+1, N).
+
+    By Newton's identities r E_r = Σ_i (−1)^(i−1) p_i E_(r−i), on numbers scaled so that neither many equal classes nor
+    a large k overflows: E_k of n ones is about (n e / k)^k.
+    """
+    k = power_sums.shape[0]
+    scale = k / (math.e * max(num_others, k))
+    order = torch.arange(k + 1, device=power_sums.device, dtype=power_sums.dtype).unsqueeze(1)
+    signed = power_sums * ((-scale) ** order[1:]).neg_()
+    found = torch.ones_like(power_sums[:1])  # E_(r−1) … E_0
     for r in range(1, k + 1):
-        value = (found.flip(1) * signed[:, :r]).sum(1, keepdim=True) / r
-        found = torch.cat([found, value.clamp(min=0)], 1)
-    return found
+        found = torch.cat([(signed[:r] * found).sum(0, keepdim=True).div_(r), found])
+    logs = found.clamp_(min=0).log_().flip(0).sub_(order * math.log(scale))
+    return torch.cat([logs, torch.full_like(power_sums, -torch.inf)])
 
 
 def leader_gradient(p: Polynomials) -> Tensor:
-    """Return ∂(log E_k − log E_(k−1)) / ∂z_j of the leaders, (N, M)."""
-    k = p.terms.shape[1]
-    gradient = _membership(p, k)
-    return gradient if k == 1 else gradient - _membership(p, k - 1)
+    """Return ∂(log E_k − log E_(k−1)) / ∂z_j of the leaders, (M, N).
 
-
-def _membership(p: Polynomials, i: int) -> Tensor:
-    """Return the probability of each leader to belong to a set of i, (N, M).
-
-    A set that holds j has a leaders before j and b = i − 1 − a members behind it. The prefixes are the `terms`;
-    behind[j] = E_b of the leaders behind j and the rest, over x_(i−b+1) ⋯ x_i and over the total, hence at most 1.
+    A set of i that holds j as its m-th leader has i − m members behind j: its probability is the prefix that `terms`
+    holds, times the sum over what stands behind over the total. The latter obeys one linear recurrence for i = k and
+    i = k − 1, so their difference is taken once, at its start.
     """
-    num_leaders = p.terms.shape[2]
-    suffix = torch.ones(num_leaders, num_leaders, dtype=p.terms.dtype, device=p.terms.device).tril(-1)
-    start = (p.rest[:, i] - p.logs[:, i : i + 1]).exp()
-    behind = start[:, :1].expand(-1, num_leaders)
-    every = [behind]
-    for b in range(1, i):
-        behind = torch.addmm(start[:, b : b + 1], p.ratios[:, i - b] * behind, suffix)
-        every.append(behind)
-    return (p.terms[:, :i] * torch.stack(every[::-1], 1)).sum(1)
+    k, num_leaders, _ = p.terms.shape
+    suffix = p.terms.new_ones(num_leaders, num_leaders).triu(1)
+    start = (p.rest[k, 1:] - p.logs[k]).exp_()
+    start[:-1] -= (p.rest[k - 1, 1:k] - p.logs[k - 1]).exp_()
+    behind = start[-1:].expand(num_leaders, -1)
+    gradient = p.terms[-1] * behind
+    for m in range(k - 1, 0, -1):
+        behind = torch.addmm(start[m - 1 : m], suffix, p.ratios[m] * behind)
+        gradient.addcmul_(p.terms[m - 1], behind)
+    return gradient
 
 
 def rest_coefficients(p: Polynomials) -> Tensor:
-    """Return c_1 … c_k (N, k): for one of the rest, ∂(log E_k − log E_(k−1)) / ∂z_j = Σ_q c_q e_j^q.
+    """Return c_k … c_1 (k, N): for one of the rest, ∂(log E_k − log E_(k−1)) / ∂z_j = Σ_q c_q e_j^q.
 
     E_(i−1) without j is Σ_q (−x_j)^(q−1) E_(i−q). Beside M larger terms each of these is less than half of the one
     before, so nothing is lost to the alternating signs.
     """
-    k = p.terms.shape[1]
-    order = torch.arange(1, k + 1, device=p.logs.device)
-
-    def powers(i: int) -> Tensor:
-        return (p.drops[:, i, 1:] + p.logs[:, (i - order).clamp(min=0)] - p.logs[:, i : i + 1]).exp()
-
-    return (powers(k) - powers(k - 1)) * (2 * (order % 2) - 1)
+    k = p.terms.shape[0]
+    coefficients = (p.drops[k, :k] + p.logs[:k] - p.logs[k]).exp_()
+    coefficients[1:] -= (p.drops[k - 1, : k - 1] + p.logs[: k - 1] - p.logs[k - 1]).exp_()
+    order = torch.arange(k, 0, -1, device=p.logs.device).unsqueeze(1)
+    return coefficients.mul_(1 - 2 * ((order - 1) % 2))

@@ -19,7 +19,7 @@ from topk_lightning.losses._symmetric import Polynomials, leader_gradient, polyn
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
 # Rows are handled in blocks of about this many scores, whose temporaries stay in cache.
-_BLOCK = 2**18
+_BLOCK = 2**17
 
 
 def smooth_topk_svm_loss(
@@ -103,35 +103,35 @@ class _SmoothTopKSVM(torch.autograd.Function):
         target = target.unsqueeze(1)
         wide = torch.float32 if logits.device.type == "mps" else torch.float64
         values, leaders = _largest_competitors(logits, target, k)
-        power_sums, rest = _rest(logits, torch.cat([leaders, target], 1), values[:, -1:], k, temperature)
-        values, own = values.to(wide), logits.gather(1, target).to(wide)
-        settled = values[:, k - 1] == -torch.inf
-        values = values.masked_fill(settled.unsqueeze(1), 0)
-        p = polynomials((values - values[:, :1]) / (k * temperature), power_sums.to(wide))
+        others = torch.cat([leaders, target], 1)
+        power_sums, rest = _rest(logits, others, values[:, -1:], k, temperature)
+        values, own = values.T.to(wide).contiguous(), logits.gather(1, target).squeeze(1).to(wide)
+        settled = values[k - 1] == -torch.inf
+        values = values.masked_fill_(settled, 0)
+        p = polynomials((values - values[0]).div_(k * temperature), power_sums.to(wide), logits.shape[1])
         # The hard loss and what the temperature adds: log E_k − log E_(k−1) = z_k + the difference of the scaled logs.
-        gap = margin + (values[:, k - 1] - own.squeeze(1)) / k + temperature * (p.logs[:, k] - p.logs[:, k - 1])
-        scaled = (gap / temperature).masked_fill(settled, -torch.inf)
+        gap = margin + (values[k - 1] - own) / k + temperature * (p.logs[k] - p.logs[k - 1])
+        scaled = (gap / temperature).masked_fill_(settled, -torch.inf)
         ctx.k = k
-        ctx.save_for_backward(rest, leaders, target, scaled, *p)
+        ctx.save_for_backward(rest, others, scaled, *p)
         return (temperature * softplus(scaled)).to(logits.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        rest, leaders, target, scaled, *saved = ctx.saved_tensors
+        rest, others, scaled, *saved = ctx.saved_tensors
         p = Polynomials(*saved)
-        share = (grad.to(scaled.dtype) * scaled.sigmoid() / ctx.k).unsqueeze(1)
-        coefficients = (rest_coefficients(p) * share).to(rest.dtype)
+        share = scaled.sigmoid().mul_(grad).div_(ctx.k)
+        coefficients = (rest_coefficients(p) * share).to(rest.dtype).unsqueeze(2)
         gradient = torch.empty_like(rest)
         for block in _blocks(rest):
-            e, c = rest[block], coefficients[block].unsqueeze(2)
-            value = torch.mul(e, c[:, -1])
-            for q in range(ctx.k - 2, -1, -1):
-                value = value.add_(c[:, q]).mul_(e)
-            gradient[block] = value
-        gradient.scatter_(1, leaders, (leader_gradient(p) * share).to(rest.dtype))
-        gradient.scatter_(1, target, -share.to(rest.dtype))
-        return gradient, None, None, None, None
+            e, c, value = rest[block], coefficients[:, block], gradient[block]
+            value.copy_(c[0])
+            for q in range(1, ctx.k):
+                torch.addcmul(c[q], value, e, out=value)
+            value.mul_(e)
+        marked = torch.cat([leader_gradient(p) * share, -share.unsqueeze(0)]).T
+        return gradient.scatter_(1, others, marked.to(rest.dtype)), None, None, None, None
 
 
 def _blocks(scores: Tensor) -> list[slice]:
@@ -141,21 +141,19 @@ def _blocks(scores: Tensor) -> list[slice]:
 
 
 def _rest(logits: Tensor, others: Tensor, reference: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return Σ_j e_j^r for r = 1 … k (N, k), and e_j = exp((s_j − reference) / (k t)), 0 for `others`, (N, C)."""
+    """Return Σ_j e_j^r for r = 1 … k (k, N), and e_j = exp((s_j − reference) / (k t)), 0 for `others`, (N, C)."""
     lowest = torch.finfo(logits.dtype)
     reference = reference.clamp(min=lowest.min)
-    rest = torch.empty_like(logits)
-    sums = []
+    rest, sums = torch.empty_like(logits), []
     for block in _blocks(logits):
-        e = torch.sub(logits[block], reference[block]).mul_(1 / (k * temperature)).exp_().scatter_(1, others[block], 0)
-        rest[block] = e
+        e = torch.sub(logits[block], reference[block], out=rest[block])
+        e.mul_(1 / (k * temperature)).exp_().scatter_(1, others[block], 0)
         sums.append([e.sum(1)])
         # What would underflow in a higher power is too small to count in any, and slow.
-        e = F.threshold_(e, lowest.tiny ** (1 / k), 0.0)
-        power = e.clone()
+        power = F.threshold(e, lowest.tiny ** (1 / k), 0.0)
         for _ in range(k - 1):
             sums[-1].append(power.mul_(e).sum(1))
-    return torch.cat([torch.stack(block, 1) for block in sums]), rest
+    return torch.cat([torch.stack(block) for block in sums], 1), rest
 
 
 def _largest_competitors(logits: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -163,8 +161,7 @@ def _largest_competitors(logits: Tensor, target: Tensor, k: int) -> tuple[Tensor
 
     Which of equal scores is named does not matter: value and gradient are the same for each.
     """
-    num_rows, num_classes = logits.shape
-    count = min(max(2 * k + 2, 8), num_classes - 1)
+    count = min(max(2 * k + 2, 8), logits.shape[1] - 1)
     values, classes = _largest(logits, count + 1)
     # Leave the target out, or the last where the target is not among them.
     keep = torch.arange(count, device=logits.device) + (classes == target).long().cumsum(1)[:, :count]
@@ -178,8 +175,10 @@ def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     largest, so only these are searched.
     """
     num_rows, num_classes = scores.shape
-    # torch.topk is quick while count is below 1/64 of what it searches.
+    # torch.topk is quickest while count is below 1/64 of what it searches; else the two searches are balanced.
     height = min(num_classes // (64 * count), 32)
+    if height < 4:
+        height = int((num_classes / count) ** 0.4)
     if height < 4:
         values, places = scores.topk(count, dim=1)
         return values, places
