@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -81,7 +80,7 @@ def check_k_probabilities(probabilities: Iterable[Any], num_classes: int | None 
     if isinstance(probabilities, str) or not isinstance(probabilities, Iterable):
         raise TypeError(must("k_probabilities", "be a sequence of numbers", repr(probabilities)))
     values = tuple(check_number("k_probabilities", value, "hold finite numbers") for value in probabilities)
-    if any(value < 0 for value in values) or abs(math.fsum(values) - 1) > 1e-6:
+    if any(value < 0 for value in values) or abs(sum(values) - 1) > 1e-6:
         raise ValueError(must("k_probabilities", "be at least 0 and sum to 1", values))
     if num_classes is not None and len(values) > num_classes:
         requirement = f"hold at most one number a class ({num_classes})"

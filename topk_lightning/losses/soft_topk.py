@@ -85,7 +85,7 @@ def soft_topk_loss(
         centre, u = soft_threshold(logits, check_k(k, logits.shape[1]), temperature, curve)
         # A masked target has no mass, even where places are left over.
         x = torch.where((own == -math.inf) & (u == -math.inf), -math.inf, (own - centre) / temperature - u)
-        return -curve.log(x).squeeze(1)
+        return 0 - curve.log(x).squeeze(1)
 
     return reduce_rows(
         rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim

@@ -96,7 +96,7 @@ def topk_cross_entropy_loss(
         log_rows = soft_permutation(logits, len(probabilities), temperature=temperature, column=target)
         terms = torch.cat([log_softmax, log_rows, torch.zeros_like(log_softmax)], 1)
         number = (logits > -math.inf).sum(1).clamp(max=len(probabilities) + 1)
-        terms = terms + torch.tensor(_log_factors(probabilities), device=terms.device).to(terms.dtype)[number]
+        terms = terms + torch.tensor(_log_factors(probabilities), device=terms.device, dtype=terms.dtype)[number]
         # A masked target costs +inf, with the gradient of cross entropy.
         masked = log_softmax == -math.inf
         log_chance = terms.masked_fill(masked, 0).logsumexp(1)
@@ -124,7 +124,7 @@ def _log_factors(probabilities: Sequence[float]) -> list[list[float]]:
     largest_k = len(probabilities)
 
     def log_sum(start: int, stop: int) -> float:
-        total = math.fsum(probabilities[k - 1] for k in range(max(start, 1), min(stop, largest_k + 1)))
+        total = sum(probabilities[max(start, 1) - 1 : max(stop, 1) - 1])
         return math.log(total) if total > 0 else -math.inf
 
     return [

@@ -35,32 +35,37 @@ class _Ranked(torch.autograd.Function):
         # One score more shows where classes inside tie with classes outside.
         best, index = largest(rows, min(count + 1, rows.shape[1]))
         values, index = best[:, :count], index[:, :count]
-        rest = torch.full_like(values[:, :1], -math.inf)
+        rest, log_sum = torch.full_like(values[:, :1], -math.inf), torch.zeros_like(values[:, :1])
         if temperature is not None and count < rows.shape[1]:
-            last = _finite(values)
+            following = best[:, count:]
+            reference = _reference(best)
             for block in row_blocks(rows):
-                powers = torch.sub(rows[block], last[block]).div_(temperature).exp_().scatter_(1, index[block], 0)
-                torch.log(powers.sum(1, keepdim=True), out=rest[block])
-        ctx.save_for_backward(rows, values, index, best[:, -1:], rest)
-        ctx.temperature = temperature
+                powers = torch.sub(rows[block], reference[block]).div_(temperature).exp_()
+                torch.log(powers.scatter_(1, index[block], 0).sum(1, keepdim=True), out=log_sum[block])
+            # The sum is told against the largest score outside: it cannot underflow, unless nothing is there.
+            empty = following == -math.inf
+            log_sum.masked_fill_(empty, 0)
+            rest = torch.where(empty, -math.inf, log_sum + (following - values[:, -1:]) / temperature)
+        ctx.save_for_backward(rows, best, index, log_sum)
+        ctx.temperature, ctx.count = temperature, count
         return values.clone(), rest
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_values: Tensor, grad_rest: Tensor) -> tuple[Tensor, None, None]:
-        rows, values, index, following, rest = ctx.saved_tensors
-        count = values.shape[1]
-        outside = torch.zeros_like(rest)
+        rows, best, index, log_sum = ctx.saved_tensors
+        count = ctx.count
+        values, following = best[:, :count], best[:, -1:]
+        outside = torch.zeros_like(log_sum)
         if ctx.temperature is None or count == rows.shape[1]:
             gradient = torch.zeros_like(rows)
         else:
-            # Where nothing is left outside, grad_rest is 0 and every exponent −∞.
-            gradient, last = torch.empty_like(rows), _finite(values)
-            log_scale, scale = rest.clamp(min=torch.finfo(rest.dtype).min), grad_rest / ctx.temperature
+            gradient, reference = torch.empty_like(rows), _reference(best)
+            scale = (grad_rest / ctx.temperature).masked_fill(following == -math.inf, 0)
             for block in row_blocks(rows):
-                powers = torch.sub(rows[block], last[block], out=gradient[block]).div_(ctx.temperature)
-                powers.sub_(log_scale[block]).exp_().mul_(scale[block])
-            outside = torch.where(following == values[:, -1:], scale * (-log_scale).exp(), 0)
+                powers = torch.sub(rows[block], reference[block], out=gradient[block]).div_(ctx.temperature)
+                powers.sub_(log_sum[block]).exp_().mul_(scale[block])
+            outside = torch.where(following == values[:, -1:], scale * (-log_sum).exp(), 0)
             # The derivative of log Σ exp((s_j − s_[count])/t) in s_[count].
             grad_values = torch.cat([grad_values[:, :-1], grad_values[:, -1:] - scale], 1)
         same = (values.unsqueeze(1) == values.unsqueeze(2)).to(rows.dtype)
@@ -72,9 +77,9 @@ class _Ranked(torch.autograd.Function):
         return gradient, None, None
 
 
-def _finite(values: Tensor) -> Tensor:
-    """Return the last of the values (M, 1), or where that is −∞ (nothing is left outside) the first, or 0."""
-    last, first = values[:, -1:], values[:, :1]
+def _reference(best: Tensor) -> Tensor:
+    """Return the last of the scores (M, 1), or where that is −∞ (nothing is left outside) the first, or 0."""
+    last, first = best[:, -1:], best[:, :1]
     last = torch.where(last == -math.inf, first, last)
     return last.masked_fill(last == -math.inf, 0)
 

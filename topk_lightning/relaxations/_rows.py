@@ -22,7 +22,7 @@ def row_blocks(rows: Tensor) -> Iterator[slice]:
     num_rows, num_classes = rows.shape
     whole = rows.device.type != "cpu" or torch.compiler.is_compiling()
     step = max(1, num_rows if whole else _CPU_BLOCK // num_classes)
-    for start in range(0, num_rows, step):
+    for start in range(0, max(1, num_rows), step):
         yield slice(start, start + step)
 
 
@@ -45,7 +45,7 @@ def largest(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
         values, index = rows.topk(count, dim=1)
         return values, index
     num_groups = num_classes // size
-    groups = rows[:, : num_groups * size].view(-1, size, num_groups).amax(1).topk(count, dim=1).indices
+    groups = rows[:, : num_groups * size].view(len(rows), size, num_groups).amax(1).topk(count, dim=1).indices
     members = (groups.unsqueeze(1) + num_groups * torch.arange(size).unsqueeze(1)).flatten(1)
     left_over = torch.arange(num_groups * size, num_classes).expand(len(rows), -1)
     members = torch.cat([members, left_over], dim=1)

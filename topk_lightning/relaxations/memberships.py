@@ -1,6 +1,6 @@
 """The S-curves of soft top-k: how much a class belongs to the k best, and the threshold where the rows sum to k.
 
-A membership is a curve F with F(−∞) = 0, F(0) = 1/2, F(∞) = 1. The mass of class i is m_i = F((s_i − v)/t), and the
+A membership is a rising curve F with F(−∞) = 0 and F(∞) = 1. The mass of class i is m_i = F((s_i − v)/t), and the
 threshold v of a row makes Σ m_i = k. Its derivative is the same for all of them: ∂v/∂s_i = F′_i / Σ_j F′_j.
 """
 
@@ -111,7 +111,7 @@ class Logistic(Membership):
 
 def _nearest_is_one_(x: Tensor) -> tuple[Tensor, Tensor]:
     """Turn x into e^(n − |x|) in place, n the smallest |x| of a row, and return it with e^−n."""
-    nearest = x.abs_().amin(1, keepdim=True)
+    nearest = x.abs_().amin(1, keepdim=True).clamp(max=torch.finfo(x.dtype).max)
     return torch.sub(nearest, x, out=x).exp_(), nearest.neg().exp()
 
 
@@ -176,13 +176,13 @@ class Laplace(Membership):
 
 
 class ClippedLine(Membership):
-    """F(x) = 1/2 + x between 0 and 1: the projection onto Σ m = k, sparse, so its logarithm can be −inf."""
+    """F(x) = x between 0 and 1: the projection onto Σ m = k. Sparse, so its logarithm can be −∞."""
 
     name = "clipped_line"
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return F(x)."""
-        return (x + 0.5).clamp(0, 1)
+        return x.clamp(0, 1)
 
     def log(self, x: Tensor) -> Tensor:
         """Return log F(x)."""
@@ -190,12 +190,12 @@ class ClippedLine(Membership):
 
     def slopes_(self, x: Tensor) -> Tensor:
         """Turn x into F′(x) up to a factor for each row."""
-        return x.copy_(x.abs() < 0.5)
+        return x.copy_((x > 0) & (x < 1))
 
     def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
         """Return (s_[k], u) in closed form: Σ m is a broken line of v, whose 2C kinks are sorted."""
         top, _ = largest(rows, k + 1)
-        # u + 1/2 lies in [−1, 0], so scores further than 1 from s_[k] have mass 0 or 1 and enter as ±1.
+        # u lies in [−1, 0], so scores further than 1 from s_[k] have mass 0 or 1 and enter as ±1.
         d = ((rows - top[:, k - 1 : k]).to(small_dtype(rows)) / temperature).clamp(-1, 1)
         kinks, index = torch.cat([d, d - 1], 1).sort(1, descending=True)
         slope = torch.where(index < d.shape[1], 1, -1).cumsum(1)
@@ -203,7 +203,7 @@ class ClippedLine(Membership):
         # The last kink with mass below k; from there the line rises to k.
         place = (mass < k).sum(1, keepdim=True) - 1
         short = (k - mass.gather(1, place)) / slope.gather(1, place).clamp(min=1)
-        return _known(top, k, kinks.gather(1, place) - short + 0.5)
+        return _known(top, k, kinks.gather(1, place) - short)
 
 
 logistic = Logistic()

@@ -85,7 +85,10 @@ def _network(
     if column is None:
         masked = (rows == -math.inf).unsqueeze(1)
         return mass.transpose(1, 2).masked_fill(masked, -math.inf).reshape(*scores.shape[:-1], k, num_classes)
-    mean = mass.logsumexp(1) - math.log(num_classes)
+    # A start behind masked classes is no place of its own.
+    number = (rows > -math.inf).sum(1).clamp(min=1)
+    behind = torch.arange(num_classes, device=rows.device) >= number.unsqueeze(1)
+    mean = mass.masked_fill(behind.unsqueeze(2), -math.inf).logsumexp(1) - number.to(rows.dtype).log().unsqueeze(1)
     return mean.masked_fill(rows.gather(1, column) == -math.inf, -math.inf).reshape(*scores.shape[:-1], k)
 
 

@@ -1,0 +1,46 @@
+"""The records of the losses that are made of relaxations."""
+
+from __future__ import annotations
+
+from tests import oracles_relaxed as oracles
+from tests.losses.cases import LossCase
+from topk_lightning.losses import SoftTopKLoss, TopKCrossEntropyLoss, soft_topk_loss, topk_cross_entropy_loss
+
+__all__ = ["RELAXED_CASES"]
+
+RELAXED_CASES = [
+    *(
+        LossCase(
+            f"soft top-k, {membership}",
+            SoftTopKLoss,
+            soft_topk_loss,
+            oracles.soft_topk,
+            {"k": 3, "temperature": 0.7, "membership": membership},
+        )
+        for membership in ("logistic", "laplace")
+    ),
+    *(
+        LossCase(
+            f"top-k cross entropy, {relaxation}, {num_candidates} candidates",
+            TopKCrossEntropyLoss,
+            topk_cross_entropy_loss,
+            oracles.topk_cross_entropy,
+            {
+                "k_probabilities": (0.2, 0.5, 0.3),
+                "temperature": 0.7,
+                "num_candidates": num_candidates,
+                "relaxation": relaxation,
+            },
+            lacks=frozenset({"zero at k=C"}),
+        )
+        for relaxation, num_candidates in (
+            ("softsort", 5),
+            ("softsort", None),
+            ("neuralsort", 5),
+            ("neuralsort", None),
+            ("odd_even_network", 5),
+            ("bitonic_network", None),
+            ("cauchy_bitonic_network", 4),
+        )
+    ),
+]
