@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.description import describe_callable, describe_network, is_plain
 from topk_lightning.networks import SmallCNN
-from topk_lightning.specification import build_network, torchvision_names
+from topk_lightning.networks.description import describe_callable, describe_network, is_plain
+from topk_lightning.networks.specification import build_network, torchvision_names
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),

@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.heads import find_head, head_of, replace_head
 from topk_lightning.networks import SmallCNN
+from topk_lightning.networks.heads import find_head, head_of, replace_head
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),

@@ -20,16 +20,16 @@ from topk_lightning._checks.classifier import (
 )
 from topk_lightning._checks.network import check_logits
 from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_number, check_positive
-from topk_lightning.description import describe_callable, describe_network
-from topk_lightning.fine_tuning import FrozenBackbone
-from topk_lightning.heads import backbone_parameters
-from topk_lightning.mean_loss import MeanLoss
+from topk_lightning.classifier.fine_tuning import FrozenBackbone
+from topk_lightning.classifier.mean_loss import MeanLoss
+from topk_lightning.classifier.optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
+from topk_lightning.classifier.repeated_rows import rows_seen_once
 from topk_lightning.metrics import topk_accuracies
-from topk_lightning.optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
-from topk_lightning.prediction import TopKPrediction, topk_predictions
-from topk_lightning.pretrained import pretrained_network
-from topk_lightning.repeated_rows import rows_seen_once
-from topk_lightning.specification import build_callable
+from topk_lightning.networks.description import describe_callable, describe_network
+from topk_lightning.networks.heads import backbone_parameters
+from topk_lightning.networks.pretrained import pretrained_network
+from topk_lightning.networks.specification import build_callable
+from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
 
 __all__ = ["TopKClassifier", "TopKClassifierBase"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from topk_lightning._checks.network import check_specification, missing_package, unknown_network, unknown_path
-from topk_lightning.networks import SmallCNN
+from topk_lightning.networks.small_cnn import SmallCNN
 
 __all__ = ["build_callable", "build_network", "torchvision_names"]
 

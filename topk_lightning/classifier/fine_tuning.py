@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from topk_lightning.heads import backbone_parameters
+from topk_lightning.networks.heads import backbone_parameters
 
 __all__ = ["FrozenBackbone"]
 

@@ -1,6 +1,6 @@
 """Objects to plain data: describe a network, a loss or an optimizer so that a checkpoint alone can rebuild it.
 
-A description is what :mod:`topk_lightning.specification` builds from. What cannot be described becomes
+A description is what :mod:`topk_lightning.networks.specification` builds from. What cannot be described becomes
 ``{"unnamed": <what it was>}``, so that the checkpoint still loads and whoever needs the object can say what to pass.
 """
 
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from topk_lightning._checks.network import check_specification
-from topk_lightning.networks import SmallCNN
-from topk_lightning.specification import build_callable, build_network, torchvision_names
+from topk_lightning.networks.small_cnn import SmallCNN
+from topk_lightning.networks.specification import build_callable, build_network, torchvision_names
 
 __all__ = ["describe_callable", "describe_network", "is_library_network", "is_plain"]
 

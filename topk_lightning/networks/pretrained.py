@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from topk_lightning._checks.network import check_specification, weights_do_not_fit, weights_without_names
-from topk_lightning.description import is_library_network
-from topk_lightning.heads import find_head, replace_head
-from topk_lightning.specification import build_network
+from topk_lightning.networks.description import is_library_network
+from topk_lightning.networks.heads import find_head, replace_head
+from topk_lightning.networks.specification import build_network
 
 __all__ = ["load_weights", "pretrained_network"]
 
