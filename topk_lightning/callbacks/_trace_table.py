@@ -1,0 +1,65 @@
+"""The epoch table as lines of text that fit the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from topk_lightning.report.trace_columns import column_label
+
+__all__ = ["cell", "header_line", "row_lines"]
+
+_GAP = 2
+_MINIMUM = {"lr": 6, "k": 3}
+_NOTE_MINIMUM = 16
+
+
+def cell(name: str, value: Any) -> str:
+    """Return a value as the table shows it: fractions and losses with three decimals, learning rates in short."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return str(value)
+    if column_label(name) == "lr":
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}" if value else "0"
+    if column_label(name) in ("temperature", "k"):
+        return f"{value:.3g}"
+    return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.3g}"
+
+
+def _widths(columns: Sequence[str], width: int) -> dict[str, int]:
+    """Return the widths of the columns that fit, leftmost first; the epoch always does."""
+    widths: dict[str, int] = {}
+    used = 0
+    for name in ("epoch", *columns):
+        wanted = max(len(column_label(name)), _MINIMUM.get(column_label(name), 5))
+        if widths and used + _GAP + wanted > width:
+            break
+        widths[name] = wanted
+        used += wanted + (_GAP if len(widths) > 1 else 0)
+    return widths
+
+
+def header_line(columns: Sequence[str], width: int) -> Text:
+    """Return the headings."""
+    widths = _widths(columns, width)
+    text = (" " * _GAP).join(column_label(name).rjust(size) for name, size in widths.items())
+    if len(text) + _GAP + _NOTE_MINIMUM <= width:
+        text += " " * _GAP + "note"
+    return Text(text, style="bold", no_wrap=True)
+
+
+def row_lines(row: Mapping[str, Any], columns: Sequence[str], width: int) -> Text:
+    """Return a row, its note at the end, or below it where the terminal is narrow."""
+    widths = _widths(columns, width)
+    text = Text((" " * _GAP).join(cell(name, row.get(name)).rjust(size) for name, size in widths.items()))
+    remark = str(row.get("note") or "")
+    if remark:
+        fits = len(text) + _GAP + len(remark) <= width
+        style = "green" if remark.startswith("best") else "yellow"
+        text.append((" " * _GAP) if fits else "\n" + " " * (widths["epoch"] + _GAP))
+        text.append(remark, style=style)
+    return text

@@ -1,0 +1,211 @@
+"""TrainingTrace: the table of epochs, in the terminal, in a file and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich
+from torch import Tensor
+
+from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace
+from topk_lightning._checks.options import check_integer
+from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._trace_notes import note
+from topk_lightning.callbacks._trace_table import header_line, row_lines
+from topk_lightning.report.curves import training_curves
+from topk_lightning.report.figures import png_of
+from topk_lightning.report.trace_columns import known_columns, watched_column
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+__all__ = ["TrainingTrace"]
+
+
+class TrainingTrace(Callback):
+    """Show one row an epoch: losses, top-k accuracies, temperature, k and learning rate, and a remark on the last.
+
+    The values are those that the module and other callbacks log: a training loss ("train/loss", "train_loss"), a
+    validation loss and validation top-k accuracies ("val/top5", "val_top5", "val/coarse_top1"), each where present. The
+    temperature and k are those of ``module.loss`` in the last optimizer step of the epoch, and so is the learning rate
+    (of the first group of the first optimizer). An epoch without validation shows "-". Remarks: best so far; plateau;
+    overfitting, when the training loss improves while the validation loss worsens; a loss that is not finite.
+
+    With a path, the table is also written to that file after each epoch, and the curves beside it as PNG, each in one
+    move, so that a reader never sees half a file. In a notebook the curves are shown and renewed in place. Only the first
+    process shows and writes. A resumed training goes on in the same table; ``fast_dev_run`` writes no file.
+
+    Args:
+        path: "<name>.csv" or "<name>.json" for the table, "<name>.png" is the picture; None: no files.
+        monitor: logged name that decides which epoch is the best (a name with "loss" counts down, any other up); None:
+            the validation accuracy of the largest k, without one the validation loss.
+        patience: epochs ≥ 1 without a better one before a plateau or overfitting is remarked.
+
+    Raises:
+        ValueError: another kind of file, patience below 1.
+
+    Example:
+        >>> from pytorch_lightning import Trainer
+        >>> trace = TrainingTrace()
+        >>> trainer = Trainer(callbacks=[trace], logger=False, enable_checkpointing=False)
+        >>> trace.rows  # filled by trainer.fit(...)
+        []
+    """
+
+    def __init__(self, path: str | None = None, monitor: str | None = None, patience: int = 3) -> None:
+        super().__init__()
+        self.path = None if path is None else check_trace_path(path)
+        self.monitor = monitor
+        self.patience = check_integer("patience", patience)
+        #: The table: a dict an epoch with "epoch" (from 1), the logged names, and "note".
+        self.rows: list[dict[str, Any]] = []
+        self._settings: dict[str, Any] = {}
+        self._validated = False
+        self._shown_columns: list[str] = []
+        self._display: Any = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The logged names in the table, in its order."""
+        names = {name for row in self.rows for name in row if row[name] is not None}
+        known = known_columns(names)
+        return known + [name for name in (self.monitor,) if name in names and name not in known]
+
+    @property
+    def picture(self) -> Path | None:
+        """Where the curves are written."""
+        return None if self.path is None else self.path.with_suffix(".png")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin afresh, or go on where the same trainer stopped; a checkpoint's table comes after this."""
+        if stage == "fit":
+            self.rows = [row for row in self.rows if row["epoch"] <= trainer.current_epoch]
+            self._shown_columns, self._display = [], None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the epochs before a resume."""
+        self._validated = False
+        for row in self.rows:
+            self._show(trainer, row)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember that validation values are of this epoch."""
+        self._validated = self._validated or not trainer.sanity_checking
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        """Remember what this step uses: it may be another value by the end of the epoch."""
+        loss = getattr(pl_module, "loss", None)
+        self._settings = {
+            "temperature": getattr(loss, "temperature", None),
+            "k": getattr(loss, "k", None),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the row of this epoch."""
+        # Reading logged values joins them over the processes, so every process does it.
+        logged = trainer.callback_metrics
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
+        for name in known_columns([*logged, *self._settings]) + ([self.monitor] if self.monitor in logged else []):
+            stale = name.startswith("val") and not self._validated
+            row[name] = None if stale else _number(logged.get(name, self._settings.get(name)))
+        self._validated = False
+        self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
+        row["note"] = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
+        if not trainer.is_global_zero:
+            return
+        if len(self.rows) == 1 and not any("loss" in name or "top" in name for name in row if name != "note"):
+            warnings.warn(nothing_to_trace(sorted(logged)), stacklevel=1)
+        self._show(trainer, row)
+        if not getattr(trainer, "fast_dev_run", False):
+            self._write()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the table, for a checkpoint."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the table of a checkpoint."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+
+    def _show(self, trainer: Trainer, row: Mapping[str, Any]) -> None:
+        if not trainer.is_global_zero:
+            return
+        console = rich.get_console()
+        with console.capture() as text:
+            if self.columns != self._shown_columns:
+                self._shown_columns = self.columns
+                console.print(header_line(self.columns, console.width))
+            console.print(row_lines(row, self.columns, console.width))
+        # The trainer's own way prints above a progress bar, whichever there is.
+        trainer.print(text.get().rstrip("\n"))
+
+    def _write(self) -> None:
+        notebook = _notebook()
+        if self.path is None and notebook is None:
+            return
+        picture = png_of(training_curves(self.rows))
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            text = self._json() if self.path.suffix == ".json" else self._csv()
+            _replace(self.path, text.encode())
+            _replace(self.path.with_suffix(".png"), picture)
+        if notebook is not None:
+            image = notebook.Image(picture)
+            if self._display is None:
+                self._display = notebook.display(image, display_id=True)
+            else:
+                self._display.update(image)
+
+    def _csv(self) -> str:
+        buffer = io.StringIO()
+        writer = csv.DictWriter(
+            buffer, ["epoch", *self.columns, "note"], restval="", extrasaction="ignore", lineterminator="\n"
+        )
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return buffer.getvalue()
+
+    def _json(self) -> str:
+        # JSON has no NaN; the note says that the loss was not finite.
+        rows = [
+            {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in row.items()
+            }
+            for row in self.rows
+        ]
+        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _number(value: Any) -> float | int | None:
+    """Return a setting or a logged value as a plain number; None for what is none."""
+    if isinstance(value, Tensor):
+        value = value.item() if value.numel() == 1 else None
+    # Seven digits are what float32 holds: 0.29, not 0.28999999165534973.
+    return float(f"{value:.7g}") if isinstance(value, float) else value if isinstance(value, int) else None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def _notebook() -> Any:
+    """Return IPython.display where this runs in a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    return importlib.import_module("IPython.display")
