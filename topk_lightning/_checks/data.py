@@ -1,0 +1,208 @@
+"""Checks of data: images, folders, splits, statistics, the emoji sheet, and what must be installed for them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks import must
+from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive
+
+__all__ = [
+    "SPLITS",
+    "LeakageWarning",
+    "UnreadableImageError",
+    "check_augment",
+    "check_classes",
+    "check_enough_samples",
+    "check_image",
+    "check_preprocessing",
+    "check_sheet_size",
+    "check_statistics",
+    "check_vendors",
+    "import_torchvision",
+    "leakage_sentence",
+    "missing_drawings",
+    "missing_package_file",
+    "missing_resvg",
+    "missing_sheet",
+    "no_emoji_left",
+    "not_set_up",
+    "unreadable_image",
+]
+
+SPLITS = ("train", "val", "test")
+
+_WEBP_MAX_SIDE = 16383
+
+
+def import_torchvision(user: str) -> Any:
+    """Return torchvision.transforms.v2; without torchvision, raise one sentence that names who needs it."""
+    try:
+        from torchvision.transforms import v2
+    except ModuleNotFoundError as error:
+        # A torchvision that is there but lacks a part of its own is another matter.
+        if error.name != "torchvision":
+            raise
+        raise ModuleNotFoundError(f"{user} needs torchvision: pip install torchvision.", name="torchvision") from None
+    return v2
+
+
+def missing_resvg() -> ModuleNotFoundError:
+    """Return the error for drawing without resvg-py."""
+    return ModuleNotFoundError("build_emoji_sheet needs resvg-py: pip install resvg-py.", name="resvg_py")
+
+
+def missing_drawings(vendor: str, known: Iterable[str]) -> ValueError:
+    """Return the error for a vendor that no package is known for."""
+    return ValueError(must("vendor", "be one of " + ", ".join(map(repr, known)), repr(vendor)))
+
+
+def missing_package_file(path: Path, package: str) -> FileNotFoundError:
+    """Return the error for a package that the source folder lacks."""
+    return FileNotFoundError(
+        must("source", f"hold {path.name}", f"no such file in {path.parent}", f"npm pack {package} fetches it.")
+    )
+
+
+def no_emoji_left(needed: int) -> ValueError:
+    """Return the error for a sheet without a class."""
+    return ValueError(must("min_drawings", "leave at least one emoji", f"none with {needed} drawings"))
+
+
+def check_sheet_size(side: int, out: Path) -> None:
+    """Refuse a format other than WebP and PNG, and a WebP sheet that is wider than the format allows."""
+    if out.suffix not in (".webp", ".png"):
+        raise ValueError(must("out", "end in .webp or .png", out.name))
+    if out.suffix == ".webp" and side > _WEBP_MAX_SIDE:
+        raise ValueError(
+            must("out", f"be a .png for a sheet wider than {_WEBP_MAX_SIDE} pixels", f"{out.name} of {side} pixels")
+        )
+
+
+class UnreadableImageError(ValueError):
+    """An image file that cannot be decoded."""
+
+
+class LeakageWarning(UserWarning):
+    """The same image stands in more than one split."""
+
+
+def unreadable_image(path: str | Path, error: Exception) -> UnreadableImageError:
+    """Return the error for a file that is no image, or that ends early."""
+    reason = f"{type(error).__name__} ({error})".replace(f" {str(path)!r}", "")
+    return UnreadableImageError(must(str(path), "be a readable image", reason))
+
+
+def check_image(image: object) -> Tensor:
+    """Return a uint8 image (..., 3, H, W) as it is; what else is no image for the transforms."""
+    if not isinstance(image, Tensor) or image.dtype != torch.uint8:
+        found = f"a {image.dtype} tensor" if isinstance(image, Tensor) else type(image).__name__
+        raise TypeError(must("image", "be a PIL image or a uint8 tensor", found))
+    if image.ndim < 3 or image.shape[-3] != 3:
+        raise ValueError(must("image", "have shape (..., 3, H, W)", tuple(image.shape)))
+    return image
+
+
+def check_augment(augment: object, names: Iterable[str]) -> None:
+    """Refuse what is neither the name of an augmentation nor a callable."""
+    if isinstance(augment, str):
+        check_choice("augment", augment, names)
+    elif not callable(augment):
+        raise TypeError(must("augment", "be a name or a callable", type(augment).__name__))
+
+
+def check_statistics(statistics: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation as two tuples of three numbers, deviations above 0."""
+    if len(statistics) != 2 or any(len(numbers) != 3 for numbers in statistics):
+        raise ValueError(must("statistics", "be a mean and a deviation of 3 channels each", statistics))
+    mean = tuple(check_number("mean", value) for value in statistics[0])
+    return mean, tuple(check_positive("std", value) for value in statistics[1])
+
+
+def check_preprocessing(
+    values: Mapping[str, Any], needed: Sequence[str], optional: Sequence[str] = ()
+) -> Mapping[str, Any]:
+    """Return the fields of a preprocessing; a missing or an unknown one is a ValueError."""
+    missing = [name for name in needed if name not in values]
+    unknown = [name for name in values if name not in (*needed, *optional)]
+    if missing or unknown:
+        found = f"missing {missing}" if missing else f"unknown {unknown}"
+        raise ValueError(must("values", "be what Preprocessing.to_dict wrote", found))
+    return values
+
+
+def check_enough_samples(samples: int, processes: int) -> None:
+    """Refuse fewer samples than processes: one of them would have nothing to do and wait for ever."""
+    if samples < processes:
+        raise ValueError(
+            must("dataset", f"hold at least one sample for each of {processes} processes", f"{samples} samples")
+        )
+
+
+def not_set_up(attribute: str) -> AttributeError:
+    """Return the error for what is known after setup only; an AttributeError, so that getattr and hasattr work."""
+    return AttributeError(
+        must(attribute, "be read after setup", "a data module that is not set up", "Call setup() first.")
+    )
+
+
+def missing_sheet(path: Path) -> FileNotFoundError:
+    """Return the error for a sheet, or its index, that is not there."""
+    return FileNotFoundError(must("sheet", f"have {path.name} beside it", f"no such file in {path.parent}"))
+
+
+def leakage_sentence(duplicates: Sequence[Sequence[str]], shown: int = 5) -> str:
+    """Return the warning that names identical images in different splits."""
+    named = "; ".join(" = ".join(group) for group in duplicates[:shown])
+    more = f"; and {len(duplicates) - shown} more (see .duplicates)" if len(duplicates) > shown else ""
+    return f"{len(duplicates)} images stand in more than one split, which flatters the scores: {named}{more}."
+
+
+def check_classes(classes: object, entries: Sequence[Mapping[str, str]]) -> list[int]:
+    """Return indices of the emoji that `classes` names: None, a number, or names of emoji, subcategories, categories."""
+    everyone = range(len(entries))
+    if classes is None:
+        return list(everyone)
+    if isinstance(classes, int):
+        count = check_integer("classes", classes, minimum=2)
+        if count > len(entries):
+            raise ValueError(must("classes", f"be at most {len(entries)}", count))
+        return [index * len(entries) // count for index in range(count)]
+    if isinstance(classes, str) or not isinstance(classes, Sequence):
+        raise TypeError(must("classes", "be a number or a list of names", repr(classes)))
+    levels = ("name", "subcategory", "category")
+    known = {entry[level] for entry in entries for level in levels}
+    for name in classes:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            remedy = f"Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(must("classes", "name emoji, subcategories or categories", repr(name), remedy))
+    chosen = [index for index in everyone if any(entries[index][level] in classes for level in levels)]
+    if len(chosen) < 2:
+        raise ValueError(must("classes", "name at least 2 emoji", len(chosen)))
+    return chosen
+
+
+def check_vendors(vendors: Mapping[str, Sequence[str]], known: Sequence[str], together: Sequence[str]) -> None:
+    """Refuse unknown vendors, empty splits, a vendor in two splits, and sets of the same drawings in two splits."""
+    for split, of_split in vendors.items():
+        for vendor in of_split:
+            check_choice(f"{split}_vendors", vendor, known)
+        if not of_split:
+            raise ValueError(must(f"{split}_vendors", "name at least one vendor", "none"))
+    splits: dict[str, list[str]] = {}
+    for split, of_split in vendors.items():
+        for vendor in of_split:
+            splits.setdefault(vendor, []).append(split)
+    for vendor, places in splits.items():
+        if len(places) > 1:
+            raise ValueError(must(f"vendor {vendor!r}", "stand in one split", " and ".join(places)))
+    if len({splits[vendor][0] for vendor in together if vendor in splits}) > 1:
+        places = [f"{vendor} in {splits[vendor][0]}" for vendor in together]
+        raise ValueError(must(" and ".join(together), "stand in one split, being the same drawings", ", ".join(places)))

@@ -1,0 +1,180 @@
+"""What every image data module shares: statistics, transforms, loaders, leakage check, description."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from topk_lightning._checks.data import (
+    SPLITS,
+    LeakageWarning,
+    check_augment,
+    check_statistics,
+    import_torchvision,
+    leakage_sentence,
+    not_set_up,
+)
+from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.data.augmentation import Augmentation
+from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
+from topk_lightning.data.inspection import duplicates_across_splits, inspect_samples
+from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data.samples import ImageDataset, Samples
+from topk_lightning.data.summary import DataSummary
+
+__all__ = ["ImageDataModuleBase"]
+
+# One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule as _DataModule
+else:
+    _DataModule = object
+
+
+class ImageDataModuleBase(_DataModule):
+    """Turn the samples of three splits into loaders; a subclass says what the samples and the classes are."""
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        batch_size: int,
+        num_workers: int,
+        augment: Augmentation,
+        resize: str,
+        statistics: Sequence[Sequence[float]] | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        import_torchvision(type(self).__name__)
+        self.image_size = check_integer("image_size", image_size)
+        self.batch_size = check_integer("batch_size", batch_size)
+        self.num_workers = check_integer("num_workers", num_workers, minimum=0)
+        check_augment(augment, ("none", "photos", "drawings"))
+        self.augment = augment
+        self.resize = check_choice("resize", resize, ("crop", "stretch"))
+        self.statistics = None if statistics is None else check_statistics(statistics)
+        self.seed = check_integer("seed", seed, minimum=0)
+        self.duplicates: list[tuple[str, ...]] = []
+        self.skipped: list[str] = []
+        self._samples: dict[str, Samples] = {}
+        self._preprocessing: Preprocessing | None = None
+        self._draws = 0
+
+    # What a subclass says.
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each class, in the order of the class indices; known before `setup`."""
+        raise NotImplementedError
+
+    def _find_samples(self) -> dict[str, Samples]:
+        raise NotImplementedError
+
+    def _without(self, split: str, samples: Samples, unreadable: dict[int, Any]) -> Samples:
+        raise next(iter(unreadable.values()))
+
+    # What follows from it.
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C; known before `setup`."""
+        return len(self.class_names)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """Index of each class by its name."""
+        return {name: index for index, name in enumerate(self.class_names)}
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become tensors; known after `setup`."""
+        if self._preprocessing is None:
+            raise not_set_up("preprocessing")
+        return self._preprocessing
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the samples, read each image once, measure the statistics and look for leakage; all stages at once."""
+        if self._preprocessing is not None:
+            return
+        # Statistics play no part in resizing, which is all that is needed before they are known.
+        resize = Preprocessing(self.image_size, (0.0,) * 3, (1.0,) * 3, self.resize).resize_only()
+        samples = self._find_samples()
+        digests = {}
+        measured = None
+        for split in SPLITS:
+            seen = inspect_samples(samples[split], resize)
+            names = samples[split].names
+            digests[split] = {names[index]: digest for index, digest in seen.digests.items()}
+            if seen.unreadable:
+                samples[split] = self._without(split, samples[split], seen.unreadable)
+            if split == "train":
+                measured = seen.sums.statistics()
+        self.duplicates = duplicates_across_splits(digests)
+        if self.duplicates:
+            warnings.warn(leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
+        assert measured is not None  # noqa: S101 (for the type checker: "train" is a split)
+        self._samples = samples
+        self._preprocessing = Preprocessing(self.image_size, *(self.statistics or measured), self.resize)
+
+    def describe(self) -> DataSummary:
+        """Return how many classes and images there are; sets the module up if need be."""
+        self.setup()
+        targets = {split: list(self._samples[split].targets) for split in SPLITS}
+        return DataSummary.of(self.class_names, targets, self.image_size, len(self.duplicates), len(self.skipped))
+
+    def sample_names(self, split: str) -> list[str]:
+        """Return the name of each sample of "train", "val" or "test", in the order of the evaluation loaders."""
+        return list(self._split(split).names)
+
+    def targets(self, split: str) -> list[int]:
+        """Return the class index of each sample of a split, in the same order."""
+        return list(self._split(split).targets)
+
+    def pictures(self, split: str, indices: Sequence[int] | None = None) -> list[Image.Image]:
+        """Return images of a split as they came, RGB, before any preprocessing; None: all of them."""
+        samples = self._split(split)
+        return [samples.picture(index) for index in (range(len(samples.targets)) if indices is None else indices)]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return batches (images, target) in random order, augmented."""
+        transform = self.preprocessing.training_transform(self.augment)
+        # The order is the module's own, whatever else drew random numbers, and differs from loader to loader.
+        order = torch.Generator().manual_seed(self.seed + self._draws)
+        self._draws += 1
+        return self._loader(ImageDataset(self._split("train"), transform), shuffle=True, generator=order)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return batches (images, target) of the validation split, in order."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return batches (images, target) of the test split, in order."""
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return batches of images of the test split, in order, without their targets."""
+        return self._evaluation_loader("test", with_target=False)
+
+    def _split(self, split: str) -> Samples:
+        check_choice("split", split, SPLITS)
+        self.setup()
+        return self._samples[split]
+
+    def _evaluation_loader(self, split: str, with_target: bool = True) -> DataLoader[Any]:
+        dataset = ImageDataset(self._split(split), self.preprocessing.evaluation_transform(), with_target)
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return self._loader(dataset)
+        sampler = ExactDistributedSampler(dataset)
+        batch_size = equal_batch_size(len(dataset), sampler.num_replicas, self.batch_size)
+        return self._loader(dataset, batch_size=batch_size, sampler=sampler)
+
+    def _loader(self, dataset: ImageDataset, **options: Any) -> DataLoader[Any]:
+        workers = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
+        batches = {"batch_size": self.batch_size, "pin_memory": torch.cuda.is_available()}
+        return DataLoader(dataset, **{**workers, **batches, **options})

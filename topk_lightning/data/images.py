@@ -1,0 +1,71 @@
+"""Read an image file, whatever its kind, as upright RGB on white."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from topk_lightning._checks.data import unreadable_image
+
+__all__ = ["IMAGE_SUFFIXES", "load_image", "to_rgb"]
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ],
+)
+
+
+def load_image(path: str | Path) -> Image.Image:
+    """Return the image of a file as RGB: upright as its EXIF says, the first frame if it moves, on white.
+
+    Args:
+        path: file in any format that Pillow reads.
+
+    Returns:
+        An RGB image, fully decoded.
+
+    Raises:
+        ValueError: a file that is no image, or that ends early; the sentence names it.
+    """
+    try:
+        with Image.open(path) as image:
+            return to_rgb(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # what Pillow raises on broken bytes differs by format, struct.error and all
+        raise unreadable_image(path, error) from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an RGB copy: upright as EXIF says, transparency on white, grey and CMYK converted, 16 bits scaled to 8.
+
+    Example:
+        >>> clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
+        >>> to_rgb(clear).getpixel((0, 0))
+        (255, 255, 255)
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        # Pillow would clip 16-bit grey at 255 instead of scaling it.
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,109 @@
+"""From an image to the tensor a network sees: plain numbers from which the transforms are rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from topk_lightning._checks.data import check_image, check_preprocessing, check_statistics, import_torchvision
+from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.data.augmentation import Augmentation, augmentation
+from topk_lightning.data.images import to_rgb
+
+__all__ = ["IMAGENET_STATISTICS", "Preprocessing", "image_to_tensor"]
+
+# What torchvision's and timm's pretrained networks were trained with: mean and standard deviation per channel.
+IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    r"""Hold how images become tensors, as plain numbers that a checkpoint can keep.
+
+    An image is resized, scaled to [0, 1] and normalised per channel: :math:`(x - \text{mean}) / \text{std}`.
+
+    Args:
+        image_size: side of the square that comes out, in pixels.
+        mean: mean per channel, of pixels in [0, 1].
+        std: standard deviation per channel, > 0.
+        resize: "crop" (the shorter side becomes `image_size`, then the centre is cut out) or "stretch".
+
+    Raises:
+        TypeError: numbers that are none.
+        ValueError: numbers out of range.
+
+    Example:
+        >>> half = Preprocessing(32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+        >>> white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
+        >>> image = half.evaluation_transform()(white)
+        >>> tuple(image.shape), image.mean().item()
+        ((3, 32, 32), 1.0)
+        >>> Preprocessing.from_dict(half.to_dict()) == half
+        True
+    """
+
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: str = "crop"
+
+    def __post_init__(self) -> None:
+        check_integer("image_size", self.image_size)
+        check_choice("resize", self.resize, ("crop", "stretch"))
+        mean, std = check_statistics((self.mean, self.std))
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain str, int and lists of float, which `torch.load(weights_only=True)` accepts."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Return the preprocessing that `to_dict` wrote."""
+        return cls(**check_preprocessing(values, ("image_size", "mean", "std"), ("resize",)))
+
+    def evaluation_transform(self) -> Callable[[Image.Image | Tensor], Tensor]:
+        """Return the transform of evaluation: PIL image or uint8 tensor (..., 3, H, W) to float (..., 3, S, S)."""
+        v2 = import_torchvision("Preprocessing.evaluation_transform")
+        steps = [image_to_tensor, *self._resize(v2), *self._normalise(v2)]
+        return v2.Compose(steps)  # type: ignore[no-any-return]
+
+    def training_transform(self, augment: Augmentation = "photos") -> Callable[[Image.Image | Tensor], Tensor]:
+        """Return the transform of training: as in evaluation, with augmentation before the normalisation.
+
+        Args:
+            augment: "none", "photos", "drawings" (see :func:`topk_lightning.data.augmentation.augmentation`) or any
+                callable from a uint8 tensor (3, S, S) to one of the same shape, such as a torchvision v2 transform.
+        """
+        v2 = import_torchvision("Preprocessing.training_transform")
+        steps = augmentation(augment, self.image_size, self._resize(v2))
+        return v2.Compose([image_to_tensor, *steps, *self._normalise(v2)])  # type: ignore[no-any-return]
+
+    def resize_only(self) -> Callable[[Image.Image | Tensor], Tensor]:
+        """Return the first half of the evaluation transform: to a uint8 tensor (..., 3, S, S)."""
+        v2 = import_torchvision("Preprocessing.resize_only")
+        return v2.Compose([image_to_tensor, *self._resize(v2)])  # type: ignore[no-any-return]
+
+    def _resize(self, v2: Any) -> list[Any]:
+        size = [self.image_size, self.image_size]
+        if self.resize == "stretch":
+            return [v2.Resize(size, antialias=True)]
+        return [v2.Resize([self.image_size], antialias=True), v2.CenterCrop(size)]
+
+    def _normalise(self, v2: Any) -> list[Any]:
+        return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean, self.std)]
+
+
+def image_to_tensor(image: Image.Image | Tensor) -> Tensor:
+    """Return an image as a uint8 tensor (..., 3, H, W); a PIL image of any mode becomes RGB on white."""
+    if isinstance(image, Image.Image):
+        v2 = import_torchvision("image_to_tensor")
+        pixels: Tensor = v2.functional.pil_to_tensor(to_rgb(image))
+        return pixels
+    return check_image(image)

@@ -1,0 +1,59 @@
+"""What a data module holds, in words and numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+__all__ = ["DataSummary"]
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Say how many classes and images there are; `str` of it is for people.
+
+    Attributes:
+        num_classes: number of classes C.
+        images: images of each split.
+        smallest_class: name of the class with the fewest training images (the first of several).
+        smallest_class_images: how many it has.
+        image_size: side of the images the network sees, in pixels.
+        duplicates: groups of identical images that stand in more than one split.
+        skipped: unreadable images that were left out.
+    """
+
+    num_classes: int
+    images: dict[str, int]
+    smallest_class: str
+    smallest_class_images: int
+    image_size: int
+    duplicates: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        class_names: list[str],
+        targets: dict[str, list[int]],
+        image_size: int,
+        duplicates: int = 0,
+        skipped: int = 0,
+    ) -> DataSummary:
+        """Count the samples of each split and find the smallest class."""
+        counts = Counter(targets["train"])
+        smallest = min(range(len(class_names)), key=lambda index: counts[index])
+        images = {split: len(of_split) for split, of_split in targets.items()}
+        name = class_names[smallest]
+        return cls(len(class_names), images, name, counts[smallest], image_size, duplicates, skipped)
+
+    def __str__(self) -> str:
+        images = ", ".join(f"{count} {split}" for split, count in self.images.items())
+        text = (
+            f"{self.num_classes} classes, {sum(self.images.values())} images ({images}) at {self.image_size}×"
+            f"{self.image_size} pixels; smallest class: {self.smallest_class} ({self.smallest_class_images} to train on)"
+        )
+        if self.duplicates:
+            text += f"; {self.duplicates} images stand in more than one split"
+        if self.skipped:
+            text += f"; {self.skipped} unreadable images skipped"
+        return text
