@@ -1,0 +1,81 @@
+"""The public names: sorted, complete, documented, and twins alike."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import topk_lightning
+from topk_lightning import functional, losses
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_all_is_sorted_and_exists():
+    assert topk_lightning.__all__ == sorted(topk_lightning.__all__, key=str)
+    for name in topk_lightning.__all__:
+        assert hasattr(topk_lightning, name)
+
+
+@pytest.mark.parametrize("package", ["losses", "metrics", "data", "callbacks", "relaxations", "functional"])
+def test_names_of_each_package_are_sorted_and_exist(package):
+    module = importlib.import_module(f"topk_lightning.{package}")
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        assert hasattr(module, name)
+
+
+def test_functional_holds_every_function_of_the_lower_layers():
+    found = {name for name in losses.__all__ if name.islower()}
+    assert found <= set(functional.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in losses.__all__ if name.endswith("Loss")])
+def test_each_loss_module_has_its_function_with_the_same_options(name):
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().replace("top_k", "topk")
+    function, module = getattr(losses, snake), getattr(losses, name)
+    of_function = inspect.signature(function).parameters
+    of_module = inspect.signature(module).parameters
+    options = [option for option in of_function if option not in ("logits", "target", "training")]
+    assert sorted(options) == sorted(of_module)
+    for option in options:
+        assert of_function[option].default == of_module[option].default, option
+
+
+def test_every_public_name_has_a_page():
+    pages = "\n".join(page.read_text() for page in DOCS.rglob("*.md"))
+    documented = set(re.findall(r"^::: topk_lightning\.(?:\w+\.)*(\w+)$", pages, flags=re.M))
+    missing = [name for name in topk_lightning.__all__ if name not in documented and name != "__version__"]
+    assert not missing
+
+
+def test_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert topk_lightning.__version__ == version("topk-lightning")
+
+
+@pytest.mark.parametrize("name", [name for name in topk_lightning.__all__ if name != "__version__"])
+def test_every_public_name_says_what_it_is(name):
+    thing = getattr(topk_lightning, name)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        first = (inspect.getdoc(thing) or "").split("\n")[0]
+        assert first[:1].isupper(), name
+
+
+def test_every_module_says_what_it_is_for():
+    for module in pkgutil.walk_packages(topk_lightning.__path__, "topk_lightning."):
+        if module.name != "topk_lightning.__main__":
+            assert importlib.import_module(module.name).__doc__, module.name
+
+
+def test_importing_the_library_does_not_touch_the_random_state():
+    before = torch.get_rng_state()
+    importlib.reload(topk_lightning)
+    assert torch.equal(before, torch.get_rng_state())

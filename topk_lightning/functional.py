@@ -1,0 +1,40 @@
+"""Every function of the library on one page: ranking, metrics, losses and relaxations."""
+
+from __future__ import annotations
+
+from topk_lightning.losses import (
+    calibrated_topk_hinge_loss,
+    grouped_topk_cross_entropy_loss,
+    imbalanced_margins,
+    noised_topk_hinge_loss,
+    smooth_topk_svm_loss,
+    soft_topk_loss,
+    temperature_cross_entropy_loss,
+    topk_cross_entropy_loss,
+    truncated_topk_entropy_loss,
+)
+from topk_lightning.metrics import multilabel_topk_accuracy, topk_accuracy
+from topk_lightning.ranking import in_topk, target_rank, topk_indices
+from topk_lightning.relaxations import bitonic_network, neuralsort, odd_even_network, soft_topk_mask, softsort
+
+__all__ = [
+    "bitonic_network",
+    "calibrated_topk_hinge_loss",
+    "grouped_topk_cross_entropy_loss",
+    "imbalanced_margins",
+    "in_topk",
+    "multilabel_topk_accuracy",
+    "neuralsort",
+    "noised_topk_hinge_loss",
+    "odd_even_network",
+    "smooth_topk_svm_loss",
+    "soft_topk_loss",
+    "soft_topk_mask",
+    "softsort",
+    "target_rank",
+    "temperature_cross_entropy_loss",
+    "topk_accuracy",
+    "topk_cross_entropy_loss",
+    "topk_indices",
+    "truncated_topk_entropy_loss",
+]
