@@ -98,11 +98,8 @@ def unnamed_network(what: str) -> ValueError:
 
 def missing_package(network: str, package: str) -> ModuleNotFoundError:
     """Return the error for a network whose package is not installed."""
-    return ModuleNotFoundError(
-        must(
-            "network", f"come from an installed package, and {network!r} needs {package}", "none", f"Install {package}."
-        )
-    )
+    remedy = f"Run pip install {package}."
+    return ModuleNotFoundError(must(package, f"be installed for {network!r}", "no such package", remedy), name=package)
 
 
 def missing_head(network: str, num_classes: int) -> ValueError:

@@ -19,13 +19,14 @@ __all__ = [
     "check_prepared_images",
     "check_probabilities",
     "empty_folder",
+    "foreign_checkpoint",
     "immutable",
+    "missing_checkpoint",
     "missing_image",
     "missing_preprocessing",
-    "missing_torchvision",
     "not_numbers",
+    "other_structure",
     "unknown_images",
-    "unreadable_image",
 ]
 
 # How far a row of probabilities may be from a sum of 1: the rounding of a softmax in this precision, added up.
@@ -83,21 +84,36 @@ def not_numbers(outputs: object) -> TypeError:
 
 
 def check_prepared_images(images: Tensor) -> None:
-    """Raise unless a tensor can be a prepared image (channels, H, W) or a batch (N, channels, H, W)."""
+    """Raise unless a tensor can be a prepared image or batch (floating-point), or pixels to prepare (uint8)."""
     if images.ndim not in (3, 4):
         raise ValueError(must("images", "have shape (channels, H, W) or (N, channels, H, W)", tuple(images.shape)))
-    if not images.is_floating_point():
-        remedy = "A tensor is taken as already preprocessed; pass a path or a PIL image to have it prepared."
-        raise TypeError(must("images", "be floating-point where they are tensors", str(images.dtype), remedy))
+    if not (images.is_floating_point() or images.dtype == torch.uint8):
+        wanted = "be floating-point (already prepared) or uint8 (pixels to prepare) where they are tensors"
+        raise TypeError(must("images", wanted, str(images.dtype)))
+
+
+def missing_checkpoint(path: str) -> FileNotFoundError:
+    """Return the error for a checkpoint that is not there."""
+    return FileNotFoundError(must("model", "be an existing checkpoint or an nn.Module", repr(path)))
 
 
 def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
     """Return the hyperparameters of a checkpoint that TopKClassifier saved."""
     found = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
     if not {"network", "num_classes"} <= set(found):
-        remedy = "For other weights pass the network itself as the model."
-        raise ValueError(must("checkpoint", "be one that TopKClassifier saved", repr(path), remedy))
+        raise foreign_checkpoint(path)
     return dict(found)
+
+
+def foreign_checkpoint(path: str) -> ValueError:
+    """Return the error for a file that TopKClassifier did not save."""
+    remedy = "For other weights pass the network itself as the model."
+    return ValueError(must("model", "be a checkpoint that TopKClassifier saved", repr(path), remedy))
+
+
+def other_structure(network: str) -> ValueError:
+    """Return the error for a network that the weights of a checkpoint do not fit."""
+    return ValueError(must("network", "have the structure of the one in the checkpoint", network))
 
 
 def immutable(kind: str, name: str) -> AttributeError:
@@ -117,15 +133,6 @@ def missing_preprocessing() -> ValueError:
     )
 
 
-def missing_torchvision() -> ModuleNotFoundError:
-    """Return the error for image files where torchvision or Pillow is not installed."""
-    return ModuleNotFoundError(
-        must(
-            "images", "be prepared tensors where torchvision is not installed", "images to read", "Install torchvision."
-        )
-    )
-
-
 def missing_image(path: str) -> FileNotFoundError:
     """Return the error for a path where nothing is."""
     return FileNotFoundError(must("images", "be existing files or folders", repr(path)))
@@ -134,11 +141,6 @@ def missing_image(path: str) -> FileNotFoundError:
 def empty_folder(path: str, suffixes: Sequence[str]) -> ValueError:
     """Return the error for a folder without an image."""
     return ValueError(must("images", f"hold a file that ends in {', '.join(suffixes)}", f"none in {path!r}"))
-
-
-def unreadable_image(path: str) -> ValueError:
-    """Return the error for a file that is no image."""
-    return ValueError(must("images", "be readable image files", repr(path)))
 
 
 def unknown_images(images: object) -> TypeError:
