@@ -68,17 +68,17 @@ class Hierarchy:
             return given
         if isinstance(given, str | Path):
             return cls._of_names(_read(Path(given)), class_names)
+        indices: Any = given
         if isinstance(given, Mapping):
             if all(isinstance(key, str) for key in given):
                 return cls._of_names({str(fine): str(coarse) for fine, coarse in given.items()}, class_names)
-            by_index: dict[Any, Any] = dict(given)
-            absent = [str(index) for index in range(len(by_index)) if index not in by_index]
+            absent = [str(index) for index in range(len(given)) if index not in given]
             if absent:
-                raise missing_classes(absent, list(by_index))
-            given = [by_index[index] for index in range(len(by_index))]
-        if isinstance(given, str) or not isinstance(given, Sequence):
+                raise missing_classes(absent, list(given))
+            indices = [indices[index] for index in range(len(given))]
+        elif not isinstance(given, Sequence):
             raise wrong_hierarchy(given)
-        groups, _ = check_groups(given)
+        groups, _ = check_groups(indices)
         return cls(tuple(groups.tolist()), None, None if class_names is None else tuple(class_names))
 
     @classmethod
