@@ -1,49 +1,402 @@
-"""One list of named laws, run over every loss."""
+"""One list of named laws, run over every loss.
+
+A law holds for all of them unless a record in `cases.py` or `cases_relaxed.py` says that its formula lacks it.
+"""
 
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 
 import pytest
 import torch
+from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.autograd import gradcheck, gradgradcheck
 
 from tests.losses.cases import CASES, LossCase
+from tests.losses.cases_relaxed import RELAXED_CASES
 
 C = 7
+INF = math.inf
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.name)
+@pytest.fixture(params=CASES + RELAXED_CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> LossCase:
     return request.param
 
 
 @pytest.fixture
-def batch() -> tuple[torch.Tensor, torch.Tensor]:
+def batch() -> tuple[Tensor, Tensor]:
     """Six rows of seven classes in float64, at a common scale of logits."""
-    generator = torch.Generator().manual_seed(7)
-    logits = 2 * torch.randn(6, C, dtype=torch.float64, generator=generator)
-    return logits, torch.randint(C, (6,), generator=generator)
+    return make_batch(6, C)
+
+
+def make_batch(n: int, c: int, seed: int = 7) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(n, c, dtype=torch.float64, generator=generator)
+    return logits, torch.randint(c, (n,), generator=generator)
+
+
+def rows(case: LossCase, logits: Tensor, target: Tensor, **changes: object) -> Tensor:
+    return case.make(reduction="none", **changes)(logits, target)
+
+
+def gradient(case: LossCase, logits: Tensor, target: Tensor, **changes: object) -> Tensor:
+    leaf = logits.clone().requires_grad_()
+    (found,) = torch.autograd.grad(rows(case, leaf, target, **changes).sum(), leaf)
+    return found
+
+
+def assert_matches_oracle(case: LossCase, logits: Tensor, target: Tensor, **changes: object) -> None:
+    found = rows(case, logits, target, **changes)
+    torch.testing.assert_close(found, case.expected(logits, target, **changes), atol=case.atol, rtol=10 * case.atol)
+    assert gradient(case, logits, target, **changes).isfinite().all()
+
+
+# --- the mathematics ---
 
 
 def test_equals_the_oracle(case, batch):
+    assert_matches_oracle(case, *batch)
+
+
+def test_gradient_is_the_derivative(case, batch):
     logits, target = batch
+    assert gradcheck(lambda x: rows(case, x, target), logits.requires_grad_())
+
+
+def test_second_derivative_is_right_or_refused(case, batch):
+    logits, target = batch
+    if "second derivative" not in case.lacks:
+        assert gradgradcheck(lambda x: rows(case, x, target), logits.requires_grad_())
+        return
+    leaf = logits.requires_grad_()
+    (first,) = torch.autograd.grad(rows(case, leaf, target).sum(), leaf, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        torch.autograd.grad(first.sum(), leaf)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+def test_is_exact_at_every_scale(case, batch, scale):
+    logits, target = batch
+    assert_matches_oracle(case, logits * scale, target)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-2, 1.0, 1e2, 1e3])
+def test_is_exact_at_every_temperature(case, batch, temperature):
+    if "temperature" not in case.options:
+        pytest.skip("has no temperature")
+    assert_matches_oracle(case, *batch, temperature=temperature)
+
+
+def test_tends_to_the_hard_loss_as_the_temperature_falls(case, batch):
+    if case.hard is None:
+        pytest.skip("has no hard limit")
+    for temperature in (1e-2, 1e-4, 1e-6):
+        found = rows(case, *batch, temperature=temperature)
+        hard = torch.tensor(
+            [case.hard(s, y, **case.options) for s, y in zip(batch[0].tolist(), batch[1].tolist(), strict=True)],
+            dtype=torch.float64,
+        )
+        torch.testing.assert_close(found, hard, atol=temperature * C, rtol=0)
+
+
+def test_adding_a_constant_to_all_logits_changes_nothing(case, batch):
+    logits, target = batch
+    torch.testing.assert_close(rows(case, logits + 100.0, target), rows(case, logits, target), atol=1e-11, rtol=1e-11)
+    # float32 at 1e4 rounds the logits, not the loss: exact in what the rounded logits say.
+    rounded = (logits + 1e4).float()
     torch.testing.assert_close(
-        case.make(reduction="none")(logits, target), case.expected(logits, target), atol=case.atol, rtol=case.atol
+        rows(case, rounded, target).double(), case.expected(rounded, target), atol=1e-5, rtol=1e-5
     )
+
+
+def test_renaming_the_classes_renames_the_gradient(case, batch):
+    if "permutation" in case.lacks:
+        pytest.skip("depends on the position of a class")
+    logits, target = batch
+    order = torch.tensor([3, 5, 0, 6, 1, 4, 2])
+    renamed = (order == target.unsqueeze(1)).nonzero()[:, 1]
+    torch.testing.assert_close(rows(case, logits[:, order], renamed), rows(case, logits, target))
+    torch.testing.assert_close(gradient(case, logits[:, order], renamed), gradient(case, logits, target)[:, order])
+
+
+def test_a_row_does_not_depend_on_its_batch(case, batch):
+    logits, target = batch
+    for i in range(6):
+        torch.testing.assert_close(rows(case, logits[i : i + 1], target[i : i + 1])[0], rows(case, logits, target)[i])
+
+
+def test_all_equal_logits(case):
+    assert_matches_oracle(case, torch.full((C, C), 0.3, dtype=torch.float64), torch.arange(C))
+
+
+def test_two_equal_logits_at_the_boundary_of_the_top_k(case):
+    scores = torch.tensor([[5.0, 4.0, 2.0, 2.0, 1.0, 0.0, -1.0]], dtype=torch.float64)
+    for y in range(C):
+        assert_matches_oracle(case, scores, torch.tensor([y]))
+
+
+@pytest.mark.parametrize("k", [1, 2, C - 1, C])
+def test_is_exact_at_every_k(case, batch, k):
+    if "k" not in case.options:
+        pytest.skip("has no k")
+    assert_matches_oracle(case, *batch, k=k)
+    if k == C and "zero at k=C" not in case.lacks:
+        assert torch.equal(rows(case, *batch, k=k), torch.zeros(6, dtype=torch.float64))
+        assert torch.equal(gradient(case, *batch, k=k), torch.zeros(6, C, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_two_classes(case, k):
+    changes = {"k": k} if "k" in case.options else {}
+    if case.smallest_number_of_classes > 2:
+        pytest.skip("needs more classes")
+    assert_matches_oracle(case, *make_batch(5, 2), **changes)
+
+
+def test_a_hundred_thousand_classes(case):
+    logits, target = make_batch(2, 100_000 if case.options.get("num_candidates", 1) else 200)
+    found = rows(case, logits.float(), target)
+    torch.testing.assert_close(found.double(), rows(case, logits.float().double(), target), atol=1e-4, rtol=2e-6)
+    assert gradient(case, logits.float(), target).isfinite().all()
+
+
+def test_is_at_least_zero(case):
+    if "at least 0" in case.lacks:
+        pytest.skip("can be negative")
+    assert (rows(case, *make_batch(200, C)) >= 0).all()
+
+
+# --- masked and broken rows ---
+
+
+def test_a_masked_class_is_absent(case, batch):
+    logits, target = batch[0][:, :6], batch[1] % 6
+    masked = torch.cat([logits, torch.full((6, 1), -INF, dtype=torch.float64)], 1)
+    torch.testing.assert_close(rows(case, masked, target), rows(case, logits, target), atol=1e-12, rtol=1e-12)
+    expected = torch.cat([gradient(case, logits, target), torch.zeros(6, 1, dtype=torch.float64)], 1)
+    torch.testing.assert_close(gradient(case, masked, target), expected, atol=1e-12, rtol=1e-12)
+
+
+def test_a_masked_target_costs_infinity_with_a_finite_gradient(case, batch):
+    logits = batch[0].clone()
+    target = torch.arange(6)
+    logits[target, target] = -INF
+    assert torch.equal(rows(case, logits, target), torch.full((6,), INF, dtype=torch.float64))
+    found = gradient(case, logits, target)
+    assert found.isfinite().all()
+    assert (found[target, target] < 0).all()
+
+
+def test_fewer_than_k_unmasked_competitors_cost_nothing(case):
+    if "zero at k=C" in case.lacks or "k" not in case.options:
+        pytest.skip("has no such k")
+    logits = torch.tensor([[-5.0, 3.0, 2.0, *[-INF] * 4]])
+    for y in (0, 1, 6):
+        assert rows(case, logits, torch.tensor([y]), k=3).item() == 0
+        assert torch.equal(gradient(case, logits, torch.tensor([y]), k=3), torch.zeros(1, C))
+
+
+def test_a_broken_row_shows_and_breaks_no_other(case, batch):
+    logits, target = batch[0].clone(), batch[1]
+    clean = rows(case, logits, target)
+    for column in range(C):
+        broken = logits.clone()
+        broken[2, column] = math.nan
+        found = rows(case, broken, target)
+        assert found[2].isnan()
+        assert torch.equal(found[[0, 1, 3, 4, 5]], clean[[0, 1, 3, 4, 5]])
+
+
+# --- the drop-in: dtypes, shapes, targets, weights, reductions ---
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_and_returned_in_float32(case, batch, dtype):
+    logits, target = batch[0].to(dtype), batch[1]
+    found = rows(case, logits, target)
+    assert torch.equal(found, rows(case, logits.float(), target))
+    assert found.dtype == torch.float32
+    assert torch.equal(gradient(case, logits, target), gradient(case, logits.float(), target).to(dtype))
+
+
+def test_autocast_changes_nothing(case, batch):
+    logits, target = batch[0].float(), batch[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, slope = rows(case, logits, target), gradient(case, logits, target)
+    assert torch.equal(found, rows(case, logits, target))
+    assert torch.equal(slope, gradient(case, logits, target))
+
+
+def test_reductions(case, batch):
+    each = rows(case, *batch)
+    torch.testing.assert_close(case.make(reduction="sum")(*batch), each.sum())
+    torch.testing.assert_close(case.make(reduction="mean")(*batch), each.sum() / 6)
+    loss = case.make()
+    loss.reduction = "none"
+    assert torch.equal(loss(*batch), each)
+
+
+def test_weights_scale_the_rows_and_divide_the_mean(case, batch):
+    logits, target = batch
+    weight = torch.tensor([0.0, 1.0, 2.0, 0.5, 3.0, 1.5, 0.25])
+    own = weight.double()[target]
+    each = rows(case, *batch)
+    torch.testing.assert_close(rows(case, *batch, weight=weight), own * each)
+    torch.testing.assert_close(case.make(weight=weight)(*batch), (own * each).sum() / own.sum())
+
+
+def test_ignored_rows_count_nothing_and_may_hold_anything(case, batch):
+    logits, target = batch[0].clone(), batch[1].clone()
+    target[1], target[4] = -100, -100
+    logits[1] = math.nan
+    kept = [0, 2, 3, 5]
+    expected = torch.zeros(6, dtype=torch.float64)
+    expected[kept] = rows(case, logits[kept], target[kept])
+    torch.testing.assert_close(rows(case, logits, target), expected)
+    torch.testing.assert_close(case.make()(logits, target), expected.sum() / 4)
+    assert torch.equal(gradient(case, logits, target)[[1, 4]], torch.zeros(2, C, dtype=torch.float64))
+    target[[1, 4]] = 9
+    torch.testing.assert_close(rows(case, logits, target, ignore_index=9), expected)
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5, 3.0, 0.0, 1.0, 4.0]])
+def test_one_hot_float_target_equals_the_integer_target(case, batch, weight):
+    logits, target = batch
+    one_hot = torch.nn.functional.one_hot(target, C).double()
+    for reduction in ("mean", "sum", "none"):
+        loss = case.make(reduction=reduction, weight=weight)
+        torch.testing.assert_close(loss(logits, one_hot), loss(logits, target))
+    torch.testing.assert_close(
+        gradient(case, logits, one_hot, weight=weight), gradient(case, logits, target, weight=weight)
+    )
+
+
+def test_soft_target_is_the_mixture_of_hard_ones(case, batch):
+    logits, target = batch
+    other = (target + 2) % C
+    one_hot = torch.nn.functional.one_hot
+    mixed = 0.3 * one_hot(target, C).double() + 0.7 * one_hot(other, C)
+    torch.testing.assert_close(
+        rows(case, logits, mixed), 0.3 * rows(case, logits, target) + 0.7 * rows(case, logits, other)
+    )
+    torch.testing.assert_close(
+        gradient(case, logits, mixed), 0.3 * gradient(case, logits, target) + 0.7 * gradient(case, logits, other)
+    )
+
+
+def test_soft_target_over_all_classes(case, batch):
+    logits, _ = batch
+    target = make_batch(6, C, seed=1)[0].softmax(1)
+    hard = torch.stack([rows(case, logits, torch.full((6,), c)) for c in range(C)], 1)
+    torch.testing.assert_close(rows(case, logits, target), (target * hard).sum(1))
+
+
+def test_shapes_beyond_two_dimensions(case, batch):
+    logits, target = make_batch(12, C)
+    each = rows(case, logits, target)
+    grid, labels = logits.reshape(2, 3, 2, C), target.reshape(2, 3, 2)
+    torch.testing.assert_close(rows(case, grid, labels, class_dim=-1), each.reshape(2, 3, 2))
+    torch.testing.assert_close(rows(case, grid.movedim(-1, 1), labels), each.reshape(2, 3, 2))
+    torch.testing.assert_close(case.make()(grid.movedim(-1, 1), labels), each.mean())
+    assert rows(case, logits[0], target[0]).shape == ()
+    torch.testing.assert_close(rows(case, logits[0], target[0]), each[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_any_integer_dtype_of_the_target(case, batch, dtype):
+    logits, target = batch
+    assert torch.equal(case.make()(logits, target.to(dtype)), case.make()(logits, target))
+
+
+def test_no_rows_have_a_nan_mean_and_a_zero_sum(case):
+    logits = torch.zeros(0, C, requires_grad=True)
+    for target in (torch.zeros(0, dtype=torch.long), torch.zeros(0, C)):
+        assert case.make()(logits, target).isnan()
+        total = case.make(reduction="sum")(logits, target)
+        assert total == 0
+        assert torch.autograd.grad(total, logits)[0].shape == (0, C)
+        assert case.make(reduction="none")(logits, target).shape == (0,)
+
+
+def test_all_rows_ignored_have_a_nan_mean_a_zero_sum_and_no_gradient(case, batch):
+    logits, target = batch[0].requires_grad_(), torch.full((6,), -100)
+    assert case.make()(logits, target).isnan()
+    for reduction in ("mean", "sum"):
+        (slope,) = torch.autograd.grad(case.make(reduction=reduction)(logits, target), logits)
+        assert torch.equal(slope, torch.zeros(6, C, dtype=torch.float64))
+
+
+# --- the module ---
 
 
 def test_class_equals_function(case, batch):
     assert torch.equal(case.make()(*batch), case.function(*batch, **case.options))
 
 
-def test_survives_pickle_and_deepcopy(case, batch):
+def test_survives_pickle_deepcopy_and_moving(case, batch):
+    loss = case.make(weight=[1.0, 2.0, 0.5, 3.0, 0.0, 1.0, 4.0])
+    for twin in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss)):
+        assert torch.equal(twin(*batch), loss(*batch))
+        assert repr(twin) == repr(loss)
+    assert loss.to("meta").weight.device.type == "meta"
+
+
+def test_options_may_be_assigned_and_are_checked_when_used(case, batch):
     loss = case.make()
-    assert torch.equal(pickle.loads(pickle.dumps(loss))(*batch), loss(*batch))
-    assert torch.equal(copy.deepcopy(loss)(*batch), loss(*batch))
+    for name in ("k", "temperature"):
+        if name in case.options:
+            setattr(loss, name, 2)
+            assert torch.equal(loss(*batch), case.make(**{name: 2})(*batch))
+            setattr(loss, name, 0)
+            with pytest.raises(ValueError, match=rf"^{name} must be (at least 1|a finite number above 0), got 0\.$"):
+                loss(*batch)
+            setattr(loss, name, 2)
+    loss.reduction = "average"
+    with pytest.raises(ValueError, match=r"^reduction must be one of 'mean', 'sum', 'none', got 'average'\.$"):
+        loss(*batch)
 
 
-def test_mean_and_sum_reduce_the_rows(case, batch):
-    rows = case.make(reduction="none")(*batch)
-    torch.testing.assert_close(case.make(reduction="sum")(*batch), rows.sum())
-    torch.testing.assert_close(case.make(reduction="mean")(*batch), rows.sum() / 6)
+def test_inputs_are_not_changed(case, batch):
+    logits, target = batch
+    before = logits.clone(), target.clone()
+    case.make()(logits.requires_grad_(), target).backward()
+    assert torch.equal(logits, before[0])
+    assert torch.equal(target, before[1])
+
+
+def test_a_graph_can_be_used_twice(case, batch):
+    logits = batch[0].requires_grad_()
+    loss = case.make()(logits, batch[1])
+    (first,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    assert torch.equal(torch.autograd.grad(loss, logits)[0], first)
+
+
+def test_compiles_whole_and_is_not_compiled_again_for_each_temperature(case):
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    loss = case.make(weight=[1.0, 2.0, 0.5, 3.0, 0.25, 1.0, 4.0])
+    compiled = torch.compile(loss, fullgraph=True, backend=counter)
+    logits, target = make_batch(6, C)
+    logits = logits.float().requires_grad_()
+    target[2] = -100
+    soft = torch.nn.functional.one_hot(target.clamp(min=0), C).float() * 0.5 + 0.5 / C
+    for temperature in (1.0, 0.8, 0.6, 0.4):
+        if "temperature" in case.options:
+            loss.temperature = temperature
+        for labels in (target, soft):
+            found, expected = compiled(logits, labels), loss(logits, labels)
+            torch.testing.assert_close(found, expected)
+            (slope,), (wanted,) = torch.autograd.grad(found, logits), torch.autograd.grad(expected, logits)
+            torch.testing.assert_close(slope, wanted, atol=1e-6, rtol=1e-5)
+    assert counter.frame_count <= 4
+
+
+def test_fastai_finds_what_it_expects(case, batch):
+    loss, (logits, target) = case.make(), batch
+    assert loss.y_int is True
+    torch.testing.assert_close(loss.activation(logits), logits.softmax(1))
+    assert torch.equal(loss.decodes(loss.activation(logits)), logits.argmax(1))

@@ -71,6 +71,9 @@ def _network(
     column = check_column(column, scores)
     check_choice("swap", swap, SWAPS)
     num_classes = rows.shape[1]
+    # Only differences matter: against the best class nothing is lost to large scores.
+    best = rows.detach().amax(1, keepdim=True)
+    rows = rows - best.masked_fill(best == -math.inf, 0)
     # Wires that pad to a power of two carry −∞, like masked classes: they lose every swap, and no mass starts there.
     identity = torch.eye(num_classes, num_wires, device=rows.device, dtype=rows.dtype).log()
     if column is None:
