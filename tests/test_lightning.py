@@ -1,5 +1,6 @@
 """The module for lightning.pytorch: one definition, two bases, one kind of checkpoint."""
 
+import inspect
 import subprocess
 import sys
 
@@ -9,10 +10,13 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import topk_lightning.classifier
+import topk_lightning.data.emoji
+import topk_lightning.data.image_folder
+from topk_lightning.prediction import predict_topk
 
 lightning = pytest.importorskip("lightning.pytorch")
 
-from topk_lightning.lightning import TopKClassifier  # noqa: E402
+from topk_lightning.lightning import EmojiDataModule, ImageFolderDataModule, TopKClassifier  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
@@ -47,10 +51,33 @@ def test_each_trains_in_its_own_trainer_and_the_other_reads_its_checkpoint(tmp_p
     assert dict(loaded.hparams) == dict(classifier.hparams)
 
 
-def test_it_shows_the_same_arguments():
-    import inspect
+@pytest.mark.parametrize(
+    ("own", "twin"),
+    [
+        (TopKClassifier, topk_lightning.classifier.TopKClassifier),
+        (EmojiDataModule, topk_lightning.data.emoji.EmojiDataModule),
+        (ImageFolderDataModule, topk_lightning.data.image_folder.ImageFolderDataModule),
+    ],
+)
+def test_each_class_shows_the_arguments_of_its_twin(own, twin):
+    assert inspect.signature(own) == inspect.signature(twin)
 
-    assert inspect.signature(TopKClassifier) == inspect.signature(topk_lightning.classifier.TopKClassifier)
+
+def test_the_data_module_trains_the_classifier_and_gives_it_names_and_preprocessing(tmp_path):
+    data = EmojiDataModule(image_size=16, batch_size=16, classes=["food-fruit"])
+    classifier = TopKClassifier({"class_path": "small_cnn", "init_args": {"width": 4}}, num_classes=data.num_classes)
+    trainer = lightning.Trainer(
+        default_root_dir=tmp_path, accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(classifier, data)
+    (tested,) = trainer.test(classifier, data, verbose=False)
+    assert set(tested) == {"test/loss", "test/top1", "test/top3", "test/top5"}
+    checkpoint = torch.load(trainer.checkpoint_callback.best_model_path, weights_only=True)
+    assert checkpoint["hyper_parameters"]["class_names"] == data.class_names
+    assert checkpoint["hyper_parameters"]["preprocessing"] == data.preprocessing.to_dict()
+    (first, *_) = predict_topk(trainer.checkpoint_callback.best_model_path, data.val_dataloader().dataset[0][0], k=14)
+    assert first.label in data.class_names
 
 
 def test_without_lightning_the_rest_works_and_this_module_says_what_to_do():

@@ -15,16 +15,26 @@ from __future__ import annotations
 
 from topk_lightning._checks.classifier import missing_lightning
 from topk_lightning.classifier import TopKClassifierBase
+from topk_lightning.data.emoji import EmojiDataModuleBase
+from topk_lightning.data.image_folder import ImageFolderDataModuleBase
 
 try:
-    from lightning.pytorch import LightningModule
+    from lightning.pytorch import LightningDataModule, LightningModule
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] != "lightning":
         raise
     raise missing_lightning() from error
 
-__all__ = ["TopKClassifier"]
+__all__ = ["EmojiDataModule", "ImageFolderDataModule", "TopKClassifier"]
 
 
 class TopKClassifier(TopKClassifierBase, LightningModule):
     """:class:`topk_lightning.TopKClassifier` for the trainer of ``lightning.pytorch``; the same arguments."""
+
+
+class EmojiDataModule(EmojiDataModuleBase, LightningDataModule):
+    """:class:`topk_lightning.EmojiDataModule` for the trainer of ``lightning.pytorch``; the same arguments."""
+
+
+class ImageFolderDataModule(ImageFolderDataModuleBase, LightningDataModule):
+    """:class:`topk_lightning.ImageFolderDataModule` for the trainer of ``lightning.pytorch``; the same arguments."""
