@@ -1,0 +1,204 @@
+"""TopKMonitor: top-k accuracy of any LightningModule, which stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks.monitor import check_log_name, check_read_result, check_stages, unreadable_module
+from topk_lightning._checks.options import check_ks
+from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._topk_log import TopKLog, loader_at
+from topk_lightning.classifier.repeated_rows import rows_seen_once
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+__all__ = ["TopKMonitor"]
+
+_Pair = tuple[Tensor, Tensor]
+
+
+class TopKMonitor(Callback):
+    """Log the top-k accuracy of any LightningModule, which stays as it is.
+
+    Logits and target come from the first of these that has them:
+
+    1. the function `read`;
+    2. what the step returns: a dict with "logits" (or "preds") and "target"; a target that is missing there is the second
+       part of the batch, or its "target";
+    3. the module itself, called with the first part of a batch (input, target): without gradient, in evaluation mode, in
+       the precision of the trainer. Modes, running statistics and random numbers of the training are as if it had not
+       happened. It costs a forward pass a batch: return a dict from the step to save it.
+
+    In the stage "train" the module is called before the step changes its weights; in the first batch also where the step
+    then turns out to return logits.
+
+    Each epoch logs ``<stage>/top<k>``, with several dataloaders ``<stage>/top<k>/dataloader_idx_<i>``. Under several
+    processes hits and rows are summed before they are divided, and rows that a distributed sampler repeats count once in
+    "val" and "test".
+
+    Args:
+        k: how many classes count as best, 1 ≤ k ≤ C; or several k.
+        stages: which of "train", "val" and "test".
+        class_dim: the class dimension of the logits, -1 for (N, T, C) sequences.
+        ignore_index: rows with this label are left out.
+        read: function of (outputs of the step, batch) that returns (logits, target).
+        name: pattern of the logged names, with {stage} and {k}.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: an argument out of range; in the first batch, a module that cannot be read, or k > C.
+
+    Example:
+        >>> from pytorch_lightning import Trainer
+        >>> trainer = Trainer(callbacks=TopKMonitor(k=(1, 5)), logger=False, enable_checkpointing=False)
+    """
+
+    def __init__(
+        self,
+        k: int | list[int] | tuple[int, ...] = (1, 5),
+        stages: str | list[str] | tuple[str, ...] = ("val",),
+        class_dim: int = 1,
+        ignore_index: int | None = None,
+        read: Callable[[Any, Any], tuple[Tensor, Tensor]] | None = None,
+        name: str = "{stage}/top{k}",
+    ) -> None:
+        super().__init__()
+        self.k = check_ks(k)
+        self.stages = check_stages(stages)
+        self.read = read
+        self.name = check_log_name(name)
+        self._log = TopKLog(name, class_dim=class_dim, ignore_index=ignore_index)
+        self._rows_seen: dict[int, int] = {}
+        self._step_returns_logits = False
+        self._before_step: _Pair | Exception | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin afresh."""
+        self._log.reset()
+        self._step_returns_logits, self._before_step = False, None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Call the module while it has the weights of this step, unless its step returns logits."""
+        if "train" not in self.stages or self.read is not None or self._step_returns_logits:
+            return
+        try:
+            self._before_step = self._from_module(trainer, pl_module, batch)
+        except Exception as error:  # of any module whatever; raised below, unless the step returns logits
+            self._before_step = error
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count a batch."""
+        if "train" not in self.stages:
+            return
+        found = self._from_outputs(outputs, batch)
+        before, self._before_step = self._before_step, None
+        self._step_returns_logits |= found is not None
+        if found is None and not self._step_returns_logits:
+            if not isinstance(before, tuple):
+                raise unreadable_module("training_step", outputs, batch, str(before)) from before
+            found = before
+        if found is not None:  # otherwise this one step was skipped
+            self._log.update(pl_module, "train", 0, self.k, *found)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the rows from 0."""
+        self._rows_seen = {}
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the rows from 0."""
+        self._rows_seen = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch."""
+        self._evaluate(trainer, pl_module, outputs, batch, dataloader_idx, "val")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch."""
+        self._evaluate(trainer, pl_module, outputs, batch, dataloader_idx, "test")
+
+    def _evaluate(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, dataloader_idx: int, stage: str
+    ) -> None:
+        if stage not in self.stages:
+            return
+        found = self._from_outputs(outputs, batch)
+        if found is None:
+            try:
+                found = self._from_module(trainer, module, batch)
+            except Exception as error:
+                step = "validation_step" if stage == "val" else "test_step"
+                raise unreadable_module(step, outputs, batch, str(error)) from error
+        logits, target = found
+        loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
+        seen, sampler = (
+            self._rows_seen.get(dataloader_idx, 0),
+            getattr(loader_at(loaders, dataloader_idx), "sampler", None),
+        )
+        once = rows_seen_once(sampler, seen, len(logits))
+        self._rows_seen[dataloader_idx] = seen + len(logits)
+        self._log.update(module, stage, dataloader_idx, self.k, logits[:once], target[:once])
+
+    def _from_outputs(self, outputs: Any, batch: Any) -> _Pair | None:
+        if self.read is not None:
+            return check_read_result(self.read(outputs, batch))
+        if not isinstance(outputs, Mapping):
+            return None
+        logits = outputs.get("logits", outputs.get("preds"))
+        target = outputs.get("target", _target_of(batch))
+        return (logits, target) if isinstance(logits, Tensor) and isinstance(target, Tensor) else None
+
+    def _from_module(self, trainer: Trainer, module: LightningModule, batch: Any) -> _Pair:
+        target = _target_of(batch)
+        if not isinstance(batch, tuple | list) or not isinstance(target, Tensor):
+            raise TypeError("the batch is no pair")
+        with undisturbed(module), trainer.precision_plugin.forward_context():
+            logits = module(batch[0])
+        if not isinstance(logits, Tensor) or logits.ndim < 2:
+            raise TypeError("the module returns no logits")
+        return logits, target
+
+
+def _target_of(batch: Any) -> Any:
+    if isinstance(batch, Mapping):
+        return batch.get("target")
+    return batch[1] if isinstance(batch, tuple | list) and len(batch) == 2 else None
+
+
+@contextmanager
+def undisturbed(module: LightningModule) -> Iterator[None]:
+    """Within it, the module may be called without a trace: no gradient, no running statistics, no random numbers."""
+    modes = [(part, part.training) for part in module.modules()]
+    devices = [module.device] if module.device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        try:
+            # Set rather than .eval(): what a module does in its own train() is not ours to call.
+            for part, _ in modes:
+                part.training = False
+            yield
+        finally:
+            for part, mode in modes:
+                part.training = mode
