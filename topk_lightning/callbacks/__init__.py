@@ -1,5 +1,8 @@
 """Callbacks for the trainers of ``pytorch_lightning`` and ``lightning.pytorch``."""
 
+from topk_lightning._checks.callback_error import CallbackError
+from topk_lightning.callbacks.k_annealing import KAnnealing
+from topk_lightning.callbacks.temperature_annealing import TemperatureAnnealing
 from topk_lightning.callbacks.training_trace import TrainingTrace
 
-__all__ = ["TrainingTrace"]
+__all__ = ["CallbackError", "KAnnealing", "TemperatureAnnealing", "TrainingTrace"]

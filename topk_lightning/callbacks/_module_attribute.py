@@ -1,0 +1,96 @@
+"""A number inside a module, by its dotted path: found, read and set in place."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topk_lightning._checks.callbacks_annealing import missing_attribute, not_settable
+
+__all__ = ["ModuleAttribute"]
+
+
+@dataclass(frozen=True)
+class ModuleAttribute:
+    """A number of a module: a plain attribute, a buffer or a parameter, such as "loss.temperature".
+
+    Each call walks the path anew, since a module may exchange its loss during training.
+
+    Args:
+        path: the dotted path; parts of a container by their number ("losses.0.temperature").
+    """
+
+    path: str
+
+    def owner(self, module: object) -> tuple[object, str]:
+        """Return the object that holds the number, and the name it has there."""
+        *parents, name = self.path.split(".")
+        for parent in parents:
+            module = getattr(_compiled(module), parent)
+        return _compiled(module), name
+
+    def read(self, module: object) -> Any:
+        """Return the value, a copy of its own for a tensor."""
+        owner, name = self.owner(module)
+        value = getattr(owner, name)
+        return value.detach().clone() if isinstance(value, Tensor) else value
+
+    def write(self, module: object, value: Any) -> None:
+        """Set the value; a buffer or parameter is filled in place, without waiting for its device."""
+        owner, name = self.owner(module)
+        current = getattr(owner, name)
+        if not isinstance(current, Tensor):
+            setattr(owner, name, value)
+            return
+        with torch.no_grad():
+            if isinstance(value, Tensor):
+                current.copy_(value)
+            else:
+                current.fill_(value)
+
+    def check(self, module: nn.Module, example: str, whole: bool) -> None:
+        """Raise CallbackError unless the module has the attribute and it holds a number.
+
+        Args:
+            module: the module of the user.
+            example: how to make what the path leads to, such as "TemperatureCrossEntropyLoss()", for the error.
+            whole: whether the values to come are whole numbers, which an integer tensor can hold.
+        """
+        parts = self.path.split(".")
+        owner: Any = module
+        for place, part in enumerate(parts):
+            owner = _compiled(owner)
+            if not hasattr(owner, part):
+                others = [] if place else self._others(module)
+                remedy = f"Did you mean attribute={others[0]!r}?" if others else self._line(module, example)
+                raise missing_attribute(module, self.path, owner, ".".join(parts[:place]), part, remedy)
+            owner = getattr(owner, part)
+        fits = isinstance(owner, Tensor) and (whole or owner.is_floating_point())
+        if not fits and (isinstance(owner, bool) or not isinstance(owner, int | float)):
+            raise not_settable(module, self.path, "a number" if whole else "a number or a tensor of floats", owner)
+
+    def _line(self, module: nn.Module, example: str) -> str:
+        name = type(module).__name__
+        first, _, rest = self.path.partition(".")
+        if rest and "." not in rest and first in inspect.signature(type(module)).parameters:
+            return f"Pass {first}={example} to {name}."
+        target = self.path.rpartition(".")[0] or self.path
+        return f"Add this line to {name}.__init__: self.{target} = {example}"
+
+    def _others(self, module: nn.Module) -> list[str]:
+        """Return the paths that end alike, but for those of metrics, which must keep what they measure."""
+        name = self.path.rpartition(".")[2]
+        parts = [(prefix, part) for prefix, part in module.named_modules() if prefix and not hasattr(part, "compute")]
+        return [
+            f"{prefix}.{name}" for prefix, part in parts if isinstance(getattr(part, name, None), int | float | Tensor)
+        ]
+
+
+def _compiled(owner: Any) -> Any:
+    """Return what torch.compile wraps: an assignment has to reach the module itself."""
+    modules = getattr(owner, "_modules", None)
+    return modules["_orig_mod"] if modules and "_orig_mod" in modules else owner
