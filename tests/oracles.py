@@ -5,8 +5,10 @@ Each takes ``(scores, y, **options)`` and returns the loss of the row. Nothing h
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from decimal import Decimal, localcontext
 
 __all__ = [
     "calibrated_topk_hinge",
@@ -14,6 +16,9 @@ __all__ = [
     "grouped_topk_cross_entropy",
     "largest_gap",
     "log_sum_exp",
+    "smooth_topk_svm",
+    "smooth_topk_svm_in_decimals",
+    "svm_hinge",
     "temperature_cross_entropy",
     "truncated_hinge",
     "truncated_topk_entropy",
@@ -66,3 +71,51 @@ def calibrated_topk_hinge(
 ) -> float:
     """scale · max(0, margin + s_[k+1] − s_y), 0 at k = C."""
     return scale * max([0.0, *(margin + s - scores[y] for s in sorted(scores, reverse=True)[k : k + 1])])
+
+
+def smooth_topk_svm(scores: Sequence[float], y: int, *, k: int, temperature: float = 1.0, margin: float = 1.0) -> float:
+    """t · log(1 + exp(a/t − s_y/(kt)) E_k / E_(k−1)), each E_i summed over all subsets of i competitors."""
+    if k == len(scores):
+        return 0.0
+    others = [(score - scores[y]) / (k * temperature) for j, score in enumerate(scores) if j != y]
+
+    def log_polynomial(i: int) -> float:
+        return log_sum_exp([math.fsum(subset) for subset in itertools.combinations(others, i)])
+
+    if log_polynomial(k) == -math.inf:
+        return 0.0
+    return temperature * log_sum_exp([0.0, margin / temperature + log_polynomial(k) - log_polynomial(k - 1)])
+
+
+def smooth_topk_svm_in_decimals(
+    scores: Sequence[float], y: int, *, k: int, temperature: float = 1.0, margin: float = 1.0
+) -> tuple[float, list[float]]:
+    """The same loss and its gradient from the coefficients of Π_j (1 + x_j X), with 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        context.Emin, context.Emax = -(10**15), 10**15
+        scale = k * Decimal(temperature)
+        numbers = [((Decimal(score) - Decimal(scores[y])) / scale).exp() for score in scores]
+
+        def coefficients(left_out: set[int]) -> list[Decimal]:
+            found = [Decimal(1)] + [Decimal(0)] * k
+            for j, x in enumerate(numbers):
+                if j not in left_out:
+                    for i in range(k, 0, -1):
+                        found[i] += x * found[i - 1]
+            return found
+
+        whole = coefficients({y})
+        odds = (Decimal(margin) / Decimal(temperature)).exp() * whole[k] / whole[k - 1]
+        share = odds / (1 + odds) / k
+        gradient = []
+        for j, x in enumerate(numbers):
+            own = coefficients({y, j})
+            member = x * own[k - 1] / whole[k] - (x * own[k - 2] / whole[k - 1] if k > 1 else 0)
+            gradient.append(float(-share if j == y else share * member))
+        return float(Decimal(temperature) * (1 + odds).ln()), gradient
+
+
+def svm_hinge(scores: Sequence[float], y: int, *, k: int, margin: float = 1.0, **_: object) -> float:
+    """max(0, a + (s_∖y,[k] − s_y) / k): the smooth SVM loss's limit at temperature 0."""
+    return max([0.0, *(margin + (s - scores[y]) / k for s in competitors(scores, y)[k - 1 : k])])

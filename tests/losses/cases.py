@@ -16,11 +16,13 @@ from topk_lightning.losses import (
     CalibratedTopKHingeLoss,
     GroupedTopKCrossEntropyLoss,
     NoisedTopKHingeLoss,
+    SmoothTopKSVMLoss,
     TemperatureCrossEntropyLoss,
     TruncatedTopKEntropyLoss,
     calibrated_topk_hinge_loss,
     grouped_topk_cross_entropy_loss,
     noised_topk_hinge_loss,
+    smooth_topk_svm_loss,
     temperature_cross_entropy_loss,
     truncated_topk_entropy_loss,
 )
@@ -30,10 +32,10 @@ __all__ = ["CASES", "LossCase"]
 
 LAWS = frozenset(
     {
-        "permutation",  # renaming the classes changes nothing
-        "smooth",  # differentiable everywhere, so that gradcheck passes at random points
-        "expected value",  # without randomness the module in training mode equals the function with its defaults
+        "permutation",  # renaming the classes renames the gradient, and changes nothing else, ties included
         "zero at k=C",  # a target that is always in the top k costs 0
+        "at least 0",  # no loss is negative
+        "second derivative",  # the loss has one, which gradgradcheck confirms; else asking for it is an error
     }
 )
 """What only some formulas have; the other laws bind every loss."""
@@ -64,6 +66,15 @@ class LossCase:
     lacks: frozenset[str] = frozenset()
     atol: float = 1e-12
 
+    def __post_init__(self) -> None:
+        """Refuse a misspelt law."""
+        assert self.lacks <= LAWS, self.lacks - LAWS
+
+    @property
+    def smallest_number_of_classes(self) -> int:
+        """The k that the options fix; 1 where k itself can be changed."""
+        return len(self.options.get("k_probabilities", (1,)))
+
     def make(self, **changes: Any) -> ClassificationLoss:
         """Build the module with the case's options."""
         return self.module(**{**self.options, **changes})
@@ -86,6 +97,15 @@ CASES = [
             hard=oracles.largest_gap if scale_loss == "T" else None,
         )
         for scale_loss in ("none", "T", "T2")
+    ),
+    LossCase(
+        "smooth top-k SVM",
+        SmoothTopKSVMLoss,
+        smooth_topk_svm_loss,
+        oracles.smooth_topk_svm,
+        {"k": 3, "temperature": 0.7, "margin": 0.5},
+        hard=oracles.svm_hinge,
+        lacks=frozenset({"second derivative"}),
     ),
     LossCase(
         "truncated top-k entropy",
