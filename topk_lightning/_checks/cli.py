@@ -1,0 +1,46 @@
+"""Checks of the command line, and which errors are answered with their sentence alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from topk_lightning._checks import must
+
+__all__ = ["check_checkpoint_file", "is_user_error", "nothing_to_resume", "preprocessing_of_checkpoint"]
+
+# The form of every sentence that `must` writes; another error of the same type is a defect, whose traceback matters.
+_SENTENCE = re.compile(r"\S.* must .+, got .+\.", re.DOTALL)
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Return whether an error is one of our sentences, a missing or unreadable file, or Lightning's word on options."""
+    if isinstance(error, OSError) or type(error).__name__ == "MisconfigurationException":
+        return True
+    return isinstance(error, TypeError | ValueError | ImportError) and bool(_SENTENCE.match(str(error)))
+
+
+def check_checkpoint_file(path: object) -> Path:
+    """Return the path of a checkpoint that exists."""
+    if path is None:
+        raise ValueError(must("ckpt_path", "be given for a test", None, "Pass --ckpt_path <file>."))
+    if not Path(str(path)).is_file():
+        raise FileNotFoundError(must("ckpt_path", "be an existing file", repr(str(path))))
+    return Path(str(path))
+
+
+def nothing_to_resume(folder: Path) -> FileNotFoundError:
+    """Return the error for a resume where nothing was saved."""
+    return FileNotFoundError(must("--resume", "find last.ckpt of an earlier run", f"none in {str(folder)!r}"))
+
+
+def preprocessing_of_checkpoint(name: str, trained: object, given: object) -> ValueError:
+    """Return the error for test images that would be prepared in another way than the model was trained with."""
+    return ValueError(
+        must(
+            f"data.{name}",
+            f"be {trained!r}, as the checkpoint was trained",
+            repr(given),
+            "Leave it out: a test takes it from the checkpoint.",
+        )
+    )

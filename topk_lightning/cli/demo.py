@@ -1,0 +1,170 @@
+"""``topk-lightning demo``: train on the embedded emoji, test on a vendor never seen, name six pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich
+from jsonargparse import ArgumentParser, Namespace
+
+from topk_lightning._checks.cli import nothing_to_resume
+
+if TYPE_CHECKING:
+    from topk_lightning.report.gallery import NamedPicture
+
+__all__ = ["main"]
+
+PICTURES = 6
+PICTURES_K = 3
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the demonstration."""
+    options = _parser().parse_args(list(arguments[1:]))
+    from topk_lightning.cli.demo_recipe import shared_cores
+    from topk_lightning.cli.quiet import quiet_lightning
+
+    with quiet_lightning(), shared_cores():
+        _run(options, again="topk-lightning " + " ".join(arguments))
+
+
+def _run(options: Namespace, again: str) -> None:
+    # Only now: --help and mistakes need no torch.
+    from pytorch_lightning import Trainer, seed_everything
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    from topk_lightning.callbacks import TrainingTrace
+    from topk_lightning.cli.demo_recipe import demo_classifier, demo_data
+    from topk_lightning.cli.keep_last import KeepLast
+    from topk_lightning.cli.progress import EpochProgressBar, shows_progress
+    from topk_lightning.cli.running import TrainingInterrupted, fit_until_interrupted
+    from topk_lightning.cli.test_result import TestResult, result_table
+
+    console = rich.get_console()
+    out: Path = options.out
+    last = out / "last.ckpt"
+    if options.resume and not last.is_file():
+        raise nothing_to_resume(out)
+    seed_everything(options.seed, workers=True, verbose=False)
+    data = demo_data(options.classes, options.seed)
+    classifier = demo_classifier(data, options.epochs)
+    best_k = max(classifier.k)
+    trace, keep, result = TrainingTrace(str(out / "trace.csv")), KeepLast(), TestResult()
+    checkpoint = ModelCheckpoint(
+        out, "best", monitor=f"val/top{best_k}", mode="max", save_last=True, enable_version_counter=False
+    )
+    trainer = Trainer(
+        accelerator=options.accelerator,
+        devices=1,
+        max_epochs=options.epochs,
+        default_root_dir=out,
+        logger=False,
+        callbacks=[trace, checkpoint, keep, result, *([EpochProgressBar()] if shows_progress() else [])],
+        enable_progress_bar=shows_progress(),
+        enable_model_summary=False,
+    )
+    console.print(f"Data: {data.describe()}.", highlight=False)
+    console.print(
+        f"Trained on drawings by {', '.join(data.vendors['train'])}; validated on {', '.join(data.vendors['val'])}; "
+        f"tested on {', '.join(data.vendors['test'])}, never seen in training.",
+        highlight=False,
+    )
+    weights = sum(parameter.numel() for parameter in classifier.network.parameters())
+    device = trainer.strategy.root_device
+    console.print(f"Network: SmallCNN, {weights:,} weights, on {device}. Seed {options.seed}.\n", highlight=False)
+
+    finished = fit_until_interrupted(
+        lambda: trainer.fit(classifier, data, ckpt_path=last if options.resume else None), lambda: keep.interrupted
+    )
+    if not finished:
+        resumed = again if options.resume else again + " --resume"
+        saved = f"The last checkpoint is {last}. Go on with: {resumed}" if last.is_file() else "Nothing was saved yet."
+        raise TrainingInterrupted(f"Interrupted. {saved}")
+
+    console.print()
+    trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
+    vendors = ", ".join(data.vendors["test"])
+    images = len(data.targets("test"))
+    console.print(result_table(result, f"Test on {images} drawings by {vendors}, all numbers are fractions"))
+
+    pictures = _predict(classifier, data, options.seed)
+    console.print()
+    console.print(_pictures_table(pictures))
+    _write_summary(out, trace.rows, pictures, result)
+    _say_what_was_written(out, data)
+
+
+def _predict(classifier: Any, data: Any, seed: int) -> list[NamedPicture]:
+    """Predict some drawings of the test set, drawn by the seed, not chosen for their looks."""
+    import torch
+
+    from topk_lightning.prediction import predict_topk
+    from topk_lightning.report.gallery import NamedPicture
+
+    targets = data.targets("test")
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
+    chosen = order[:PICTURES].tolist()
+    pictures = data.pictures("test", chosen)
+    predictions: Any = predict_topk(classifier, pictures, min(PICTURES_K, data.num_classes))
+    return [
+        NamedPicture(picture, data.class_names[targets[index]], predicted)
+        for index, picture, predicted in zip(chosen, pictures, predictions, strict=True)
+    ]
+
+
+def _pictures_table(pictures: Sequence[NamedPicture]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("drawing of", overflow="fold")
+    table.add_column("its three best classes", overflow="fold")
+    for item in pictures:
+        line = Text(", ").join(
+            Text(f"{p.label} {p.probability:.3f}", style="bold green" if p.label == item.truth else "")
+            for p in item.predictions
+        )
+        table.add_row(Text(item.truth), line)
+    return table
+
+
+def _write_summary(out: Path, rows: Sequence[Any], pictures: Sequence[NamedPicture], result: Any) -> None:
+    from topk_lightning.report.figures import png_of
+    from topk_lightning.report.summary import training_summary
+
+    numbers = ", ".join(f"top-{row.k} {row.accuracy:.3f}" for row in result.topk)
+    title = f"Test on a vendor never seen in training: {numbers}"
+    (out / "demo.png").write_bytes(png_of(training_summary(rows, pictures, title)))
+
+
+def _say_what_was_written(out: Path, data: Any) -> None:
+    example = out / "drawing.png"
+    data.pictures("test", [0])[0].save(example)
+    lines = (
+        ("curves and pictures", out / "demo.png"),
+        ("epoch table", out / "trace.csv"),
+        ("best checkpoint", out / "best.ckpt"),
+        ("predict with it", f"topk-lightning predict --checkpoint {out / 'best.ckpt'} {example} --k 3"),
+    )
+    console = rich.get_console()
+    console.print()
+    for what, where in lines:
+        # Not wrapped: a command over two lines could not be copied.
+        console.print(f"{what + ':':<21}{where}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="topk-lightning demo",
+        description="Train a small network on embedded drawings of emoji, test it on a vendor it never saw, and name "
+        "six pictures. Uses a GPU where there is one; takes under three minutes on two CPU cores.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for what is written")
+    parser.add_argument("--epochs", type=int, default=30, help="passes through the training images")
+    parser.add_argument("--classes", type=int, default=None, help="so many of the emoji (default: all of them)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, order, augmentation and pictures")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu or mps, as Lightning's Trainer")
+    parser.add_argument("--resume", action="store_true", help="go on where a training in --out was interrupted")
+    return parser

@@ -1,0 +1,96 @@
+"""``topk-lightning predict``: the k best classes of image files, for people or for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich
+from jsonargparse import ArgumentParser
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from topk_lightning.prediction import TopKPrediction
+
+__all__ = ["FORMATS", "main", "prediction_table"]
+
+Named = Sequence[tuple[str, Sequence["TopKPrediction"]]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Predict the images of the command line and print the answer."""
+    options = _parser().parse_args(list(arguments[1:]))
+    # Only now: --help and mistakes need no torch.
+    from topk_lightning.prediction import predict_topk
+    from topk_lightning.prediction.image_sources import list_images
+
+    files = list_images(options.images)
+    predictions = predict_topk(options.checkpoint, files, options.k, batch_size=options.batch_size)
+    named = [(str(file), row) for file, row in zip(files, predictions, strict=True)]
+    if options.format == "table":
+        rich.get_console().print(prediction_table(named))  # type: ignore[arg-type]
+    else:
+        sys.stdout.write(FORMATS[options.format](named))  # type: ignore[arg-type]
+
+
+def prediction_table(named: Named) -> Table:
+    """Return a table with the k best classes of each image, best first, with a bar for each probability."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("rank", justify="right")
+    table.add_column("class", overflow="fold", style="cyan")
+    table.add_column("probability", justify="right")
+    table.add_column("", no_wrap=True)
+    for image, predictions in named:
+        for rank, prediction in enumerate(predictions, 1):
+            last = rank == len(predictions)
+            bar = Text("█" * round(20 * prediction.probability), style="blue")
+            table.add_row(
+                Text(image if rank == 1 else ""),
+                str(rank),
+                Text(prediction.label),
+                f"{prediction.probability:.3f}",
+                bar,
+                end_section=last,
+            )
+    return table
+
+
+def _as_json(named: Named) -> str:
+    rows = [
+        {
+            "image": image,
+            "predictions": [{"class": p.label, "index": p.index, "probability": p.probability} for p in row],
+        }
+        for image, row in named
+    ]
+    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+
+
+def _as_csv(named: Named) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["image", "rank", "class", "index", "probability"])
+    for image, row in named:
+        writer.writerows([image, rank, p.label, p.index, p.probability] for rank, p in enumerate(row, 1))
+    return buffer.getvalue()
+
+
+#: The formats for programs; standard output holds nothing else.
+FORMATS = {"json": _as_json, "csv": _as_csv}
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="topk-lightning predict", description="Name the k best classes of images.")
+    parser.add_argument("images", nargs="+", help="image files, or folders that are searched with all below them")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="file that a training of TopKClassifier saved")
+    parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
+    parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
+    parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
+    return parser

@@ -1,0 +1,37 @@
+"""Lightning without the hints that a demonstration has already followed or does not need."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["quiet_lightning"]
+
+_LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
+
+# Known, and without meaning here: few steps an epoch, one worker on two cores, files of an earlier run.
+_HINTS = (
+    ".*does not have many workers",
+    ".*number of training batches",
+    ".*Checkpoint directory .* exists and is not empty",
+    ".*treespec, LeafSpec",
+)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Within it, Lightning says warnings and errors only, and not the warnings that are hints."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in _HINTS:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
