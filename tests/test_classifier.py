@@ -5,6 +5,7 @@ import functools
 import pytest
 import pytorch_lightning as pl
 import torch
+from jsonargparse import ArgumentParser
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -279,3 +280,53 @@ def test_a_network_a_batch_or_a_loss_of_the_wrong_shape_ends_in_a_sentence(class
     with pytest.raises(error) as raised:
         classifier.training_step(batch, 0)
     assert str(raised.value) == message
+
+
+# The names that jsonargparse deprecates are those of the lower bound.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--network=small_cnn"], {"network": {"class_path": "small_cnn", "init_args": {}}}),
+        (
+            ["--network.class_path=small_cnn", "--network.init_args.width=4", "--k=[1,2]"],
+            {"network": {"class_path": "small_cnn", "init_args": {"width": 4}}, "k": [1, 2]},
+        ),
+        (
+            ['--network={"class_path": "topk_lightning.networks.SmallCNN", "init_args": {"width": 4}}', "--k=2"],
+            {"network": {"class_path": "topk_lightning.networks.SmallCNN", "init_args": {"width": 4}}, "k": [2]},
+        ),
+        (["--loss=CrossEntropyLoss", "--loss.label_smoothing=0.1", "--optimizer=sgd"], {"optimizer": "sgd"}),
+        (["--preprocessing={mean: [0.5]}", "--lr=0.1"], {"preprocessing": {"mean": [0.5]}, "lr": 0.1}),
+    ],
+)
+def test_a_command_line_builds_it_from_plain_values(arguments, options):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TopKClassifier, "model")
+    parsed = parser.parse_args(["--model.num_classes=3", *(text.replace("--", "--model.", 1) for text in arguments)])
+    classifier = parser.instantiate_classes(parsed).model
+    assert {name: classifier.hparams[name] for name in options} == options
+    if any(text.startswith("--loss") for text in arguments):
+        assert classifier.loss.label_smoothing == 0.1
+    # What a checkpoint keeps is a configuration again.
+    again = parser.instantiate_classes(parser.parse_object({"model": dict(classifier.hparams)})).model
+    assert dict(again.hparams) == dict(classifier.hparams)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model.optimizer=torch.optim.SGD"],
+        ["--model.optimizer.class_path=torch.optim.SGD", "--model.optimizer.init_args.momentum=0.5"],
+    ],
+)
+def test_an_optimizer_class_of_a_command_line_is_kept_as_plain_data(arguments):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TopKClassifier, "model")
+    parsed = parser.parse_args(["--model.num_classes=3", *arguments])
+    classifier = parser.instantiate_classes(parsed).model
+    assert classifier.hparams["optimizer"]["class_path"].startswith("torch.optim")
+    again = TopKClassifier(**classifier.hparams)
+    groups = [{"params": list(again.parameters())}]
+    assert again.optimizer(groups).defaults["momentum"] == (0.5 if len(arguments) == 2 else 0.0)

@@ -86,3 +86,9 @@ def test_export_keeps_the_checks_out_of_the_graph():
     images = torch.rand(2, 3, 20, 20)
     exported = torch.export.export(network, (images,)).module()
     torch.testing.assert_close(exported(images), network(images))
+
+
+def test_it_compiles_into_one_graph():
+    network = SmallCNN(3, width=2).eval()
+    images = torch.rand(2, 3, 20, 20)
+    torch.testing.assert_close(torch.compile(network, fullgraph=True, backend="eager")(images), network(images))

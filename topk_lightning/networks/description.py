@@ -68,7 +68,11 @@ def describe_callable(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _describe_function(function: Callable[..., Any]) -> dict[str, Any] | None:
     if isinstance(function, functools.partial):
-        path, plain = _import_path(function.func), is_plain(function.keywords) and not function.args
+        made, arguments = function.func, function.args
+        if str(made.__module__).startswith("jsonargparse.") and arguments:
+            # A command line hands a class over as a partial of its own instantiator, the class last.
+            made, arguments = arguments[-1], ()
+        path, plain = _import_path(made), is_plain(function.keywords) and not arguments
         return {"class_path": path, "init_args": dict(function.keywords)} if path and plain else None
     path = _import_path(function)
     return None if path is None else {"class_path": path}
