@@ -11,28 +11,38 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import must
-from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive
+from topk_lightning._checks.options import check_choice, check_fraction, check_integer, check_number, check_positive
 
 __all__ = [
     "SPLITS",
+    "BadImageWarning",
     "LeakageWarning",
     "UnreadableImageError",
     "check_augment",
     "check_classes",
     "check_enough_samples",
+    "check_folder",
+    "check_folder_classes",
+    "check_fractions",
     "check_image",
     "check_preprocessing",
     "check_sheet_size",
+    "check_split_sizes",
     "check_statistics",
     "check_vendors",
+    "empty_after_skipping",
+    "empty_class",
     "import_torchvision",
     "leakage_sentence",
     "missing_drawings",
+    "missing_folder",
     "missing_package_file",
     "missing_resvg",
     "missing_sheet",
     "no_emoji_left",
     "not_set_up",
+    "skipped_sentence",
+    "unknown_folder",
     "unreadable_image",
 ]
 
@@ -49,13 +59,15 @@ def import_torchvision(user: str) -> Any:
         # A torchvision that is there but lacks a part of its own is another matter.
         if error.name != "torchvision":
             raise
-        raise ModuleNotFoundError(f"{user} needs torchvision: pip install torchvision.", name="torchvision") from None
+        sentence = must("torchvision", f"be installed for {user}", "no such package", "Run pip install torchvision.")
+        raise ModuleNotFoundError(sentence, name="torchvision") from None
     return v2
 
 
 def missing_resvg() -> ModuleNotFoundError:
     """Return the error for drawing without resvg-py."""
-    return ModuleNotFoundError("build_emoji_sheet needs resvg-py: pip install resvg-py.", name="resvg_py")
+    sentence = must("resvg-py", "be installed to draw emoji", "no such package", "Run pip install resvg-py.")
+    return ModuleNotFoundError(sentence, name="resvg_py")
 
 
 def missing_drawings(vendor: str, known: Iterable[str]) -> ValueError:
@@ -87,6 +99,10 @@ def check_sheet_size(side: int, out: Path) -> None:
 
 class UnreadableImageError(ValueError):
     """An image file that cannot be decoded."""
+
+
+class BadImageWarning(UserWarning):
+    """Unreadable images were left out."""
 
 
 class LeakageWarning(UserWarning):
@@ -206,3 +222,66 @@ def check_vendors(vendors: Mapping[str, Sequence[str]], known: Sequence[str], to
     if len({splits[vendor][0] for vendor in together if vendor in splits}) > 1:
         places = [f"{vendor} in {splits[vendor][0]}" for vendor in together]
         raise ValueError(must(" and ".join(together), "stand in one split, being the same drawings", ", ".join(places)))
+
+
+def missing_folder(path: Path) -> FileNotFoundError:
+    """Return the error for a folder that is not there."""
+    return FileNotFoundError(must("root", f"hold the folder {path}", "no such folder"))
+
+
+def unknown_folder(path: Path, train: Path) -> ValueError:
+    """Return the error for a class of validation or test that training does not have."""
+    return ValueError(must("root", f"hold the same classes in every split ({train} has no {path.name!r})", f"{path}"))
+
+
+def check_folder(path: Path) -> Path:
+    """Return a folder; what is missing, or a file, is named."""
+    if not path.exists():
+        raise missing_folder(path)
+    if not path.is_dir():
+        raise NotADirectoryError(must("root", f"be a folder, also at {path}", "a file"))
+    return path
+
+
+def check_folder_classes(path: Path, names: Sequence[str]) -> None:
+    """Refuse fewer than two class folders."""
+    if len(names) < 2:
+        found = f"one class only ({names[0]!r})" if names else "none"
+        raise ValueError(must("root", f"hold at least two class folders in {path}", found))
+
+
+def empty_class(path: Path) -> ValueError:
+    """Return the error for a class folder without images."""
+    return ValueError(
+        must("root", f"hold at least one image in {path}", "none", "Add images, or remove the class from every split.")
+    )
+
+
+def empty_after_skipping(split: str, name: str) -> ValueError:
+    """Return the error for a class whose images were all unreadable."""
+    return ValueError(must("root", f"hold a readable image of class {name!r} in {split}", "unreadable ones only"))
+
+
+def check_split_sizes(root: Path, sizes: Mapping[str, int]) -> None:
+    """Refuse a split without any image."""
+    for split, size in sizes.items():
+        if size == 0:
+            remedy = "A class needs three images to have one in each split."
+            raise ValueError(must("root", f"hold enough images to split ({root})", f"none for {split}", remedy))
+
+
+def check_fractions(val: object, test: object) -> tuple[float, float]:
+    """Return the fractions of validation and test: each inside (0, 1), together below 1."""
+    values = check_fraction("val_fraction", val), check_fraction("test_fraction", test)
+    for name, value in zip(("val_fraction", "test_fraction"), values, strict=True):
+        if not 0 < value < 1:
+            raise ValueError(must(name, "lie between 0 and 1", value))
+    if sum(values) >= 1:
+        raise ValueError(must("val_fraction + test_fraction", "be below 1", f"{values[0]} + {values[1]}"))
+    return values
+
+
+def skipped_sentence(names: Sequence[str], shown: int = 5) -> str:
+    """Return the warning that names images that were left out."""
+    more = f" and {len(names) - shown} more (see .skipped)" if len(names) > shown else ""
+    return f"{len(names)} unreadable images were skipped: {', '.join(names[:shown])}{more}."

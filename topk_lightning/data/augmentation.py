@@ -13,8 +13,6 @@ __all__ = ["Augmentation", "augmentation"]
 
 Augmentation = str | Callable[[Tensor], Tensor]
 
-_WHITE = 255
-
 
 def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> list[Any]:
     """Return the steps from a uint8 image of any size to an augmented one of `image_size`.
@@ -49,11 +47,15 @@ def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> l
         scale=(0.75, 1.25),
         shear=15,
         interpolation=v2.InterpolationMode.BILINEAR,
-        fill=_WHITE,
     )
+    # Turned inside out around the affine map: black ground blends into a drawing's edge, while a white `fill` leaves a
+    # dark seam there.
+    invert = v2.RandomInvert(1.0)
     return [
         *resize,
+        invert,
         affine,
+        invert,
         v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.6),
         v2.RandomGrayscale(0.1),
     ]

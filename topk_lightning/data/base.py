@@ -27,7 +27,7 @@ from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.data.samples import ImageDataset, Samples
 from topk_lightning.data.summary import DataSummary
 
-__all__ = ["ImageDataModuleBase"]
+__all__ = ["ImageDataModuleBase", "first_process"]
 
 # One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class ImageDataModuleBase(_DataModule):
             if split == "train":
                 measured = seen.sums.statistics()
         self.duplicates = duplicates_across_splits(digests)
-        if self.duplicates:
+        if self.duplicates and first_process():
             warnings.warn(leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
         assert measured is not None  # noqa: S101 (for the type checker: "train" is a split)
         self._samples = samples
@@ -168,7 +168,7 @@ class ImageDataModuleBase(_DataModule):
 
     def _evaluation_loader(self, split: str, with_target: bool = True) -> DataLoader[Any]:
         dataset = ImageDataset(self._split(split), self.preprocessing.evaluation_transform(), with_target)
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        if not _distributed():
             return self._loader(dataset)
         sampler = ExactDistributedSampler(dataset)
         batch_size = equal_batch_size(len(dataset), sampler.num_replicas, self.batch_size)
@@ -178,3 +178,12 @@ class ImageDataModuleBase(_DataModule):
         workers = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
         batches = {"batch_size": self.batch_size, "pin_memory": torch.cuda.is_available()}
         return DataLoader(dataset, **{**workers, **batches, **options})
+
+
+def first_process() -> bool:
+    """Say whether this is the process that speaks to people."""
+    return not _distributed() or torch.distributed.get_rank() == 0
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -74,9 +74,9 @@ def build(
 
     # Vendor by vendor: neighbours in one style compress better than neighbours of one class.
     drawn_by = {vendor: [index for index, found in enumerate(keys) if vendor in found] for vendor in vendors}
-    tiles = [_draw(drawings[vendor], keys[index][vendor], size) for vendor in vendors for index in drawn_by[vendor]]
-    columns = math.ceil(math.sqrt(len(tiles)))
+    columns = math.ceil(math.sqrt(sum(map(len, drawn_by.values()))))
     check_sheet_size(columns * size, out)
+    tiles = [_draw(drawings[vendor], keys[index][vendor], size) for vendor in vendors for index in drawn_by[vendor]]
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet = Image.fromarray(_arrange(_keep_bits(np.stack(tiles), bits), columns))
     sheet.save(out, **({"optimize": True} if out.suffix == ".png" else {"lossless": True, "quality": 100, "method": 6}))

@@ -86,5 +86,5 @@ def equal_batch_size(num_samples: int, num_replicas: int, batch_size: int) -> in
     check_enough_samples(num_samples, num_replicas)
     shorter = num_samples // num_replicas
     longer = shorter + (num_samples % num_replicas > 0)
-    sizes = (*range(batch_size, 0, -1), *range(batch_size + 1, longer + 1))
+    sizes: tuple[int, ...] = (*range(batch_size, 0, -1), *range(batch_size + 1, longer + 1))
     return next(size for size in sizes if -(-shorter // size) == -(-longer // size))
