@@ -5,7 +5,7 @@ from importlib.metadata import version
 from topk_lightning import functional
 from topk_lightning.callbacks import TrainingTrace
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, Preprocessing
+from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, ImageFolderDataModule, Preprocessing
 from topk_lightning.losses import (
     CalibratedTopKHingeLoss,
     GroupedTopKCrossEntropyLoss,
@@ -35,6 +35,7 @@ __all__ = [
     "EmojiDataModule",
     "ExactDistributedSampler",
     "GroupedTopKCrossEntropyLoss",
+    "ImageFolderDataModule",
     "MultilabelTopKAccuracy",
     "NoisedTopKHingeLoss",
     "Preprocessing",
