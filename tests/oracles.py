@@ -88,9 +88,15 @@ def smooth_topk_svm(scores: Sequence[float], y: int, *, k: int, temperature: flo
 
 
 def smooth_topk_svm_in_decimals(
-    scores: Sequence[float], y: int, *, k: int, temperature: float = 1.0, margin: float = 1.0
+    scores: Sequence[float],
+    y: int,
+    *,
+    k: int,
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    classes: Sequence[int] | None = None,
 ) -> tuple[float, list[float]]:
-    """The same loss and its gradient from the coefficients of Π_j (1 + x_j X), with 60 digits."""
+    """The same loss and its gradient (of `classes`, or all) from the coefficients of Π_j (1 + x_j X), in 60 digits."""
     with localcontext() as context:
         context.prec = 60
         context.Emin, context.Emax = -(10**15), 10**15
@@ -109,7 +115,8 @@ def smooth_topk_svm_in_decimals(
         odds = (Decimal(margin) / Decimal(temperature)).exp() * whole[k] / whole[k - 1]
         share = odds / (1 + odds) / k
         gradient = []
-        for j, x in enumerate(numbers):
+        for j in range(len(numbers)) if classes is None else classes:
+            x = numbers[j]
             own = coefficients({y, j})
             member = x * own[k - 1] / whole[k] - (x * own[k - 2] / whole[k - 1] if k > 1 else 0)
             gradient.append(float(-share if j == y else share * member))

@@ -22,6 +22,7 @@ __all__ = [
     "check_rows",
     "check_temperature",
     "reads_values",
+    "refuse_second_derivative",
 ]
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -115,3 +116,14 @@ def check_class_counts(class_counts: Tensor | Sequence[int]) -> Tensor:
         remedy = "A class without training images has no margin: leave it out."
         raise ValueError(must("class_counts", "be at least 1 for each class", int(counts.min()), remedy))
     return counts
+
+
+def refuse_second_derivative() -> None:
+    """Refuse to be differentiated again; called in the backward of a function written by hand.
+
+    Under create_graph=True such a gradient would count as a constant without a word.
+    """
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise RuntimeError(
+            "The gradient of this loss cannot be differentiated again: call backward without create_graph=True."
+        )

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from topk_lightning._checks.losses import (
     check_class_weight,
@@ -20,6 +19,7 @@ from topk_lightning._checks.losses import (
     check_reduction,
     check_rows,
     reads_values,
+    refuse_second_derivative,
 )
 from topk_lightning.ranking import topk_indices
 
@@ -167,8 +167,8 @@ class _ExpectedLoss(torch.autograd.Function):
         return losses
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        refuse_second_derivative()
         (gradient,) = ctx.saved_tensors
         return gradient * grad.unsqueeze(1), None, None
 

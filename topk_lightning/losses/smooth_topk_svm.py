@@ -8,9 +8,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from topk_lightning._checks.losses import check_at_least_zero, check_temperature
+from topk_lightning._checks.losses import check_at_least_zero, check_temperature, refuse_second_derivative
 from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
 from topk_lightning.losses._stable import softplus
@@ -117,8 +116,8 @@ class _SmoothTopKSVM(torch.autograd.Function):
         return (temperature * softplus(scaled)).to(logits.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        refuse_second_derivative()
         rest, others, scaled, *saved = ctx.saved_tensors
         p = Polynomials(*saved)
         share = scaled.sigmoid().mul_(grad).div_(ctx.k)

@@ -1,0 +1,141 @@
+"""What all losses share: how often a row is evaluated, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import gc
+import math
+import re
+
+import pytest
+import torch
+from torch import Tensor
+
+from topk_lightning.losses import SmoothTopKSVMLoss, TruncatedTopKEntropyLoss, truncated_topk_entropy_loss
+from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+
+SCORES = torch.zeros(32, 10)
+LABELS = torch.zeros(32, dtype=torch.long)
+
+
+class Counter:
+    """Rows of a loss that cost their target's score, and how many of them were asked for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        self.count += len(target)
+        return logits.gather(1, target.unsqueeze(1)).squeeze(1)
+
+
+def test_a_soft_target_costs_one_evaluation_for_each_class_that_it_holds():
+    target = torch.zeros(32, 10)
+    target[:, 3], target[:, 7] = 0.25, 0.75
+    rows = Counter()
+    loss = reduce_rows(rows, torch.arange(10.0).expand(32, 10), target)
+    assert rows.count == 2 * 32
+    assert loss.item() == 0.25 * 3 + 0.75 * 7
+
+
+def test_a_dense_target_is_evaluated_in_blocks(monkeypatch):
+    monkeypatch.setattr("topk_lightning.losses._base._PAIR_BLOCK", 40)
+    sizes = []
+
+    def rows(logits: Tensor, target: Tensor) -> Tensor:
+        sizes.append(logits.numel())
+        return logits.gather(1, target.unsqueeze(1)).squeeze(1) ** 2
+
+    logits = torch.randn(5, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    target = torch.full((5, 8), 1 / 8)
+    loss = reduce_rows(rows, logits, target, reduction="sum")
+    loss.backward()
+    assert max(sizes) <= 40
+    torch.testing.assert_close(loss, (logits**2 / 8).sum())
+    torch.testing.assert_close(logits.grad, 2 * logits / 8)
+
+
+def test_ignored_rows_are_not_evaluated():
+    rows = Counter()
+    reduce_rows(rows, SCORES, LABELS.index_fill(0, torch.arange(30), -100))
+    assert rows.count == 2
+
+
+def test_a_loss_keeps_no_memory_from_call_to_call():
+
+    loss = SmoothTopKSVMLoss()
+    logits = torch.randn(64, 200, requires_grad=True)
+
+    def tensors_after_a_call() -> int:
+        logits.grad = None
+        loss(logits, torch.arange(64)).backward()
+        gc.collect()
+        return sum(type(thing) is Tensor for thing in gc.get_objects())
+
+    assert tensors_after_a_call() == tensors_after_a_call()
+
+
+def test_a_subclass_of_tensor_gives_a_plain_loss():
+    class Image(Tensor):
+        pass
+
+    loss = SmoothTopKSVMLoss()(
+        torch.zeros(4, 10).as_subclass(Image), torch.zeros(4, dtype=torch.long).as_subclass(Image)
+    )
+    assert type(loss) is Tensor
+
+
+def test_repr_shows_the_options():
+    assert repr(TruncatedTopKEntropyLoss(k=3)) == (
+        "TruncatedTopKEntropyLoss(k=3, temperature=1.0, ignore_index=-100, reduction='mean', class_dim=1)"
+    )
+
+
+def test_the_base_is_no_loss():
+    with pytest.raises(NotImplementedError):
+        ClassificationLoss()(SCORES, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence", "arguments"),
+    [
+        (
+            ValueError,
+            "target must have shape (32,) to match logits of shape (32, 10), got (32, 1). "
+            "Did you mean target.squeeze(1)?",
+            {"target": LABELS.unsqueeze(1)},
+        ),
+        (TypeError, "target must be of an integer dtype, got torch.float32. Did you mean target.long()?",
+         {"target": LABELS.float()}),
+        (TypeError, "logits must be of a float dtype, got torch.int64. Did you mean logits.float()?",
+         {"logits": SCORES.long()}),
+        (ValueError, "target must hold class indices in [0, 10), got 10. Class indices start at 0.",
+         {"target": LABELS + 10}),
+        (ValueError, "target must hold class indices in [0, 10), got -1. Did you mean ignore_index=-1?",
+         {"target": LABELS - 1}),
+        (ValueError, "target must not require a gradient, got target.requires_grad=True. Did you mean target.detach()?",
+         {"target": SCORES.clone().softmax(1).requires_grad_()}),
+        (ValueError, "k must be at most the number of classes (10), got 11. Use a smaller k.", {"k": 11}),
+        (ValueError, "k must be at least 1, got 0.", {"k": 0}),
+        (TypeError, "k must be an integer, got 2.0 of type float.", {"k": 2.0}),
+        (ValueError, "temperature must be a finite number above 0, got 0.0.", {"temperature": 0.0}),
+        (ValueError, "temperature must be a finite number above 0, got inf.", {"temperature": math.inf}),
+        (ValueError, "reduction must be one of 'mean', 'sum', 'none', got 'avg'.", {"reduction": "avg"}),
+        (TypeError, "weight must be a torch.Tensor or None, got list.", {"weight": [1.0] * 10}),
+        (ValueError, "weight must have shape (10,), one weight a class, got (3,).", {"weight": torch.ones(3)}),
+        (ValueError, "weight must be at least 0 for each class, got -1.0.", {"weight": -torch.ones(10)}),
+        (
+            ValueError,
+            "weight must be on the device of the logits (cpu), got meta. Move the loss with loss.to(device).",
+            {"weight": torch.ones(10, device="meta")},
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_refused_and_in_which_words(error, sentence, arguments):
+    arguments = {"logits": SCORES, "target": LABELS, **arguments}
+    with pytest.raises(error, match=f"^{re.escape(sentence)}$"):
+        truncated_topk_entropy_loss(**arguments)
+
+
+def test_a_row_that_is_no_distribution_is_refused():
+    with pytest.raises(ValueError, match=r"^target must hold a distribution over classes .* sum 0\.5"):
+        truncated_topk_entropy_loss(SCORES, SCORES + 0.05)
