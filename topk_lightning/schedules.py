@@ -109,7 +109,7 @@ class Linear(Ramp):
     """
 
     def _between(self, share: float) -> float:
-        return (1 - share) * self.start + share * self.end
+        return self.start + share * (self.end - self.start)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,7 @@ class Cosine(Ramp):
     """
 
     def _between(self, share: float) -> float:
-        share = (1 - math.cos(math.pi * share)) / 2
-        return (1 - share) * self.start + share * self.end
+        return self.start + (1 - math.cos(math.pi * share)) / 2 * (self.end - self.start)
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,13 @@ class ModuleAttribute:
             raise not_settable(module, self.path, "a number" if whole else "a number or a tensor of floats", owner)
 
     def _line(self, module: nn.Module, example: str) -> str:
+        """Return a sentence with what to write: an object that has the number, or the number itself."""
         name = type(module).__name__
-        first, _, rest = self.path.partition(".")
-        if rest and "." not in rest and first in inspect.signature(type(module)).parameters:
-            return f"Pass {first}={example} to {name}."
-        target = self.path.rpartition(".")[0] or self.path
-        return f"Add this line to {name}.__init__: self.{target} = {example}"
+        owner = self.path.rpartition(".")[0]
+        makes_owner = example.endswith(")") and owner
+        if makes_owner and owner in inspect.signature(type(module)).parameters:
+            return f"Pass {owner}={example} to {name}."
+        return f"Add this line to {name}.__init__: self.{owner if makes_owner else self.path} = {example}"
 
     def _others(self, module: nn.Module) -> list[str]:
         """Return the paths that end alike, but for those of metrics, which must keep what they measure."""
