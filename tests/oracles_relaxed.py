@@ -23,7 +23,8 @@ __all__ = [
     "topk_cross_entropy",
 ]
 
-Matrix = list[list[float]]
+# Numbers of mpmath have exponents without bound: chances of e^(−10⁶) do not underflow.
+Matrix = list[list[mpmath.mpf]]
 
 
 def _logistic(x: mpmath.mpf) -> mpmath.mpf:
@@ -41,47 +42,60 @@ def _clipped_line(x: mpmath.mpf) -> mpmath.mpf:
 CURVES = {"logistic": _logistic, "laplace": _laplace, "clipped_line": _clipped_line}
 
 
+# 1 − F(x), without the cancellation.
+MISSING = {
+    "logistic": lambda x: _logistic(-x),
+    "laplace": lambda x: _laplace(-x),
+    "clipped_line": lambda x: _clipped_line(1 - x),
+}
+
+
 def soft_topk_shares(scores: Sequence[float], k: int, temperature: float, membership: str) -> list[mpmath.mpf]:
-    """Return F((s_i − v)/t), v by bisection, with so many digits that masses of e^(−range) count beside 1."""
-    curve = CURVES[membership]
-    present = [score for score in scores if score != -math.inf]
+    """Return F((s_i − v)/t), v by bisection in 60 digits: the mass the k best miss is the mass of the others."""
+    curve, missing = CURVES[membership], MISSING[membership]
+    present = sorted((score for score in scores if score != -math.inf), reverse=True)
     if len(present) <= k:
         return [mpmath.mpf(score != -math.inf) for score in scores]
-    spread = (max(present) - min(present)) / temperature
-    with mpmath.workdps(50 + int(spread)):
+    with mpmath.workdps(60):
         t = mpmath.mpf(temperature)
-        low = min(present) - t * (2 * spread + 50)
-        high = max(present) + t * (2 * spread + 50)
-        for _ in range(int(mpmath.mp.prec)):
+        best, others = ([score / t for score in part] for part in (present[:k], present[k:]))
+        low, high = others[-1] - 50, best[0] + 50
+        for _ in range(220):
             middle = (low + high) / 2
-            if mpmath.fsum(curve((score - middle) / t) for score in present) > k:
+            if mpmath.fsum(curve(x - middle) for x in others) > mpmath.fsum(missing(x - middle) for x in best):
                 low = middle
             else:
                 high = middle
-        return [curve((score - low) / t) if score != -math.inf else mpmath.mpf(0) for score in scores]
+        return [curve(score / t - low) if score != -math.inf else mpmath.mpf(0) for score in scores]
 
 
 def soft_topk(scores: Sequence[float], y: int, *, k: int, temperature: float, membership: object) -> float:
-    """−log m_y; +∞ for a masked target."""
+    """−log m_y; 0 if fewer than k others are unmasked, else +∞ for a masked target."""
+    if sum(score != -math.inf for j, score in enumerate(scores) if j != y) < k:
+        return 0.0
     share = soft_topk_shares(scores, k, temperature, str(membership))[y]
     return float(-mpmath.log(share)) if share > 0 else math.inf
 
 
-def _softmax(values: Sequence[float]) -> list[float]:
+def _softmax(values: Sequence[mpmath.mpf]) -> list[mpmath.mpf]:
     top = max(values)
-    powers = [math.exp(value - top) for value in values]
-    return [power / math.fsum(powers) for power in powers]
+    powers = [mpmath.exp(value - top) for value in values]
+    return [power / mpmath.fsum(powers) for power in powers]
 
 
 def softsort_matrix(scores: Sequence[float], temperature: float) -> Matrix:
     """Row r: softmax_c(−|s_[r] − s_c|/t)."""
-    return [_softmax([-abs(place - score) / temperature for score in scores]) for place in sorted(scores, reverse=True)]
+    return [
+        _softmax([-abs(mpmath.mpf(place) - score) / temperature for score in scores])
+        for place in sorted(scores, reverse=True)
+    ]
 
 
 def neuralsort_matrix(scores: Sequence[float], temperature: float) -> Matrix:
     """Row r: softmax_c(((C + 1 − 2r) s_c − Σ_j |s_c − s_j|)/t)."""
     number = len(scores)
-    distances = [math.fsum(abs(score - other) for other in scores) for score in scores]
+    scores = [mpmath.mpf(score) for score in scores]
+    distances = [mpmath.fsum(abs(score - other) for other in scores) for score in scores]
     return [
         _softmax(
             [
@@ -93,35 +107,31 @@ def neuralsort_matrix(scores: Sequence[float], temperature: float) -> Matrix:
     ]
 
 
-def _stays_logistic(lead: float) -> float:
-    return 1 / (1 + math.exp(-lead)) if lead > 0 else math.exp(lead) / (1 + math.exp(lead))
+def _stays_cauchy(lead: mpmath.mpf) -> mpmath.mpf:
+    return mpmath.mpf("0.5") + mpmath.atan(lead) / mpmath.pi
 
 
-def _stays_cauchy(lead: float) -> float:
-    return 0.5 + math.atan(lead) / math.pi
-
-
-SWAPS = {"logistic": _stays_logistic, "cauchy": _stays_cauchy}
+SWAPS = {"logistic": _logistic, "cauchy": _stays_cauchy}
 
 
 def _swap_product(scores: Sequence[float], temperature: float, swap: str, pairs: list[tuple[int, int]]) -> Matrix:
     """Multiply dense matrices, one for each soft swap; the first wire of a pair receives the larger score."""
     number = len(scores)
-    values = list(scores)
-    product = [[float(row == column) for column in range(number)] for row in range(number)]
+    values = [mpmath.mpf(score) for score in scores]
+    product = [[mpmath.mpf(row == column) for column in range(number)] for row in range(number)]
     for first, second in pairs:
-        lead = math.inf if values[second] == -math.inf else (values[first] - values[second]) / temperature
+        lead = mpmath.inf if values[second] == -math.inf else (values[first] - values[second]) / temperature
         stays = SWAPS[swap](lead)
         moves = SWAPS[swap](-lead)
-        matrix = [[float(row == column) for column in range(number)] for row in range(number)]
+        matrix = [[mpmath.mpf(row == column) for column in range(number)] for row in range(number)]
         matrix[first][first] = matrix[second][second] = stays
         matrix[first][second] = matrix[second][first] = moves
         product = [
-            [math.fsum(row[inner] * product[inner][column] for inner in range(number)) for column in range(number)]
+            [mpmath.fsum(row[inner] * product[inner][column] for inner in range(number)) for column in range(number)]
             for row in matrix
         ]
         values = [
-            math.fsum(weight * value for weight, value in zip(row, values, strict=True) if weight) for row in matrix
+            mpmath.fsum(weight * value for weight, value in zip(row, values, strict=True) if weight) for row in matrix
         ]
     return product
 
@@ -174,7 +184,7 @@ MATRICES: dict[str, Callable[[Sequence[float], float], Matrix]] = {
 }
 
 
-def _column(scores: list[float], y: int, temperature: float, relaxation: str) -> list[float]:
+def _column(scores: list[float], y: int, temperature: float, relaxation: str) -> list[mpmath.mpf]:
     """The chances of class y to stand at rank 1, 2, …; in a network, their mean over the wires y may start on.
 
     Masked classes do not exist for SoftSort and NeuralSort; in a network they keep the last wires.
@@ -185,7 +195,7 @@ def _column(scores: list[float], y: int, temperature: float, relaxation: str) ->
     others = sorted((score for j, score in enumerate(scores) if j != y), reverse=True)
     starts = sum(score != -math.inf for score in scores)
     size = 1 << (len(scores) - 1).bit_length() if "bitonic" in relaxation else len(scores)
-    total = [0.0] * size
+    total = [mpmath.mpf(0)] * size
     for start in range(starts):
         wires = [*others[:start], scores[y], *others[start:], *[-math.inf] * (size - len(scores))]
         matrix = MATRICES[relaxation](wires, temperature)
@@ -202,19 +212,21 @@ def topk_cross_entropy(
     num_candidates: int | None,
     relaxation: str,
 ) -> float:
-    """−log Σ_k P(k) · (chance of y to be among k), over y and the largest others; +∞ for a masked target."""
-    if scores[y] == -math.inf:
-        return math.inf
+    """−log Σ_k P(k) · (chance of y to be among k), over y and the largest others.
+
+    The chance is 1 from k = the number of unmasked others + 1 on, below that 0 for a masked target.
+    """
     others = sorted((score for j, score in enumerate(scores) if j != y), reverse=True)
-    number = sum(score != -math.inf for score in scores)
+    number = 1 + sum(score != -math.inf for score in others)
     candidates = [scores[y], *others][:num_candidates]
-    column = _column(candidates, 0, temperature, relaxation)
-    chance = 0.0
+    masked = scores[y] == -math.inf
+    column = [0.0] * len(candidates) if masked else _column(candidates, 0, temperature, relaxation)
+    chance = mpmath.mpf(0)
     for k, probability in enumerate(k_probabilities, start=1):
         if k >= number:
             chance += probability
-        elif k == 1:
-            chance += probability * _softmax(candidates)[0]
+        elif k == 1 and not masked:
+            chance += probability * _softmax([mpmath.mpf(score) for score in candidates])[0]
         else:
-            chance += probability * math.fsum(column[:k])
-    return -math.log(chance)
+            chance += probability * mpmath.fsum(column[:k])
+    return float(-mpmath.log(chance)) if chance else math.inf

@@ -120,6 +120,9 @@ def test_at_most_k_unmasked_classes_cost_nothing(curve):
     loss.sum().backward()
     assert loss.item() == 0
     assert torch.equal(logits.grad, torch.zeros(1, 4))
+    # Two competitors fill two places, so a masked target gets none of them; of three places one is left.
+    assert rows(logits, [1], 2, membership=curve).item() == INF
+    assert rows(logits, [1], 3, membership=curve).item() == 0
 
 
 def test_a_masked_target_costs_infinity_and_keeps_a_finite_gradient(curve):

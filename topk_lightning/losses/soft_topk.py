@@ -83,8 +83,9 @@ def soft_topk_loss(
     def rows(logits: Tensor, target: Tensor) -> Tensor:
         own = logits.gather(1, target.unsqueeze(1))
         centre, u = soft_threshold(logits, check_k(k, logits.shape[1]), temperature, curve)
-        # A masked target has no mass, even where places are left over.
-        x = torch.where((own == -math.inf) & (u == -math.inf), -math.inf, (own - centre) / temperature - u)
+        # Without a (k+1)-th class all have a place, and if even the k-th is missing, one is left for a masked target.
+        all_in = torch.where((own == -math.inf) & (centre > -math.inf), -math.inf, math.inf).to(own.dtype)
+        x = torch.where(u == -math.inf, all_in, (own - centre) / temperature - u)
         return 0 - curve.log(x).squeeze(1)
 
     return reduce_rows(

@@ -45,7 +45,7 @@ def topk_cross_entropy_loss(
     and NeuralSort's columns can sum to more than 1, so the loss can fall below 0: it ranges from −log K (K the largest
     k), and a target in the midst of several close scores may gain from staying there. Sorting networks keep it at
     0 or above; they depend on the wire a class starts on, so the target starts on each wire in turn and the mean counts.
-    A term whose k reaches all unmasked classes is 1 whatever happens.
+    A term whose k exceeds the number of unmasked competitors is 1 whatever happens.
 
     Shape:
         As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
@@ -95,12 +95,14 @@ def topk_cross_entropy_loss(
         log_softmax = logits.log_softmax(1).gather(1, target.unsqueeze(1))
         log_rows = soft_permutation(logits, len(probabilities), temperature=temperature, column=target)
         terms = torch.cat([log_softmax, log_rows, torch.zeros_like(log_softmax)], 1)
-        number = (logits > -math.inf).sum(1).clamp(max=len(probabilities) + 1)
-        terms = terms + torch.tensor(_log_factors(probabilities), device=terms.device, dtype=terms.dtype)[number]
-        # A masked target costs +inf, with the gradient of cross entropy.
-        masked = log_softmax == -math.inf
-        log_chance = terms.masked_fill(masked, 0).logsumexp(1)
-        return -torch.where(masked.squeeze(1), log_softmax.squeeze(1), log_chance)
+        masked = log_softmax.squeeze(1) == -math.inf
+        number = (logits > -math.inf).sum(1) + masked
+        factors = torch.tensor(_log_factors(probabilities), device=terms.device, dtype=terms.dtype)
+        terms = terms + factors[number.clamp(max=len(factors) - 1)]
+        # A masked target that no k reaches costs +inf, with the gradient of cross entropy.
+        lost = masked & (terms[:, -1] == -math.inf)
+        log_chance = terms.masked_fill(lost.unsqueeze(1), 0).logsumexp(1)
+        return 0 - torch.where(lost, log_softmax.squeeze(1), log_chance)
 
     return reduce_rows(
         rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
@@ -117,7 +119,7 @@ def _candidates(logits: Tensor, target: Tensor, count: int | None) -> tuple[Tens
 
 
 def _log_factors(probabilities: Sequence[float]) -> list[list[float]]:
-    """Return the log factors of the softmax, of the ranks 1 … K and of 1, for 0 … K + 1 unmasked classes.
+    """Return the log factors of the softmax, of the ranks 1 … K and of 1, for the target among 0 … K + 1 classes.
 
     Rank r counts for every k ≥ r, beginning with 2; from k = the number of classes on the target is in for certain.
     """

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning.relaxations._rows import largest, row_blocks
 
 __all__ = ["ranked", "ranked_and_rest"]
@@ -51,8 +51,8 @@ class _Ranked(torch.autograd.Function):
         return values.clone(), rest
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_values: Tensor, grad_rest: Tensor) -> tuple[Tensor, None, None]:
+        refuse_second_derivative()
         rows, best, index, log_sum = ctx.saved_tensors
         count = ctx.count
         values, following = best[:, :count], best[:, -1:]

@@ -47,15 +47,14 @@ class Membership:
         """Return (s_[k], u), (M, 1) each, such that Σ_i F((s_i − s_[k])/t − u) = k in each row of (M, C), k < C.
 
         The threshold is v = s_[k] + t·u. Told as two numbers it loses nothing when all scores are large. With at most
-        k unmasked classes all of them have mass 1: (0, −∞).
+        k unmasked classes all of them have mass 1: u = −∞.
         """
         raise NotImplementedError
 
 
 def _known(top: Tensor, k: int, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the threshold (s_[k], u), or (0, −∞) for the rows in which u is nonsense: without a (k+1)-th class."""
-    few = top[:, k : k + 1] == -math.inf
-    return top[:, k - 1 : k].masked_fill(few, 0), u.to(top.dtype).masked_fill(few, -math.inf)
+    """Return the threshold (s_[k], u), or (s_[k], −∞) for the rows in which u is nonsense: without a (k+1)-th class."""
+    return top[:, k - 1 : k], u.to(top.dtype).masked_fill(top[:, k : k + 1] == -math.inf, -math.inf)
 
 
 class Logistic(Membership):

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning._checks.relaxations import check_column, check_relaxation_scores
 from topk_lightning.relaxations._ranked import ranked_and_rest
 from topk_lightning.relaxations._rows import small_dtype
@@ -80,8 +80,8 @@ class _AbsoluteDistances(torch.autograd.Function):
         return distances.to(rows.dtype).masked_fill(masked, 0)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        refuse_second_derivative()
         index, below, up_to, masked = ctx.saved_tensors
         grad = grad.masked_fill(masked, 0)
         number = (~masked).sum(1, keepdim=True)

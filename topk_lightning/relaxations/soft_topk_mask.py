@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning._checks.relaxations import check_membership, check_relaxation_scores
 from topk_lightning.relaxations._rows import row_blocks
 from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, logistic
@@ -70,11 +70,11 @@ def soft_topk_mask(
 def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
     """Return (c, u), (M, 1) each, such that Σ_i F((s_i − c)/t − u) = k in each row of (M, C).
 
-    c is a score of the row and a constant; u carries the whole gradient, ∂u/∂s_i = F′_i/(t Σ_j F′_j). Rows with at
-    most k unmasked classes have u = −∞, so all of them have mass 1.
+    c = s_[k] counts as a constant; u carries the whole gradient, ∂u/∂s_i = F′_i/(t Σ_j F′_j). Rows with at most k
+    unmasked classes have u = −∞, so all of them have mass 1; with fewer than k, c is −∞ too.
     """
     if k == rows.shape[1]:
-        return torch.zeros_like(rows[:, :1]), torch.full_like(rows[:, :1], -math.inf)
+        return rows.detach().amin(1, keepdim=True), torch.full_like(rows[:, :1], -math.inf)
     centre, u = _Threshold.apply(rows, k, temperature, membership)
     return centre, u
 
@@ -92,11 +92,15 @@ class _Threshold(torch.autograd.Function):
         return centre, u
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, _: Tensor, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        refuse_second_derivative()
         rows, centre, u = ctx.saved_tensors
         free = u == -math.inf
-        u, scale = u.masked_fill(free, 0), (grad / ctx.temperature).masked_fill(free, 0)
+        centre, u, scale = (
+            centre.masked_fill(free, 0),
+            u.masked_fill(free, 0),
+            (grad / ctx.temperature).masked_fill(free, 0),
+        )
         gradient = torch.empty_like(rows)
         for block in row_blocks(rows):
             x = torch.sub(rows[block], centre[block], out=gradient[block]).div_(ctx.temperature).sub_(u[block])
