@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import io
-import json
-import math
-import os
-import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +13,7 @@ from torch import Tensor
 from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace
 from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._trace_files import notebook_display, replace_file, table_text
 from topk_lightning.callbacks._trace_notes import note
 from topk_lightning.callbacks._trace_table import header_line, row_lines
 from topk_lightning.report.curves import training_curves
@@ -69,17 +63,17 @@ class TrainingTrace(Callback):
         self.patience = check_integer("patience", patience)
         #: The table: a dict an epoch with "epoch" (from 1), the logged names, and "note".
         self.rows: list[dict[str, Any]] = []
+        self._stage = "fit"
         self._settings: dict[str, Any] = {}
-        self._validated = False
+        self._validated: dict[str, Any] = {}
+        self._shown = 0
         self._shown_columns: list[str] = []
         self._display: Any = None
 
     @property
     def columns(self) -> list[str]:
         """The logged names in the table, in its order."""
-        names = {name for row in self.rows for name in row if row[name] is not None}
-        known = known_columns(names)
-        return known + [name for name in (self.monitor,) if name in names and name not in known]
+        return self._names(name for row in self.rows for name in row)
 
     @property
     def picture(self) -> Path | None:
@@ -88,19 +82,17 @@ class TrainingTrace(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin afresh, or go on where the same trainer stopped; a checkpoint's table comes after this."""
+        self._stage = stage
         if stage == "fit":
             self.rows = [row for row in self.rows if row["epoch"] <= trainer.current_epoch]
-            self._shown_columns, self._display = [], None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the epochs before a resume."""
-        self._validated = False
-        for row in self.rows:
-            self._show(trainer, row)
+            self._validated, self._settings = {}, {}
+            self._shown, self._shown_columns, self._display = 0, [], None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember that validation values are of this epoch."""
-        self._validated = self._validated or not trainer.sanity_checking
+        """Remember what was validated: a checkpoint may be saved before the epoch ends."""
+        if not trainer.sanity_checking and self._stage == "fit":
+            logged = trainer.callback_metrics
+            self._validated = {name: _number(logged[name]) for name in self._names(logged) if name.startswith("val")}
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Remember what this step uses: it may be another value by the end of the epoch."""
@@ -114,78 +106,70 @@ class TrainingTrace(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the row of this epoch."""
         # Reading logged values joins them over the processes, so every process does it.
-        logged = trainer.callback_metrics
+        logged = dict(trainer.callback_metrics)
+        # A validation value that is still there from an earlier epoch says nothing about this one.
+        values = {name: value for name, value in logged.items() if not name.startswith("val")}
+        values = {**self._settings, **values, **self._validated}
+        numbers = {name: _number(values[name]) for name in self._names(values)}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
-        for name in known_columns([*logged, *self._settings]) + ([self.monitor] if self.monitor in logged else []):
-            stale = name.startswith("val") and not self._validated
-            row[name] = None if stale else _number(logged.get(name, self._settings.get(name)))
-        self._validated = False
+        row |= {name: value for name, value in numbers.items() if value is not None}
+        self._validated = {}
         self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
         row["note"] = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
         if not trainer.is_global_zero:
             return
-        if len(self.rows) == 1 and not any("loss" in name or "top" in name for name in row if name != "note"):
+        if len(self.rows) == 1 and set(self.columns) <= set(self._settings):
             warnings.warn(nothing_to_trace(sorted(logged)), stacklevel=1)
-        self._show(trainer, row)
+        self._show(trainer)
         if not getattr(trainer, "fast_dev_run", False):
             self._write()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the table, for a checkpoint."""
-        return {"rows": [dict(row) for row in self.rows]}
+        """Return the table, and what was validated since its last row, for a checkpoint."""
+        return {"rows": [dict(row) for row in self.rows], "validated": dict(self._validated)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the table of a checkpoint."""
-        self.rows = [dict(row) for row in state_dict["rows"]]
+        """Go on with the table of a checkpoint; a test of it leaves the table as it is."""
+        if self._stage == "fit":
+            self.rows = [dict(row) for row in state_dict["rows"]]
+            self._validated = dict(state_dict["validated"])
 
-    def _show(self, trainer: Trainer, row: Mapping[str, Any]) -> None:
-        if not trainer.is_global_zero:
-            return
+    def _names(self, logged: Iterable[str]) -> list[str]:
+        """Return the names that belong into the table, in its order, with the monitored one whatever it is called."""
+        names = set(logged)
+        known = known_columns(names)
+        return known + [name for name in (self.monitor,) if name in names and name not in known]
+
+    def _show(self, trainer: Trainer) -> None:
         console = rich.get_console()
+        columns = self.columns
         with console.capture() as text:
-            if self.columns != self._shown_columns:
-                self._shown_columns = self.columns
-                console.print(header_line(self.columns, console.width))
-            console.print(row_lines(row, self.columns, console.width))
-        # The trainer's own way prints above a progress bar, whichever there is.
-        trainer.print(text.get().rstrip("\n"))
+            if columns != self._shown_columns:
+                console.print(header_line(columns, console.width))
+            for row in self.rows[self._shown :]:
+                console.print(row_lines(row, columns, console.width))
+        self._shown, self._shown_columns = len(self.rows), columns
+        # A progress bar knows how to print above itself, be it rich's or tqdm's.
+        bar = trainer.progress_bar_callback
+        write = bar.print if bar is not None and getattr(bar, "is_enabled", True) else trainer.print
+        write(text.get().rstrip("\n"))
 
     def _write(self) -> None:
-        notebook = _notebook()
+        notebook = notebook_display()
         if self.path is None and notebook is None:
             return
         picture = png_of(training_curves(self.rows))
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            text = self._json() if self.path.suffix == ".json" else self._csv()
-            _replace(self.path, text.encode())
-            _replace(self.path.with_suffix(".png"), picture)
+            text = table_text(self.rows, ("epoch", *self.columns, "note"), self.path.suffix)
+            replace_file(self.path, text.encode())
+            replace_file(self.path.with_suffix(".png"), picture)
         if notebook is not None:
             image = notebook.Image(picture)
             if self._display is None:
                 self._display = notebook.display(image, display_id=True)
             else:
                 self._display.update(image)
-
-    def _csv(self) -> str:
-        buffer = io.StringIO()
-        writer = csv.DictWriter(
-            buffer, ["epoch", *self.columns, "note"], restval="", extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return buffer.getvalue()
-
-    def _json(self) -> str:
-        # JSON has no NaN; the note says that the loss was not finite.
-        rows = [
-            {
-                name: None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in row.items()
-            }
-            for row in self.rows
-        ]
-        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _number(value: Any) -> float | int | None:
@@ -194,18 +178,3 @@ def _number(value: Any) -> float | int | None:
         value = value.item() if value.numel() == 1 else None
     # Seven digits are what float32 holds: 0.29, not 0.28999999165534973.
     return float(f"{value:.7g}") if isinstance(value, float) else value if isinstance(value, int) else None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
-def _notebook() -> Any:
-    """Return IPython.display where this runs in a notebook's kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None or not hasattr(shell, "kernel"):
-        return None
-    return importlib.import_module("IPython.display")

@@ -87,7 +87,8 @@ def _run(options: Namespace, again: str) -> None:
     trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
     vendors = ", ".join(data.vendors["test"])
     images = len(data.targets("test"))
-    console.print(result_table(result, f"Test on {images} drawings by {vendors}, all numbers are fractions"))
+    console.print(f"Test on {images} drawings by {vendors}; accuracies are fractions.", highlight=False)
+    console.print(result_table(result))
 
     pictures = _predict(classifier, data, options.seed)
     console.print()

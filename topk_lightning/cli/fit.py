@@ -21,6 +21,7 @@ from topk_lightning.callbacks import TrainingTrace
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli.keep_last import KeepLast
 from topk_lightning.cli.progress import EpochProgressBar, shows_progress
+from topk_lightning.cli.quiet import quiet_lightning
 from topk_lightning.cli.running import TrainingInterrupted, fit_until_interrupted
 from topk_lightning.cli.test_result import TestResult, result_table
 from topk_lightning.data import EmojiDataModule
@@ -31,19 +32,21 @@ __all__ = ["FitAndTest", "main"]
 
 def main(arguments: Sequence[str]) -> None:
     """Run ``fit`` or ``test`` with the words of the command line."""
-    FitAndTest(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        # The classifier describes itself in its checkpoint; the parser's words would take the place of that.
-        load_from_checkpoint_support=False,
-        # It also builds its own optimizer, from names or class paths.
-        auto_configure_optimizers=False,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"prog": "topk-lightning"},
-        args=list(arguments),
-    )
+    with quiet_lightning():
+        FitAndTest(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            # The classifier describes itself in its checkpoint; the parser's words would take the place of that.
+            load_from_checkpoint_support=False,
+            # It also builds its own optimizer, from names or class paths.
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"prog": "topk-lightning"},
+            args=list(arguments),
+        )
 
 
 class FitAndTest(LightningCLI):
@@ -135,7 +138,7 @@ class FitAndTest(LightningCLI):
         else:
             self.trainer.test(model, ckpt_path=ckpt_path, verbose=not self.result.topk, **kwargs)
         if self.trainer.is_global_zero and self.result.topk:
-            rich.get_console().print(result_table(self.result, f"Test of {ckpt_path}"))
+            rich.get_console().print(result_table(self.result))
 
 
 _DEFAULTS: dict[str, type] = {"model": TopKClassifier, "data": EmojiDataModule}

@@ -1,4 +1,4 @@
-"""Lightning without the hints that a demonstration has already followed or does not need."""
+"""Lightning without the hints that say nothing about what the command line does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ __all__ = ["quiet_lightning"]
 
 _LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
 
-# Known, and without meaning here: few steps an epoch, one worker on two cores, files of an earlier run.
+# Few steps an epoch, few workers, files of an earlier run, loggers and packages that are not installed.
 _HINTS = (
     ".*does not have many workers",
     ".*number of training batches",
     ".*Checkpoint directory .* exists and is not empty",
     ".*treespec, LeafSpec",
+    ".*`tensorboardX` has been removed",
 )
 
 

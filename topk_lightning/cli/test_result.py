@@ -55,9 +55,9 @@ class TestResult(Callback):
         self.loss = None if loss is None else float(loss)
 
 
-def result_table(result: TestResult, title: str) -> Table:
+def result_table(result: TestResult) -> Table:
     """Return the accuracies as a table: each with its interval and the chance level k/C, as fractions."""
-    table = Table(title=title, title_style="bold", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("test", "accuracy", f"{LEVEL:.0%} interval", "chance"):
         table.add_column(heading, justify="right")
     for row in result.topk:
