@@ -10,7 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from topk_lightning.losses import SmoothTopKSVMLoss, TruncatedTopKEntropyLoss, truncated_topk_entropy_loss
+from topk_lightning.losses import (
+    SmoothTopKSVMLoss,
+    TemperatureCrossEntropyLoss,
+    TruncatedTopKEntropyLoss,
+    truncated_topk_entropy_loss,
+)
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
 
 SCORES = torch.zeros(32, 10)
@@ -54,6 +59,16 @@ def test_a_dense_target_is_evaluated_in_blocks(monkeypatch):
     torch.testing.assert_close(logits.grad, 2 * logits / 8)
 
 
+def test_soft_targets_compile_into_a_static_form():
+    loss = TemperatureCrossEntropyLoss(weight=[1.0, 2.0, 0.5])
+    logits, target = (
+        torch.randn(4, 3),
+        torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]),
+    )
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(logits, target), loss(logits, target))
+
+
 def test_ignored_rows_are_not_evaluated():
     rows = Counter()
     reduce_rows(rows, SCORES, LABELS.index_fill(0, torch.arange(30), -100))
@@ -71,7 +86,9 @@ def test_a_loss_keeps_no_memory_from_call_to_call():
         gc.collect()
         return sum(type(thing) is Tensor for thing in gc.get_objects())
 
-    assert tensors_after_a_call() == tensors_after_a_call()
+    tensors_after_a_call()
+    before = tensors_after_a_call()
+    assert tensors_after_a_call() <= before
 
 
 def test_a_subclass_of_tensor_gives_a_plain_loss():

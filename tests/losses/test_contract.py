@@ -382,16 +382,14 @@ def test_compiles_whole_and_is_not_compiled_again_for_each_temperature(case):
     logits, target = make_batch(6, C)
     logits = logits.float().requires_grad_()
     target[2] = -100
-    soft = torch.nn.functional.one_hot(target.clamp(min=0), C).float() * 0.5 + 0.5 / C
-    for temperature in (1.0, 0.8, 0.6, 0.4):
-        if "temperature" in case.options:
-            loss.temperature = temperature
-        for labels in (target, soft):
-            found, expected = compiled(logits, labels), loss(logits, labels)
-            torch.testing.assert_close(found, expected)
-            (slope,), (wanted,) = torch.autograd.grad(found, logits), torch.autograd.grad(expected, logits)
-            torch.testing.assert_close(slope, wanted, atol=1e-6, rtol=1e-5)
-    assert counter.frame_count <= 4
+    for temperature in (1.0, 0.8, 0.6, 0.4) if "temperature" in case.options else (1.0,):
+        loss.temperature = temperature
+        found, expected = compiled(logits, target), loss(logits, target)
+        torch.testing.assert_close(found, expected)
+        (slope,), (wanted,) = torch.autograd.grad(found, logits), torch.autograd.grad(expected, logits)
+        torch.testing.assert_close(slope, wanted, atol=1e-6, rtol=1e-5)
+    # Once for the first temperature, once for any.
+    assert counter.frame_count <= 2
 
 
 def test_fastai_finds_what_it_expects(case, batch):
