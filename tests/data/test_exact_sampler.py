@@ -71,10 +71,11 @@ def test_gloo_processes_count_each_sample_exactly_once(world_size, samples):
 
 
 class OneHit(pl.LightningModule):
-    """Names class 0 for everything, behind a batch normalisation, whose buffers every forward of DDP broadcasts."""
+    """Names class 0 for everything, behind a batch normalisation; may call all processes together in each step."""
 
     def __init__(self):
         super().__init__()
+        self.gathers = True
         self.norm = nn.BatchNorm1d(3)
         self.metric = TopKAccuracy(k=1)
 
@@ -83,7 +84,8 @@ class OneHit(pl.LightningModule):
         scores = self.norm(images.flatten(1)[:, :3]).mean(1, keepdim=True) * 0 + torch.eye(11)[0]
         self.metric.update(scores, target)
         self.log("top1", self.metric)
-        return scores.sum() + self.norm.weight.sum()
+        if self.gathers:
+            assert self.all_gather(torch.tensor(1.0)).sum() == self.trainer.world_size
 
     def training_step(self, batch):
         return self.norm(batch[0].flatten(1)[:, :3]).square().mean()
@@ -121,7 +123,7 @@ def trained_in_two_processes(rank, world_size):
     )
     data = Eleven()
     model = OneHit()
-    # Within fit every validation batch goes through DDP's forward: unequal numbers of batches would hang here.
+    # Each step gathers from all processes: unequal numbers of batches would mix up or hang.
     trainer.fit(model, data)
     fitted = trainer.callback_metrics["top1"].item()
     loader = data.val_dataloader()
@@ -130,7 +132,8 @@ def trained_in_two_processes(rank, world_size):
     sampler_kept = type(trainer.test_dataloaders.sampler).__name__
     images = TensorDataset(torch.zeros(11, 3), torch.arange(11))
     sampler = ExactDistributedSampler(images)
-    (plain,) = trainer.validate(model, DataLoader(images, batch_size=4, sampler=sampler), verbose=False)
+    model.gathers = False  # 2 batches and 1
+    (plain,) = trainer.validate(model, DataLoader(images, batch_size=5, sampler=sampler), verbose=False)
     padded = DataLoader(images, batch_size=4, sampler=DistributedSampler(images, shuffle=False))
     (repeated,) = trainer.validate(model, padded, verbose=False)
     return fitted, tested["top1"], plain["top1"], repeated["top1"], batches, sampler_kept

@@ -63,10 +63,10 @@ class ExactDistributedSampler(DistributedSampler[Any]):
 def equal_batch_size(num_samples: int, num_replicas: int, batch_size: int) -> int:
     """Return the batch size nearest below `batch_size` with which all processes run equally many batches.
 
-    Steps that call all processes together (a DistributedDataParallel forward with batch normalisation, a log with
-    ``sync_dist=True``) hang or mix up when one process has a batch more than another. That happens only where the
-    longer share ends in a batch of one; a slightly smaller batch size avoids it. Where none below does (a batch size
-    of 1 or 2), the nearest above is returned.
+    A step that calls all processes together (an ``all_gather``, a value logged each step with ``sync_dist=True``)
+    hangs or mixes up when one process has a batch more than another. That happens only where the longer share ends in
+    a batch of one; a slightly smaller batch size avoids it. Where none below does (a batch size of 1 or 2), the nearest
+    above is returned. Metrics that synchronise at the end only, as torchmetrics do, need none of this.
 
     Args:
         num_samples: samples of all processes together, at least `num_replicas`.
