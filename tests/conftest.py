@@ -1,0 +1,14 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import matplotlib as mpl
+import torch
+
+# Pictures are drawn without a screen. Two threads on the small tensors of tests cost more than they save, and much more
+# where the cores are shared.
+mpl.use("Agg")
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
