@@ -1,5 +1,6 @@
 """Tiny modules that write down what they see, for the tests of the annealing callbacks."""
 
+import lightning.pytorch
 import pytorch_lightning
 import torch
 from torch import nn
@@ -7,15 +8,10 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from topk_lightning.losses import SmoothTopKSVMLoss, TemperatureCrossEntropyLoss
 
-try:
-    import lightning.pytorch as lightning_pytorch
-except ModuleNotFoundError:
-    lightning_pytorch = pytorch_lightning
-
 # Matrices this small are slower on several threads, most of all on a busy machine.
 torch.set_num_threads(1)
 
-PACKAGES = [pytorch_lightning, lightning_pytorch]
+PACKAGES = [pytorch_lightning, lightning.pytorch]
 CLASSES = 6
 
 
@@ -86,7 +82,7 @@ class Watched(Steps, pytorch_lightning.LightningModule):
     """For pytorch_lightning."""
 
 
-class WatchedTwin(Steps, lightning_pytorch.LightningModule):
+class WatchedTwin(Steps, lightning.pytorch.LightningModule):
     """For lightning.pytorch."""
 
 
