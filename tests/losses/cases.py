@@ -114,6 +114,7 @@ CASES = [
         oracles.truncated_topk_entropy,
         {"k": 3, "temperature": 0.7},
         hard=oracles.truncated_hinge,
+        lacks=frozenset({"second derivative"}),
     ),
     LossCase(
         "grouped top-k cross entropy",
@@ -121,6 +122,7 @@ CASES = [
         grouped_topk_cross_entropy_loss,
         oracles.grouped_topk_cross_entropy,
         {"k": 3},
+        lacks=frozenset({"second derivative"}),
     ),
     LossCase(
         "calibrated top-k hinge",

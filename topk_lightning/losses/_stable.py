@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["hinge", "log_sum_exp", "softplus"]
+from topk_lightning._checks.losses import refuse_second_derivative
+
+__all__ = ["LogOdds", "hinge", "softplus"]
 
 
-def log_sum_exp(scores: Tensor, reference: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return t · log Σ_j exp((s_j − r) / t) of each row (M, C) against a reference score r (M,).
+class LogOdds(torch.autograd.Function):
+    """t · log Σ_j exp((s_j − r) / t) over the classes that are left: how far they are above a group.
 
-    Differences are taken before anything is rounded, so a constant added to all scores costs no digit. A row of −inf
-    only gives the lowest finite number with gradient 0, for which ``torch.logsumexp`` has NaN.
+    The group stands for one score, r plus a constant, whose derivatives by its members are `shares`. Differences are
+    taken before anything is rounded, so a constant added to all scores costs no digit. A row in which nothing is left
+    gives the lowest finite number with gradient 0, for which ``torch.logsumexp`` has NaN.
+
+    Forward takes one buffer of the size of the logits and backward one pass, where composed operations take five.
+    ``LogOdds.apply(logits, group, shares, forgiven, reference, temperature)`` takes logits (M, C), the group's classes
+    (M, g) and shares (M, g), further classes that are left out (M, q), r (M,) and t; it differentiates by the logits.
     """
-    lowest = torch.finfo(scores.dtype)
-    top = scores.detach().amax(1, keepdim=True).clamp(min=lowest.min)
-    # Shifted, divided and exponentiated in one buffer. The sum is at least 1 unless the row is empty.
-    total = (scores - top).div_(temperature).exp_().sum(1)
-    value = total.clamp(min=lowest.tiny).log() * temperature + (top.squeeze(1) - reference)
-    return torch.where(total == 0, lowest.min, value)
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        group: Tensor,
+        shares: Tensor,
+        forgiven: Tensor,
+        reference: Tensor,
+        temperature: float,
+    ) -> Tensor:
+        """Return the log odds, (M,)."""
+        lowest = torch.finfo(logits.dtype)
+        e = logits.scatter(1, torch.cat([group, forgiven], 1), -torch.inf)
+        top = e.amax(1, keepdim=True).clamp_(min=lowest.min)
+        total = e.sub_(top).div_(temperature).exp_().sum(1)  # at least 1 unless the row is empty
+        ctx.save_for_backward(e, total, group, shares)
+        value = total.clamp(min=lowest.tiny).log_().mul_(temperature).add_(top.squeeze(1) - reference)
+        return value.masked_fill_(total == 0, lowest.min)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        """Return the gradient by the logits."""
+        refuse_second_derivative()
+        e, total, group, shares = ctx.saved_tensors
+        grad = grad.masked_fill(total == 0, 0).unsqueeze(1)
+        gradient = e * (grad / total.clamp(min=torch.finfo(e.dtype).tiny).unsqueeze(1))
+        return gradient.scatter_(1, group, -shares * grad), None, None, None, None, None
 
 
 def softplus(x: Tensor) -> Tensor:

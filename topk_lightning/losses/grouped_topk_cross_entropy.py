@@ -9,7 +9,7 @@ from torch import Tensor
 
 from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
-from topk_lightning.losses._stable import log_sum_exp, softplus
+from topk_lightning.losses._stable import LogOdds, softplus
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["GroupedTopKCrossEntropyLoss", "grouped_topk_cross_entropy_loss"]
@@ -51,7 +51,7 @@ def grouped_topk_cross_entropy_loss(
         class_dim: the class dimension, -1 for (N, T, C) sequences.
 
     Returns:
-        The loss in [0, ∞), a scalar or one value a row.
+        The loss in [0, ∞), a scalar or one value a row. Asking for a second derivative is an error.
 
     Raises:
         TypeError: if a dtype is wrong.
@@ -75,16 +75,18 @@ def grouped_topk_cross_entropy_loss(
         check_k(k, logits.shape[1])
         target = target.unsqueeze(1)
         best = topk_indices(logits, k)
-        best_scores = logits.gather(1, best)
+        scores = logits.detach()
+        best_scores = scores.gather(1, best)
         # With fewer than k unmasked classes beside it, y belongs to T even where it is masked itself.
-        inside = (best == target).any(1) | (best_scores[:, -1] == -torch.inf)
-        group = torch.where(inside.unsqueeze(1), best, target)
-        others = logits.scatter(1, group, -torch.inf)
-        reference = best_scores[:, 0].detach().clamp(min=torch.finfo(logits.dtype).min)
-        target_score = logits.gather(1, target).squeeze(1) - reference
-        own = torch.where(inside, log_sum_exp(best_scores, reference), target_score)
+        inside = (best == target).any(1, keepdim=True) | (best_scores[:, -1:] == -torch.inf)
+        reference = best_scores[:, :1].clamp(min=torch.finfo(logits.dtype).min)
+        # What the group's score is above the best one, and its derivatives; outside T the group is y, k times named.
+        within = best_scores - reference
+        own = torch.where(inside, within.logsumexp(1, keepdim=True), scores.gather(1, target) - reference).squeeze(1)
+        shares = torch.where(inside, within.softmax(1), 1)
+        group = torch.where(inside, best, target)
         # −log of the group's share as log(1 + others / group): exact also where it is almost 0.
-        return softplus(log_sum_exp(others, reference) - own)
+        return softplus(LogOdds.apply(logits, group, shares, best[:, :0], reference.squeeze(1), 1.0) - own)
 
     return reduce_rows(
         rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim

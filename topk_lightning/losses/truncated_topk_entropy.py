@@ -10,7 +10,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import check_temperature
 from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
-from topk_lightning.losses._stable import log_sum_exp, softplus
+from topk_lightning.losses._stable import LogOdds, softplus
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["TruncatedTopKEntropyLoss", "truncated_topk_entropy_loss"]
@@ -53,7 +53,7 @@ def truncated_topk_entropy_loss(
         class_dim: the class dimension, -1 for (N, T, C) sequences.
 
     Returns:
-        The loss in [0, ∞), a scalar or one value a row.
+        The loss in [0, ∞), a scalar or one value a row. Asking for a second derivative is an error.
 
     Raises:
         TypeError: if a dtype is wrong.
@@ -79,11 +79,11 @@ def truncated_topk_entropy_loss(
         # The k − 1 largest competitors: the top k without the target, or without the last where it is not among them.
         is_target = (best == target).long()
         forgiven = best.gather(1, torch.arange(k - 1, device=best.device) + is_target.cumsum(1)[:, : k - 1])
-        others = logits.scatter(1, torch.cat([forgiven, target], 1), -torch.inf)
-        own = logits.gather(1, target).squeeze(1)
-        loss = temperature * softplus(log_sum_exp(others, own, temperature) / temperature)
+        own = logits.detach().gather(1, target)
+        odds = LogOdds.apply(logits, target, torch.ones_like(own), forgiven, own.squeeze(1), temperature)
+        loss = temperature * softplus(odds / temperature)
         # A NaN may stand among the forgiven; a broken model must show.
-        broken = logits.gather(1, best[:, :1]).squeeze(1).isnan()
+        broken = logits.detach().gather(1, best[:, :1]).squeeze(1).isnan()
         return loss.masked_fill(broken, torch.nan)
 
     return reduce_rows(
