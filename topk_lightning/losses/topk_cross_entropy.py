@@ -81,8 +81,8 @@ def topk_cross_entropy_loss(
         tensor(0.5000)
 
     Source:
-        Petersen, Kuehne, Borgelt, Deussen, ICML 2022, arXiv:2206.07290, equations 4 to 6 and section 4. They add a
-        floor of 1e-7 inside the logarithm, and start the target on the first wire of a network.
+        Petersen, Kuehne, Borgelt, Deussen, ICML 2022, arXiv:2206.07290. Their code adds a floor of 1e-7
+        inside the logarithm, and starts the target on the first wire of a network.
     """
     probabilities = check_k_probabilities(k_probabilities)
     temperature = check_temperature(temperature)

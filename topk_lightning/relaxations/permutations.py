@@ -17,7 +17,44 @@ __all__ = ["neuralsort", "softsort"]
 
 
 def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None) -> Tensor:
-    """Return the logarithm of the first k rows of SoftSort's soft permutation."""
+    r"""Return the logarithm of the first k rows of SoftSort's soft permutation.
+
+    Row r says which class stands at rank r:
+
+    .. math:: Π_{r c} = \mathrm{softmax}_c\big(-|s_{[r]} - s_c| / t\big).
+
+    As t → 0 row r becomes the class of rank r (classes of equal score share it). It depends on the scores alone, not on
+    the position of a class, and so does the gradient. Columns can sum to more than 1.
+
+    All k sums share one sum over the classes beyond the k best, so a column costs O(C + k²).
+
+    Shape:
+        scores (…, C) to (…, k, C), or with column (…) to (…, k).
+
+    Args:
+        scores: scores of a float dtype, −∞ for a masked class, which has no rank.
+        k: how many rows, 1 ≤ k ≤ C.
+        temperature: t > 0, in units of the scores; larger is smoother.
+        column: one class for each row of scores, (…); only its logarithms are returned.
+
+    Returns:
+        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows sum to 1 (before
+        the logarithm); a row beyond the last unmasked class is −∞.
+
+    Raises:
+        TypeError: if a dtype is wrong.
+        ValueError: if k > C, or an option or a shape is wrong.
+
+    Example:
+        The difference of two scores at temperature 1 / log 3 makes odds of 3 to 1 for the right rank.
+
+        >>> softsort(torch.tensor([1.0, 0.0]), 2, temperature=1 / math.log(3)).exp()
+        tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]])
+
+    Source:
+        Prillo, Eisenschlos, ICML 2020, arXiv:2006.16038, with the distance |·|.
+    """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
     values, rest = ranked_and_rest(rows, k, temperature)
@@ -35,7 +72,45 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
 
 
 def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None) -> Tensor:
-    """Return the logarithm of the first k rows of NeuralSort's soft permutation."""
+    r"""Return the logarithm of the first k rows of NeuralSort's soft permutation.
+
+    Row r says which class stands at rank r:
+
+    .. math:: Π_{r c} = \mathrm{softmax}_c\Big(\big((C + 1 - 2r)\, s_c - \sum_j |s_c - s_j|\big) / t\Big).
+
+    As t → 0 row r becomes the class of rank r (classes of equal score share it). It depends on the scores alone, not on
+    the position of a class, and so does the gradient. Columns can sum to more than 1. The exponents grow with C, so
+    the same temperature is sharper among more classes. Masked classes do not exist: C counts the others.
+
+    The sums of distances take one sort, O(C log C).
+
+    Shape:
+        scores (…, C) to (…, k, C), or with column (…) to (…, k).
+
+    Args:
+        scores: scores of a float dtype, −∞ for a masked class, which has no rank.
+        k: how many rows, 1 ≤ k ≤ C.
+        temperature: t > 0, in units of the scores times C; larger is smoother.
+        column: one class for each row of scores, (…); only its logarithms are returned.
+
+    Returns:
+        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows sum to 1 (before
+        the logarithm); a row beyond the last unmasked class is −∞.
+
+    Raises:
+        TypeError: if a dtype is wrong.
+        ValueError: if k > C, or an option or a shape is wrong.
+
+    Example:
+        With two classes the exponents of a row differ by |s_1 − s_2|/t.
+
+        >>> neuralsort(torch.tensor([1.0, 0.0]), 2, temperature=1 / math.log(3)).exp()
+        tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]])
+
+    Source:
+        Grover, Wang, Zweig, Ermon, ICLR 2019, arXiv:1903.08850.
+    """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
     masked = rows == -math.inf

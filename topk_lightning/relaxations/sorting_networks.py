@@ -24,7 +24,43 @@ Layer = tuple[list[int], list[bool]]
 def odd_even_network(
     scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None, swap: str = "logistic"
 ) -> Tensor:
-    """Return the logarithm of the first k rows of the soft permutation of an odd-even transposition network."""
+    """Return the logarithm of the first k rows of the soft permutation of an odd-even transposition network.
+
+    C layers compare neighbouring wires. A soft swap leaves two scores a, b with chance p = F((a − b)/t) as they are and
+    exchanges them otherwise: the first wire goes on with p·a + (1 − p)·b, the second with the rest, and the
+    permutation is the product of these swaps. As t → 0 it becomes the hard one.
+
+    It depends on the order of the scores: equal scores on different wires have different rows. With `column` the class
+    therefore starts on each wire in turn, before, between and behind the others in falling order, and the mean counts:
+    it does not depend on the class's position.
+
+    Shape:
+        scores (…, C) to (…, k, C), or with column (…) to (…, k). Either holds C² numbers a layer for the backward pass.
+
+    Args:
+        scores: scores of a float dtype, −∞ for a masked class, which loses every swap and has no rank.
+        k: how many rows, 1 ≤ k ≤ C.
+        temperature: t > 0, in units of the scores; larger is smoother.
+        column: one class for each row of scores, (…); only its logarithms are returned.
+        swap: "logistic", F(x) = 1/(1 + e^−x), or "cauchy", F(x) = 1/2 + arctan(x)/π, whose slope falls off more slowly.
+
+    Returns:
+        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows and columns sum
+        to 1 (before the logarithm).
+
+    Raises:
+        TypeError: if a dtype is wrong.
+        ValueError: if k > C, or an option or a shape is wrong.
+
+    Example:
+        Two scores are one swap; log 3 temperatures make odds of 3 to 1.
+
+        >>> odd_even_network(torch.tensor([0.0, 1.0]), 1, temperature=1 / math.log(3)).exp()
+        tensor([[0.2500, 0.7500]])
+
+    Source:
+        Petersen, Borgelt, Kuehne, Deussen, ICML 2021, arXiv:2105.04019; Cauchy: ICLR 2022, arXiv:2203.09630.
+    """
     num_wires = scores.shape[-1]
     return _network(scores, k, temperature, column, swap, num_wires, _odd_even_layers(num_wires))
 
@@ -32,7 +68,38 @@ def odd_even_network(
 def bitonic_network(
     scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None, swap: str = "logistic"
 ) -> Tensor:
-    """Return the logarithm of the first k rows of the soft permutation of a bitonic network."""
+    """Return the logarithm of the first k rows of the soft permutation of a bitonic network.
+
+    As :func:`odd_even_network`, with Batcher's bitonic network: log² C layers in place of C, each of which compares
+    wires further apart. Wires are added up to a power of two; they carry −∞, lose every swap and leave no trace.
+
+    Shape:
+        scores (…, C) to (…, k, C), or with column (…) to (…, k). Either holds C² numbers a layer for the backward pass.
+
+    Args:
+        scores: scores of a float dtype, −∞ for a masked class, which loses every swap and has no rank.
+        k: how many rows, 1 ≤ k ≤ C.
+        temperature: t > 0, in units of the scores; larger is smoother.
+        column: one class for each row of scores, (…); only its logarithms are returned.
+        swap: "logistic", F(x) = 1/(1 + e^−x), or "cauchy", F(x) = 1/2 + arctan(x)/π, whose slope falls off more slowly.
+
+    Returns:
+        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows and columns sum
+        to 1 (before the logarithm).
+
+    Raises:
+        TypeError: if a dtype is wrong.
+        ValueError: if k > C, or an option or a shape is wrong.
+
+    Example:
+        Two scores are one swap; log 3 temperatures make odds of 3 to 1.
+
+        >>> bitonic_network(torch.tensor([0.0, 1.0]), 1, temperature=1 / math.log(3)).exp()
+        tensor([[0.2500, 0.7500]])
+
+    Source:
+        Petersen, Borgelt, Kuehne, Deussen, ICML 2021, arXiv:2105.04019; Cauchy: ICLR 2022, arXiv:2203.09630.
+    """
     num_wires = 1 << max(0, scores.shape[-1] - 1).bit_length()
     return _network(scores, k, temperature, column, swap, num_wires, _bitonic_layers(num_wires))
 
