@@ -107,11 +107,9 @@ def unreadable_checkpoint(path: str) -> ValueError:
 
 
 def unsafe_checkpoint(path: str) -> ValueError:
-    """Return the error for a file that cannot be read without running code of its own."""
-    remedy = "Save the state_dict of its module alone."
-    return ValueError(
-        must("coarse_checkpoint", "hold plain data that loads with weights_only=True", repr(path), remedy)
-    )
+    """Return the error for a file that is no checkpoint, or that cannot be read without running code of its own."""
+    wanted = "be a file of plain data that loads with weights_only=True"
+    return ValueError(must("coarse_checkpoint", wanted, repr(path), "Save the state_dict of its module alone."))
 
 
 def nothing_fits(path: str, reasons: Mapping[str, str]) -> ValueError:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from topk_lightning.metrics import TopKAccuracies, topk_accuracies
 
-__all__ = ["TopKLog", "loader_at"]
+__all__ = ["TopKLog", "loader_at", "sampler_of"]
 
 
 class TopKLog:
@@ -59,3 +59,9 @@ def loader_at(loaders: Any, index: int) -> Any:
     if isinstance(loaders, Mapping):
         loaders = list(loaders.values())
     return loaders[index] if isinstance(loaders, list | tuple) and index < len(loaders) else loaders
+
+
+def sampler_of(loader: Any) -> Any:
+    """Return what draws the indices of a dataloader, also where the trainer has wrapped it for prediction."""
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    return getattr(batch_sampler, "sampler", getattr(loader, "sampler", None))

@@ -12,7 +12,7 @@ from torch import Tensor
 from topk_lightning._checks.monitor import check_log_name, check_read_result, check_stages, unreadable_module
 from topk_lightning._checks.options import check_ks
 from topk_lightning.callbacks._base import Callback
-from topk_lightning.callbacks._topk_log import TopKLog, loader_at
+from topk_lightning.callbacks._topk_log import TopKLog, loader_at, sampler_of
 from topk_lightning.classifier.repeated_rows import rows_seen_once
 
 if TYPE_CHECKING:
@@ -154,11 +154,8 @@ class TopKMonitor(Callback):
                 raise unreadable_module(step, outputs, batch, str(error)) from error
         logits, target = found
         loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
-        seen, sampler = (
-            self._rows_seen.get(dataloader_idx, 0),
-            getattr(loader_at(loaders, dataloader_idx), "sampler", None),
-        )
-        once = rows_seen_once(sampler, seen, len(logits))
+        seen = self._rows_seen.get(dataloader_idx, 0)
+        once = rows_seen_once(sampler_of(loader_at(loaders, dataloader_idx)), seen, len(logits))
         self._rows_seen[dataloader_idx] = seen + len(logits)
         self._log.update(module, stage, dataloader_idx, self.k, logits[:once], target[:once])
 

@@ -1,0 +1,196 @@
+"""TopKPredictionWriter: the predictions of trainer.predict in a file, written as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.options import check_integer
+from topk_lightning._checks.prediction import check_input
+from topk_lightning._checks.writer import (
+    check_predictions_path,
+    check_row_count,
+    fewer_predictions,
+    unknown_images,
+    unreadable_predictions,
+)
+from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts
+from topk_lightning.callbacks._topk_log import loader_at, sampler_of
+from topk_lightning.classifier.repeated_rows import rows_seen_once
+from topk_lightning.prediction import TopKPrediction, topk_predictions
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+__all__ = ["TopKPredictionWriter"]
+
+_COLUMNS = ("image", "rank", "class", "probability")
+
+
+class TopKPredictionWriter(Callback):
+    """Write the k best classes of each image that ``trainer.predict`` sees to a file, as they come.
+
+    k rows an image: image, rank (1 is the best), class, probability, and dataloader where there are several. The image is
+    its path where the batch is (images, paths) or a dict with "path", or where the data set keeps names (``samples`` of
+    ours and of torchvision's folders, ``paths``); otherwise its index in the data set.
+
+    Each process writes its own file, ``predictions.rank0.csv`` beside ``predictions.csv``, one write a batch: a killed run
+    leaves the rows of all batches up to then. At the end the first process joins them in the order of the processes; so
+    ``predictions.csv`` is there if and only if the run came to its end. Memory does not grow with the number of images:
+    ``trainer.predict`` returns nothing, unless `keep_predictions`. Parquet is written when the files are joined.
+
+    ``predict_step`` may return logits (N, C), a dict with "logits" or "probabilities", or what
+    :func:`topk_lightning.topk_predictions` returns, as TopKClassifier does. Rows that a distributed sampler repeats are
+    left out.
+
+    Args:
+        path: ends in .csv, .jsonl or .parquet (which needs pyarrow); a file of this name is replaced.
+        k: how many classes, 1 ≤ k ≤ C.
+        class_names: a list, {index: name} or {name: index}; None: ``class_names`` of the module or the data module, or
+            the indices.
+        input: what a tensor that predict_step returns holds: "logits" or "probabilities".
+        keep_predictions: let ``trainer.predict`` return the predictions too; memory then grows.
+
+    Raises:
+        ModuleNotFoundError: parquet without pyarrow.
+        ValueError: another kind of file, k < 1; at the first batch, outputs that are no predictions, or k > C.
+
+    Example:
+        >>> from pytorch_lightning import Trainer
+        >>> writer = TopKPredictionWriter("predictions.csv", k=3)
+        >>> trainer = Trainer(callbacks=[writer], logger=False, enable_checkpointing=False)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        k: int = 5,
+        class_names: list[str] | dict[int, str] | dict[str, int] | None = None,
+        input: Literal["logits", "probabilities"] = "logits",  # noqa: A002
+        keep_predictions: bool = False,
+    ) -> None:
+        super().__init__()
+        self.path = check_predictions_path(path, SUFFIXES)
+        check_format(self.path)
+        self.k = check_integer("k", k)
+        self.class_names = None if class_names is None else check_class_names(class_names)
+        self.input = check_input(input)
+        self.keep_predictions = keep_predictions
+        self._file: PredictionFile | None = None
+        self._names: Sequence[str] | None = None
+        self._rows_seen: dict[int, int] = {}
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the file of this process."""
+        if not self.keep_predictions:
+            trainer.predict_loop.return_predictions = False
+        names = self.class_names or getattr(pl_module, "class_names", None)
+        names = names or getattr(getattr(trainer, "datamodule", None), "class_names", None)
+        self._names = None if names is None else check_class_names(names)
+        if trainer.is_global_zero:
+            self.path.unlink(missing_ok=True)
+        columns = _COLUMNS if len(trainer.num_predict_batches) == 1 else (*_COLUMNS, "dataloader")
+        self._file, self._rows_seen = PredictionFile(self.path, trainer.global_rank, columns), {}
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the rows of a batch."""
+        if self._file is None:
+            return
+        rows = self._predictions(outputs)
+        loader = loader_at(trainer.predict_dataloaders, dataloader_idx)
+        seen = self._rows_seen.get(dataloader_idx, 0)
+        images = _images(loader, batch, batch_idx, len(rows), seen, trainer.world_size)
+        check_row_count(len(images), len(rows))
+        self._rows_seen[dataloader_idx] = seen + len(rows)
+        once = rows_seen_once(sampler_of(loader), seen, len(rows))
+        more = (dataloader_idx,) if len(self._file.columns) > len(_COLUMNS) else ()
+        self._file.write(
+            (image, rank, one.label, float(f"{one.probability:.6g}"), *more)
+            for image, row in zip(images[:once], rows, strict=False)
+            for rank, one in enumerate(row, start=1)
+        )
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Join the files of all processes."""
+        self._close()
+        trainer.strategy.barrier("predictions are written")
+        if trainer.is_global_zero:
+            join_parts(self.path, trainer.world_size)
+        trainer.strategy.barrier("predictions are joined")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Close the file; its rows stay."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _predictions(self, outputs: Any) -> list[tuple[TopKPrediction, ...]]:
+        """Return k predictions for each row of what predict_step returned."""
+        kind = self.input
+        if isinstance(outputs, Mapping):
+            kind = "logits" if "logits" in outputs else "probabilities"
+            outputs = outputs.get(kind)
+        if isinstance(outputs, Tensor) and outputs.ndim == 2:
+            return list(topk_predictions(outputs, self._names, self.k, input=kind))  # type: ignore[arg-type]
+        if not isinstance(outputs, list) or not all(_is_row(row) for row in outputs):
+            raise unreadable_predictions(outputs)
+        fewest = min((len(row) for row in outputs), default=self.k)
+        if fewest < self.k:
+            raise fewer_predictions(self.k, fewest)
+        names = self.class_names
+        return [tuple(one if names is None else _renamed(one, names) for one in row[: self.k]) for row in outputs]
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, tuple) and all(isinstance(one, TopKPrediction) for one in row)
+
+
+def _renamed(one: TopKPrediction, names: Sequence[str]) -> TopKPrediction:
+    return TopKPrediction(names[one.index], one.index, one.probability)
+
+
+def _images(loader: Any, batch: Any, batch_idx: int, rows: int, seen: int, world_size: int) -> list[Any]:
+    """Return the path or the index of each image of a batch."""
+    paths = batch.get("path") if isinstance(batch, Mapping) else None
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        paths = batch[1]
+    if isinstance(paths, tuple | list) and all(isinstance(path, str | Path) for path in paths):
+        return [str(path) for path in paths]
+    # What the trainer's sampler drew for each batch. It would keep that for the whole run, which is let go here.
+    drawn = getattr(getattr(loader, "batch_sampler", None), "seen_batch_indices", None)
+    if drawn:
+        indices, drawn[batch_idx] = list(drawn[batch_idx]), ()
+        return [_name(loader.dataset, index) for index in indices]
+    if world_size > 1:
+        raise unknown_images()
+    return list(range(seen, seen + rows))
+
+
+def _name(dataset: Any, index: int) -> Any:
+    """Return the name that a data set has for an image, or its index."""
+    outer = index
+    while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):  # a Subset
+        index, dataset = int(dataset.indices[index]), dataset.dataset
+    samples = getattr(dataset, "samples", None)
+    for names in (getattr(dataset, "paths", None), getattr(samples, "names", None), samples):
+        if isinstance(names, tuple | list):
+            name = names[index][0] if isinstance(names[index], tuple | list) else names[index]
+            if isinstance(name, str | Path):
+                return str(name)
+    return outer
