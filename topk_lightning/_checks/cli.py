@@ -7,17 +7,21 @@ from pathlib import Path
 
 from topk_lightning._checks import must
 
-__all__ = ["check_checkpoint_file", "is_user_error", "nothing_to_resume", "preprocessing_of_checkpoint"]
+__all__ = ["check_checkpoint_file", "nothing_to_resume", "preprocessing_of_checkpoint", "user_sentence"]
 
-# The form of every sentence that `must` writes; another error of the same type is a defect, whose traceback matters.
-_SENTENCE = re.compile(r"\S.* must .+, got .+\.", re.DOTALL)
+# The form of every sentence that `must` writes, also as an item of the parser's list of what it tried.
+_SENTENCE = re.compile(r"^(?:\s*- )?(\S.* must .+, got .+\.)$", re.MULTILINE)
 
 
-def is_user_error(error: BaseException) -> bool:
-    """Return whether an error is one of our sentences, a missing or unreadable file, or Lightning's word on options."""
+def user_sentence(error: BaseException) -> str | None:
+    """Return what to say of an error that the user can mend: one of our sentences, a file, an option of Lightning's.
+
+    None for anything else: that is a defect, whose traceback matters.
+    """
     if isinstance(error, OSError) or type(error).__name__ == "MisconfigurationException":
-        return True
-    return isinstance(error, TypeError | ValueError | ImportError) and bool(_SENTENCE.match(str(error)))
+        return str(error)
+    found = _SENTENCE.search(str(error)) if isinstance(error, TypeError | ValueError | ImportError) else None
+    return found and found[1]
 
 
 def check_checkpoint_file(path: object) -> Path:

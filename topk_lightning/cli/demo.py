@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     from topk_lightning.cli.quiet import quiet_lightning
 
     with quiet_lightning(), shared_cores():
-        _run(options, again="topk-lightning " + " ".join(arguments))
+        _run(options, again=shlex.join(["topk-lightning", *arguments]))
 
 
 def _run(options: Namespace, again: str) -> None:
@@ -39,7 +40,7 @@ def _run(options: Namespace, again: str) -> None:
     from topk_lightning.cli.demo_recipe import demo_classifier, demo_data
     from topk_lightning.cli.keep_last import KeepLast
     from topk_lightning.cli.progress import EpochProgressBar, shows_progress
-    from topk_lightning.cli.running import TrainingInterrupted, fit_until_interrupted
+    from topk_lightning.cli.running import TrainingInterrupted, until_interrupted
     from topk_lightning.cli.test_result import TestResult, result_table
 
     console = rich.get_console()
@@ -75,16 +76,16 @@ def _run(options: Namespace, again: str) -> None:
     device = trainer.strategy.root_device
     console.print(f"Network: SmallCNN, {weights:,} weights, on {device}. Seed {options.seed}.\n", highlight=False)
 
-    finished = fit_until_interrupted(
-        lambda: trainer.fit(classifier, data, ckpt_path=last if options.resume else None), lambda: keep.interrupted
-    )
-    if not finished:
+    def fit_and_test() -> None:
+        trainer.fit(classifier, data, ckpt_path=last if options.resume else None)
+        if not keep.interrupted:
+            trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
+
+    if not until_interrupted(fit_and_test, lambda: keep.interrupted):
         resumed = again if options.resume else again + " --resume"
         saved = f"The last checkpoint is {last}. Go on with: {resumed}" if last.is_file() else "Nothing was saved yet."
         raise TrainingInterrupted(f"Interrupted. {saved}")
-
     console.print()
-    trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
     vendors = ", ".join(data.vendors["test"])
     images = len(data.targets("test"))
     console.print(f"Test on {images} drawings by {vendors}; accuracies are fractions.", highlight=False)
@@ -143,11 +144,12 @@ def _write_summary(out: Path, rows: Sequence[Any], pictures: Sequence[NamedPictu
 def _say_what_was_written(out: Path, data: Any) -> None:
     example = out / "drawing.png"
     data.pictures("test", [0])[0].save(example)
+    command = ["topk-lightning", "predict", "--checkpoint", str(out / "best.ckpt"), str(example), "--k", "3"]
     lines = (
         ("curves and pictures", out / "demo.png"),
         ("epoch table", out / "trace.csv"),
         ("best checkpoint", out / "best.ckpt"),
-        ("predict with it", f"topk-lightning predict --checkpoint {out / 'best.ckpt'} {example} --k 3"),
+        ("predict with it", shlex.join(command)),
     )
     console = rich.get_console()
     console.print()

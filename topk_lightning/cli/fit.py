@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli.keep_last import KeepLast
 from topk_lightning.cli.progress import EpochProgressBar, shows_progress
 from topk_lightning.cli.quiet import quiet_lightning
-from topk_lightning.cli.running import TrainingInterrupted, fit_until_interrupted
+from topk_lightning.cli.running import TrainingInterrupted, until_interrupted
 from topk_lightning.cli.test_result import TestResult, result_table
 from topk_lightning.data import EmojiDataModule
 from topk_lightning.data.base import ImageDataModuleBase
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str]) -> None:
             auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={"prog": "topk-lightning"},
+            # An option is what it is called: a shortened one may mean another tomorrow.
+            parser_kwargs={"prog": "topk-lightning", "allow_abbrev": False},
             args=list(arguments),
         )
 
@@ -92,6 +94,9 @@ class FitAndTest(LightningCLI):
         config = self._get(self.config_init, "trainer")
         given = config.get("callbacks") or []
         callbacks = [*given] if isinstance(given, list) else [given]
+        if self.subcommand == "test":  # nothing is saved
+            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+            kwargs["enable_checkpointing"] = False
         callbacks += self._missing_callbacks(callbacks, config)
         bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if not bar and config.get("enable_progress_bar") is None:
@@ -116,27 +121,33 @@ class FitAndTest(LightningCLI):
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
         """Train, and say what was written where and how to go on."""
-        finished = fit_until_interrupted(lambda: self.trainer.fit(model, **kwargs), lambda: self.keep.interrupted)
-        checkpoint, last = self.trainer.checkpoint_callback, KeepLast.path(self.trainer)
-        config = Path(self.trainer.log_dir or ".") / "config.yaml"
+        finished = until_interrupted(lambda: self.trainer.fit(model, **kwargs), lambda: self.keep.interrupted)
+        config = str(Path(self.trainer.log_dir or ".") / "config.yaml")
+        last = KeepLast.path(self.trainer)
         if not finished:
-            go_on = f"topk-lightning fit --config {config} --ckpt_path {last}"
-            saved = f"The last checkpoint is {last}. Go on with: {go_on}" if last and last.is_file() else ""
-            raise TrainingInterrupted(f"Interrupted. {saved or 'Nothing was saved.'}")
-        best = getattr(checkpoint, "best_model_path", "")
+            saved = "Nothing was saved."
+            if last is not None and last.is_file():
+                go_on = ["topk-lightning", "fit", "--config", config, "--ckpt_path", str(last)]
+                saved = f"The last checkpoint is {last}. Go on with: {shlex.join(go_on)}"
+            raise TrainingInterrupted(f"Interrupted. {saved}")
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         if self.trainer.is_global_zero and best:
-            lines = (f"checkpoint: {best}", f"test it: topk-lightning test --config {config} --ckpt_path {best}")
-            for line in lines:
+            test = ["topk-lightning", "test", "--config", config, "--ckpt_path", best]
+            for line in (f"checkpoint: {best}", f"test it:    {shlex.join(test)}"):
                 # Not wrapped: a command over two lines could not be copied.
                 rich.get_console().print(line, soft_wrap=True, highlight=False, markup=False)
 
     def test(self, model: LightningModule, ckpt_path: str, **kwargs: Any) -> None:
         """Test a checkpoint and show the accuracies with their intervals beside chance."""
+        ours = isinstance(model, TopKClassifier)
         if isinstance(model, TopKClassifier):
             model = TopKClassifier.load_from_checkpoint(ckpt_path, map_location="cpu")
-            self.trainer.test(model, verbose=False, **{**kwargs, "ckpt_path": None})
         else:
-            self.trainer.test(model, ckpt_path=ckpt_path, verbose=not self.result.topk, **kwargs)
+            kwargs["ckpt_path"] = ckpt_path
+        if not until_interrupted(
+            lambda: self.trainer.test(model, verbose=not ours, **kwargs), lambda: self.result.interrupted
+        ):
+            raise TrainingInterrupted("Interrupted.")
         if self.trainer.is_global_zero and self.result.topk:
             rich.get_console().print(result_table(self.result))
 

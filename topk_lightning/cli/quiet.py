@@ -11,11 +11,12 @@ __all__ = ["quiet_lightning"]
 
 _LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
 
-# Few steps an epoch, few workers, files of an earlier run, loggers and packages that are not installed.
+# Few steps an epoch, few workers, files of an earlier run, callbacks that a test lacks, loggers and packages that are not installed.
 _HINTS = (
     ".*does not have many workers",
     ".*number of training batches",
     ".*Checkpoint directory .* exists and is not empty",
+    ".*callbacks used to create the checkpoint need to be provided",
     ".*treespec, LeafSpec",
     ".*`tensorboardX` has been removed",
 )
@@ -32,6 +33,8 @@ def quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             for message in _HINTS:
                 warnings.filterwarnings("ignore", message=message)
+            # What Lightning's command line still uses of jsonargparse is theirs to change.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"jsonargparse|pytorch_lightning")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

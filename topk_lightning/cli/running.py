@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from topk_lightning._checks.cli import is_user_error
+from topk_lightning._checks.cli import user_sentence
 
-__all__ = ["INTERRUPTED", "TrainingInterrupted", "fit_until_interrupted", "run_command"]
+__all__ = ["INTERRUPTED", "TrainingInterrupted", "run_command", "until_interrupted"]
 
 #: Exit status after Ctrl-C, as shells count it: 128 + SIGINT.
 INTERRUPTED = 130
@@ -38,27 +38,28 @@ def run_command(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not is_user_error(error):
+        sentence = user_sentence(error)
+        if sentence is None:
             raise
-        _say(Text.assemble(("error: ", "bold red"), str(error)))
+        _say(Text.assemble(("error: ", "bold red"), sentence))
         return 1
     return 0
 
 
-def fit_until_interrupted(fit: Callable[[], Any], was_interrupted: Callable[[], bool]) -> bool:
-    """Run a training and return whether it came to its end; after Ctrl-C, Lightning's own exit is undone.
+def until_interrupted(action: Callable[[], Any], was_interrupted: Callable[[], bool]) -> bool:
+    """Let a trainer work and return whether it came to its end; after Ctrl-C, Lightning's own exit is undone.
 
     Lightning catches Ctrl-C, tells the callbacks, and then either exits the process with SIGINT switched off or
     returns as if nothing had been, depending on its version.
 
     Args:
-        fit: calls the trainer.
+        action: calls the trainer.
         was_interrupted: tells afterwards whether a callback saw the interruption.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
-        fit()
+        action()
     except SystemExit:
         if not was_interrupted():
             raise

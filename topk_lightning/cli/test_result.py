@@ -35,6 +35,7 @@ class TestResult(Callback):
 
     def __init__(self) -> None:
         super().__init__()
+        self.interrupted = False
         self.loss: float | None = None
         self.topk: list[TopKResult] = []
 
@@ -53,6 +54,10 @@ class TestResult(Callback):
         """Keep the loss."""
         loss = trainer.callback_metrics.get("test/loss")
         self.loss = None if loss is None else float(loss)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Notice a Ctrl-C."""
+        self.interrupted = isinstance(exception, KeyboardInterrupt)
 
 
 def result_table(result: TestResult) -> Table:

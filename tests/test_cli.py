@@ -1,0 +1,256 @@
+"""fit, test, predict, and what a user's mistake looks like; the real command, in this process."""
+
+import csv
+import io
+import json
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import topk_lightning
+from topk_lightning import losses
+from topk_lightning.cli import main
+from topk_lightning.cli.running import run_command
+from topk_lightning.data import EmojiDataModule
+from topk_lightning.prediction import predict_topk
+from topk_lightning.ranking import in_topk
+
+CONFIG = Path(__file__).parent / "cli_emoji.yaml"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "configs" / "emoji.yaml"
+
+# Python 3.12 and later: the processes that load images are forked beside pytest's threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of `fit`: its folder and its config.yaml and checkpoint."""
+    root = tmp_path_factory.mktemp("fit")
+    words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(root)]
+    assert main([*words, "--model.loss", "topk_lightning.losses.SmoothTopKSVMLoss", "--model.loss.k", "3"]) == 0
+    (config,) = root.rglob("config.yaml")
+    return config, next(config.parent.rglob("last.ckpt"))
+
+
+def pictures(folder, classes=6, count=3):
+    data = EmojiDataModule(classes=classes)
+    folder.mkdir(exist_ok=True)
+    for index, picture in enumerate(data.pictures("test", range(count))):
+        picture.save(folder / f"{index}.png")
+    return sorted(folder.iterdir())
+
+
+def test_fit_writes_its_configuration_and_checkpoint(trained):
+    config, checkpoint = trained
+    model = yaml.safe_load(config.read_text())["model"]
+    assert model["init_args"]["loss"]["class_path"] == "topk_lightning.losses.SmoothTopKSVMLoss"
+    assert model["init_args"]["loss"]["init_args"]["k"] == 3
+    classifier = topk_lightning.TopKClassifier.load_from_checkpoint(checkpoint)
+    assert classifier.loss.k == 3
+    assert classifier.class_names == EmojiDataModule(classes=6).class_names
+
+
+def test_fit_shows_the_table_and_the_next_commands(tmp_path, capsys):
+    assert main(["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert "train loss  val loss  top-1  top-3  top-5" in shown.out
+    assert "\x1b" not in shown.out  # no terminal, no colours
+    command = shown.out.split("test it:")[1].splitlines()[0].split()
+    assert main(command[1:]) == 0
+    assert "95% interval" in capsys.readouterr().out
+
+
+def test_test_measures_the_checkpoint_on_the_test_images_prepared_as_in_training(trained, capsys):
+    _, checkpoint = trained
+    assert main(["test", "--ckpt_path", str(checkpoint), "--data.classes", "6"]) == 0
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if "top-" in line}
+    classifier = topk_lightning.TopKClassifier.load_from_checkpoint(checkpoint).eval()
+    data = EmojiDataModule(image_size=24, classes=6)
+    data.setup()
+    ((images, target),) = data.test_dataloader()
+    for k in (1, 3, 5):
+        hits = in_topk(classifier(images), target, k).float().mean().item()
+        assert lines[f"top-{k}"][1] == f"{hits:.3f}"
+        assert lines[f"top-{k}"][-1] == f"{k / 6:.3f}"
+        low, high = float(lines[f"top-{k}"][2]), float(lines[f"top-{k}"][4])
+        assert low <= hits <= high
+
+
+def test_predict_gives_the_same_answer_as_table_json_and_csv(trained, tmp_path, capsys):
+    _, checkpoint = trained
+    files = pictures(tmp_path / "some folder")
+    words = ["predict", "--checkpoint", str(checkpoint), str(files[1]), str(files[0].parent), "--k", "3"]
+    expected = predict_topk(checkpoint, [files[1], *files], k=3)
+    capsys.readouterr()
+
+    assert main([*words, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [entry["image"] for entry in answer] == [str(file) for file in (files[1], *files)]
+    for entry, row in zip(answer, expected, strict=True):
+        assert [p["class"] for p in entry["predictions"]] == [p.label for p in row]
+        assert [p["probability"] for p in entry["predictions"]] == [p.probability for p in row]
+
+    assert main([*words, "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    flat = [(entry["image"], rank, p) for entry in answer for rank, p in enumerate(entry["predictions"], 1)]
+    assert [(row["image"], int(row["rank"]), row["class"], float(row["probability"])) for row in rows] == [
+        (image, rank, p["class"], p["probability"]) for image, rank, p in flat
+    ]
+
+    assert main(words) == 0
+    table = capsys.readouterr().out
+    for row in expected:
+        for prediction in row:
+            assert f"{prediction.probability:.3f}" in table
+
+
+def test_table_stays_readable_in_a_narrow_terminal(trained, tmp_path, capsys, monkeypatch):
+    _, checkpoint = trained
+    (file, *_) = pictures(tmp_path / "pictures")
+    monkeypatch.setenv("COLUMNS", "50")
+    assert main(["predict", "--checkpoint", str(checkpoint), str(file), "--k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 50
+    assert f"{predict_topk(checkpoint, file, k=2)[0].probability:.3f}" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", [name for name in losses.__all__ if name.endswith("Loss")])
+def test_every_loss_trains_by_class_path(tmp_path, name):
+    words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
+    assert main([*words, "--model.loss", f"topk_lightning.losses.{name}", "--trainer.fast_dev_run", "true"]) == 0
+
+
+def test_callbacks_come_by_class_path_and_replace_our_own(tmp_path, capsys):
+    trace = tmp_path / "trace.json"
+    words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
+    more = ["--trainer.callbacks+", "topk_lightning.callbacks.TrainingTrace", "--trainer.callbacks.path", str(trace)]
+    assert main([*words, *more]) == 0
+    assert len(json.loads(trace.read_text())) == 2
+    assert capsys.readouterr().out.count("train loss") == 1
+
+
+def test_modules_and_data_of_others_work(tmp_path, capsys):
+    words = ["--model", "tests.cli_modules.PlainModule", "--data", "tests.cli_modules.PlainData"]
+    trainer = ["--trainer.accelerator", "cpu", "--trainer.default_root_dir", str(tmp_path)]
+    assert main(["fit", *words, *trainer, "--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1"]) == 0
+    assert "train loss" in capsys.readouterr().out
+    (checkpoint,) = tmp_path.rglob("last.ckpt")
+    assert main(["test", *words, *trainer, "--ckpt_path", str(checkpoint)]) == 0
+    assert "test_loss" in capsys.readouterr().out
+
+
+def test_the_example_configuration_is_valid(tmp_path, capsys):
+    small = ["--data.classes", "6", "--data.num_workers", "0", "--trainer.fast_dev_run", "true"]
+    assert main(["fit", "--config", str(EXAMPLE), *small]) == 0
+
+
+@pytest.mark.parametrize("steps", [1, 3])  # 2 steps an epoch: within the first, within the second
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning")
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_ctrl_c_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, steps):
+    handler = signal.getsignal(signal.SIGINT)
+    words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
+    stop = ["--trainer.callbacks+", "tests.cli_modules.CtrlC", "--trainer.callbacks.steps", str(steps)]
+    assert main([*words, *stop]) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    said = capsys.readouterr().err
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert said.startswith(f"Interrupted. The last checkpoint is {last}. Go on with: topk-lightning fit --config ")
+    assert torch.load(last, weights_only=True)["global_step"] == steps
+    # Nobody presses it again: the step is behind.
+    assert main(shlex.split(said.split("Go on with: ")[1])[1:]) == 0
+
+
+def test_ctrl_c_where_nothing_is_saved_says_so(tmp_path, capsys):
+    words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
+    stop = ["--trainer.callbacks+", "tests.cli_modules.CtrlC", "--trainer.callbacks.steps", "1"]
+    assert main([*words, *stop, "--trainer.enable_checkpointing", "false"]) == 130
+    assert capsys.readouterr().err == "Interrupted. Nothing was saved.\n"
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_resumed_fit_goes_on_in_the_same_table(trained, tmp_path, capsys):
+    config, checkpoint = trained
+    words = ["--config", str(config), "--ckpt_path", str(checkpoint), "--trainer.max_epochs", "3"]
+    assert main(["fit", *words, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()[:1].isdigit()]
+    assert rows == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], [], *[[command, "--help"] for command in ("demo", "fit", "test", "predict")]]
+)
+def test_help_is_there_for_every_command(words, capsys):
+    assert main(words) == 0
+    assert "usage: topk-lightning" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"topk-lightning {topk_lightning.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train"], "invalid choice: 'train'"),
+        (["predict", "image.png"], "checkpoint"),
+        (["predict", "--checkpoint", "x.ckpt"], "images"),
+        (["demo", "--epochs", "many"], "epochs"),
+        (["fit", "--model.loss", "topk_lightning.losses.NoSuchLoss"], "NoSuchLoss"),
+        (["fit", "--trainer.max_epoch", "3"], "max_epoch"),
+    ],
+)
+def test_wrong_usage_has_status_2(words, said, capsys):
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+
+
+def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
+    _, checkpoint = trained
+    (file, *_) = pictures(tmp_path / "pictures")
+    text = tmp_path / "text.png"
+    text.write_text("no image")
+    wrong = tmp_path / "wrong.ckpt"
+    wrong.write_text("no checkpoint")
+    predict = ["predict", "--checkpoint", str(checkpoint)]
+    sentences = {
+        shlex.join([*predict, str(file), "--k", "7"]): "k must be at most the number of classes (6), got 7.",
+        shlex.join([*predict, "nothing.png"]): "images must be existing files or folders, got 'nothing.png'.",
+        shlex.join([*predict, str(text)]): "text.png",
+        shlex.join(["predict", "--checkpoint", "nothing.ckpt", str(file)]): "nothing.ckpt",
+        shlex.join(["predict", "--checkpoint", str(wrong), str(file)]): "wrong.ckpt",
+        "test": "ckpt_path must be given for a test, got None. Pass --ckpt_path <file>.",
+        "test --ckpt_path nothing.ckpt": "ckpt_path must be an existing file, got 'nothing.ckpt'.",
+        f"test --ckpt_path {checkpoint} --data.classes 6 --data.image_size 48": (
+            "data.image_size must be 24, as the checkpoint was trained, got 48. Leave it out: a test takes it from the "
+            "checkpoint."
+        ),
+        f"test --ckpt_path {checkpoint} --data.classes 7": "num_classes must be 7",
+        f"demo --resume --out {tmp_path}": f"--resume must find last.ckpt of an earlier run, got none in '{tmp_path}'.",
+        "fit --data.classes 6 --model.lr=-1": "lr must be a finite number above 0, got -1.0.",
+        "fit --data.batch_size 0": "batch_size must be at least 1, got 0.",
+    }
+    capsys.readouterr()
+    for words, sentence in sentences.items():
+        assert main(shlex.split(words)) == 1, words
+        shown = capsys.readouterr()
+        assert shown.err.startswith("error: "), words
+        assert sentence in shown.err, words
+        assert shown.err.count("\n") == 1, shown.err
+        assert shown.out == "", words
+
+
+def test_a_defect_keeps_its_traceback():
+    def defect():
+        raise ValueError("invalid literal for int()")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        run_command(defect)
