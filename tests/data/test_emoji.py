@@ -176,6 +176,13 @@ def test_given_statistics_are_used_and_need_not_be_measured():
     assert data.preprocessing == Preprocessing(64, (0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
 
 
+def test_imagenets_statistics_have_a_name():
+    data = EmojiDataModule(classes=5, statistics="imagenet")
+    data.setup()
+    assert data.preprocessing.mean == (0.485, 0.456, 0.406)
+    assert data.preprocessing.std == (0.229, 0.224, 0.225)
+
+
 def test_classes_may_be_a_number_or_names_of_any_level():
     assert EmojiDataModule(classes=10).num_classes == 10
     assert EmojiDataModule(classes=["cat", "dog"]).class_names == ["dog", "cat"]  # in the standard's order
@@ -250,6 +257,7 @@ def test_a_drawing_in_two_splits_is_reported_by_name(tmp_path):
             "fluent-emoji and fluent-emoji-flat must stand in one split, being the same drawings, "
             "got fluent-emoji in val, fluent-emoji-flat in train.",
         ),
+        ({"statistics": "cifar"}, ValueError, "statistics must be one of 'imagenet', got 'cifar'."),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0."),
         ({"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1."),
         ({"seed": 1.5}, TypeError, "seed must be an integer, got 1.5 of type float."),

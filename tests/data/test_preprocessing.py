@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tests.data.drawings import noise
-from topk_lightning.data import IMAGENET_STATISTICS, Preprocessing
+from topk_lightning.data import Preprocessing
 from topk_lightning.data.augmentation import augmentation
 from topk_lightning.data.inspection import ChannelSums
 
@@ -107,7 +107,7 @@ def test_a_constant_channel_is_centred_and_not_divided_by_zero():
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        (lambda: Preprocessing(0, *IMAGENET_STATISTICS), ValueError, "image_size must be at least 1, got 0."),
+        (lambda: Preprocessing(0, (0.5,) * 3, (0.2,) * 3), ValueError, "image_size must be at least 1, got 0."),
         (
             lambda: Preprocessing(8, (0, 0, 0), (1, 0, 1)),
             ValueError,
@@ -119,7 +119,7 @@ def test_a_constant_channel_is_centred_and_not_divided_by_zero():
             "statistics must be a mean and a deviation of 3 channels each, got ((0, 0), (1, 1)).",
         ),
         (
-            lambda: Preprocessing(8, *IMAGENET_STATISTICS, resize="squash"),
+            lambda: Preprocessing(8, (0.5,) * 3, (0.2,) * 3, resize="squash"),
             ValueError,
             "resize must be one of 'crop', 'stretch', got 'squash'.",
         ),

@@ -48,6 +48,8 @@ __all__ = [
 
 SPLITS = ("train", "val", "test")
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
 _WEBP_MAX_SIDE = 16383
 
 
@@ -133,8 +135,13 @@ def check_augment(augment: object, names: Iterable[str]) -> None:
         raise TypeError(must("augment", "be a name or a callable", type(augment).__name__))
 
 
-def check_statistics(statistics: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation as two tuples of three numbers, deviations above 0."""
+def check_statistics(
+    statistics: str | Sequence[Sequence[float]], known: Mapping[str, Statistics] | None = None
+) -> Statistics:
+    """Return mean and standard deviation as two tuples of three numbers, deviations above 0; a name is looked up."""
+    if isinstance(statistics, str):
+        known = known or {}
+        return known[check_choice("statistics", statistics, known)]
     if len(statistics) != 2 or any(len(numbers) != 3 for numbers in statistics):
         raise ValueError(must("statistics", "be a mean and a deviation of 3 channels each", statistics))
     mean = tuple(check_number("mean", value) for value in statistics[0])

@@ -7,11 +7,10 @@ from topk_lightning.data.emoji import EmojiDataModule
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
 from topk_lightning.data.image_folder import ImageFolderDataModule
 from topk_lightning.data.images import load_image
-from topk_lightning.data.preprocessing import IMAGENET_STATISTICS, Preprocessing
+from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.data.summary import DataSummary
 
 __all__ = [
-    "IMAGENET_STATISTICS",
     "BadImageWarning",
     "DataSummary",
     "EmojiDataModule",

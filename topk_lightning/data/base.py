@@ -23,7 +23,7 @@ from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data.augmentation import Augmentation
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
 from topk_lightning.data.inspection import duplicates_across_splits, inspect_samples
-from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data.preprocessing import STATISTICS, Preprocessing
 from topk_lightning.data.samples import ImageDataset, Samples
 from topk_lightning.data.summary import DataSummary
 
@@ -47,7 +47,7 @@ class ImageDataModuleBase(_DataModule):
         num_workers: int,
         augment: Augmentation,
         resize: str,
-        statistics: Sequence[Sequence[float]] | None,
+        statistics: str | Sequence[Sequence[float]] | None,
         seed: int,
     ) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ImageDataModuleBase(_DataModule):
         check_augment(augment, ("none", "photos", "drawings"))
         self.augment = augment
         self.resize = check_choice("resize", resize, ("crop", "stretch"))
-        self.statistics = None if statistics is None else check_statistics(statistics)
+        self.statistics = None if statistics is None else check_statistics(statistics, STATISTICS)
         self.seed = check_integer("seed", seed, minimum=0)
         self.duplicates: list[tuple[str, ...]] = []
         self.skipped: list[str] = []

@@ -36,7 +36,7 @@ class EmojiDataModuleBase(ImageDataModuleBase):
         train_vendors: list[str] | None = None,
         val_vendors: list[str] | None = None,
         test_vendors: list[str] | None = None,
-        statistics: Sequence[Sequence[float]] | None = None,
+        statistics: str | Sequence[Sequence[float]] | None = None,
         resize: str = "crop",
         seed: int = 0,
         sheet: str | None = None,
@@ -119,8 +119,8 @@ class EmojiDataModule(EmojiDataModuleBase, LightningDataModule):
         train_vendors: whose drawings to train on; None: those that validation and test do not use.
         val_vendors: whose drawings to validate on; None: noto-v1.
         test_vendors: whose drawings to test on; None: emojione.
-        statistics: mean and standard deviation per channel to normalise with, such as
-            :data:`topk_lightning.data.IMAGENET_STATISTICS` for a pretrained network; None: measured.
+        statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
+            pretrained on it; None: measured.
         resize: "crop" or "stretch"; the same for the square images of the embedded sheet.
         seed: seed of the order of the training images.
         sheet: another sheet that `topk_lightning.data.build_emoji_sheet` built; None: the embedded one.

@@ -33,7 +33,7 @@ class ImageFolderDataModuleBase(ImageDataModuleBase):
         test_fraction: float = 0.15,
         augment: Augmentation = "photos",
         on_bad_image: str = "raise",
-        statistics: Sequence[Sequence[float]] | None = None,
+        statistics: str | Sequence[Sequence[float]] | None = None,
         resize: str = "crop",
         seed: int = 0,
     ) -> None:
@@ -108,8 +108,8 @@ class ImageFolderDataModule(ImageFolderDataModuleBase, LightningDataModule):
         augment: "photos" (random cut, mirror, colour), "drawings", "none", or a callable from a uint8 tensor
             (3, S, S) to another, such as a torchvision v2 transform.
         on_bad_image: "raise", or "skip": leave unreadable images out, list them in `skipped`, and warn once.
-        statistics: mean and standard deviation per channel to normalise with, such as
-            :data:`topk_lightning.data.IMAGENET_STATISTICS` for a pretrained network; None: measured.
+        statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
+            pretrained on it; None: measured.
         resize: "crop" (shorter side to S, then the centre) or "stretch".
         seed: seed of the split and of the order of the training images.
 

@@ -15,10 +15,10 @@ from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data.augmentation import Augmentation, augmentation
 from topk_lightning.data.images import to_rgb
 
-__all__ = ["IMAGENET_STATISTICS", "Preprocessing", "image_to_tensor"]
+__all__ = ["STATISTICS", "Preprocessing", "image_to_tensor"]
 
-# What torchvision's and timm's pretrained networks were trained with: mean and standard deviation per channel.
-IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# What pretrained networks were trained with: mean and standard deviation per channel.
+STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 
 @dataclass(frozen=True)
