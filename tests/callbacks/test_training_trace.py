@@ -417,3 +417,22 @@ if __name__ == "__main__":
     assert done.stdout.count(f"{rows[1]['val/loss']:.3f}") >= 1
     header = io.StringIO(done.stdout).readlines()
     assert sum(line.split()[:1] == ["2"] for line in header) == 1
+
+
+@pytest.mark.filterwarnings("default")  # a notebook server's own
+def test_notebook_shows_one_picture_that_is_renewed(tmp_path):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    code = """
+import warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from tests.callbacks.test_training_trace import TrainingTrace, classifier, loader, trainer
+trainer(Path("."), TrainingTrace(), enable_progress_bar=True).fit(classifier(), loader(), loader(1))
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=300).execute()
+    outputs = notebook.cells[0].outputs
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    shown = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
+    assert shown.count("train loss") == 1

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
 from topk_lightning.report.trace_columns import column_label
 
-__all__ = ["cell", "header_line", "row_lines"]
+__all__ = ["header_line", "row_lines", "terminal_text"]
 
 _GAP = 2
 _MINIMUM = {"lr": 6, "k": 3}
 _NOTE_MINIMUM = 16
 
 
-def cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
     """Return a value as the table shows it: fractions and losses with three decimals, learning rates in short."""
     if value is None:
         return "-"
@@ -55,11 +57,28 @@ def header_line(columns: Sequence[str], width: int) -> Text:
 def row_lines(row: Mapping[str, Any], columns: Sequence[str], width: int) -> Text:
     """Return a row, its note at the end, or below it where the terminal is narrow."""
     widths = _widths(columns, width)
-    text = Text((" " * _GAP).join(cell(name, row.get(name)).rjust(size) for name, size in widths.items()))
+    text = Text((" " * _GAP).join(_cell(name, row.get(name)).rjust(size) for name, size in widths.items()))
     remark = str(row.get("note") or "")
     if remark:
         fits = len(text) + _GAP + len(remark) <= width
         style = "green" if remark.startswith("best") else "yellow"
         text.append((" " * _GAP) if fits else "\n" + " " * (widths["epoch"] + _GAP))
         text.append(remark, style=style)
+    return text
+
+
+def terminal_text(lines: Sequence[Text], console: Console) -> str:
+    """Return lines as plain text, with colours where `console` shows them."""
+    colours = console.is_terminal or console.is_jupyter
+    copy = Console(
+        file=io.StringIO(),
+        width=console.width,
+        force_terminal=colours,
+        force_jupyter=False,
+        color_system="standard" if colours and not console.no_color else None,
+        no_color=console.no_color,
+    )
+    for line in lines:
+        copy.print(line, soft_wrap=True)
+    text: str = copy.file.getvalue()  # type: ignore[attr-defined]
     return text

@@ -15,7 +15,7 @@ from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._trace_files import notebook_display, replace_file, table_text
 from topk_lightning.callbacks._trace_notes import note
-from topk_lightning.callbacks._trace_table import header_line, row_lines
+from topk_lightning.callbacks._trace_table import header_line, row_lines, terminal_text
 from topk_lightning.report.curves import training_curves
 from topk_lightning.report.figures import png_of
 from topk_lightning.report.trace_columns import known_columns, watched_column
@@ -141,18 +141,16 @@ class TrainingTrace(Callback):
         return known + [name for name in (self.monitor,) if name in names and name not in known]
 
     def _show(self, trainer: Trainer) -> None:
-        console = rich.get_console()
-        columns = self.columns
-        with console.capture() as text:
-            if columns != self._shown_columns:
-                console.print(header_line(columns, console.width))
-            for row in self.rows[self._shown :]:
-                console.print(row_lines(row, columns, console.width))
+        columns, console = self.columns, rich.get_console()
+        lines = [] if columns == self._shown_columns else [header_line(columns, console.width)]
+        lines += [row_lines(row, columns, console.width) for row in self.rows[self._shown :]]
         self._shown, self._shown_columns = len(self.rows), columns
-        # A progress bar knows how to print above itself, be it rich's or tqdm's.
+        # A progress bar knows how to print above itself, be it rich's or tqdm's. It gets text of one line at a time:
+        # in a notebook, rich's would show several lines without end.
         bar = trainer.progress_bar_callback
         write = bar.print if bar is not None and getattr(bar, "is_enabled", True) else trainer.print
-        write(text.get().rstrip("\n"))
+        for line in terminal_text(lines, console).splitlines():
+            write(line)
 
     def _write(self) -> None:
         notebook = notebook_display()
