@@ -23,7 +23,7 @@ from topk_lightning.callbacks.prediction_writer import TopKPredictionWriter
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.prediction import topk_predictions
 
-NAMES = ["ant", "bee", 'cat "tom", grey', "dog", "éléphant", "fox"]
+NAMES = ["ant", "bee\nwasp", 'cat "tom", grey', "null", "éléphant", "fox"]
 
 
 class Inputs(Dataset):
@@ -215,10 +215,10 @@ trainer(TopKPredictionWriter(sys.argv[1], k=6)).predict(Predicting(), DataLoader
 """
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_a_killed_run_leaves_complete_rows(tmp_path, suffix):
     path = tmp_path / f"p{suffix}"
-    part = tmp_path / ("p.rank0.csv" if suffix == ".csv" else "p.rank0.jsonl")
+    part = tmp_path / ("p.rank0.jsonl" if suffix == ".jsonl" else "p.rank0.csv")
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", KILLED, str(path)],
         cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -9,8 +9,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,16 +19,13 @@ __all__ = ["SUFFIXES", "PredictionFile", "check_format", "join_parts", "part_pat
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
-#: Rows that are turned into parquet at a time.
-_BLOCK = 65_536
-
 Row = tuple[Any, ...]
 
 
 class PredictionFile:
     """Append rows to the file of one process, a batch in one write, so that a killed run leaves whole rows.
 
-    A parquet file cannot be read before its end is written: until then its rows stand in a file of JSON lines.
+    A parquet file cannot be read before its end is written: until then its rows stand in a csv file.
 
     Args:
         path: the joined file, whose ending says the format.
@@ -39,7 +35,7 @@ class PredictionFile:
 
     def __init__(self, path: Path, rank: int, columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
-        self._is_csv = path.suffix == ".csv"
+        self._is_csv = path.suffix != ".jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = part_path(path, rank).open("wb", buffering=0)
         if self._is_csv:
@@ -64,7 +60,7 @@ class PredictionFile:
 
 def part_path(path: Path, rank: int) -> Path:
     """Return the file of one process: predictions.rank0.csv beside predictions.csv."""
-    return path.with_name(f"{path.stem}.rank{rank}{'.csv' if path.suffix == '.csv' else '.jsonl'}")
+    return path.with_name(f"{path.stem}.rank{rank}{'.jsonl' if path.suffix == '.jsonl' else '.csv'}")
 
 
 def check_format(path: Path) -> None:
@@ -109,26 +105,19 @@ def _append(file: BinaryIO, part: Path, skip_header: bool) -> None:
 
 def _write_parquet(path: Path, parts: Sequence[Path]) -> None:
     pyarrow: Any = importlib.import_module("pyarrow")
+    pyarrow_csv: Any = importlib.import_module("pyarrow.csv")
     parquet: Any = importlib.import_module("pyarrow.parquet")
     # The image is a text also where it is an index: parts may differ in which they have.
     kinds = {"image": pyarrow.string(), "rank": pyarrow.int32(), "class": pyarrow.string()}
     kinds |= {"probability": pyarrow.float32(), "dataloader": pyarrow.int32()}
-    writer = None
-    for block in _blocks(parts):
-        names = list(block[0])
-        schema = pyarrow.schema([(name, kinds[name]) for name in names])
-        columns = {name: [row[name] for row in block] for name in names}
-        columns["image"] = [str(image) for image in columns["image"]]
-        writer = writer or parquet.ParquetWriter(path, schema)
-        writer.write_table(pyarrow.table(columns, schema))
-    if writer is None:
-        names = [name for name in kinds if name != "dataloader"]
-        writer = parquet.ParquetWriter(path, pyarrow.schema([(name, kinds[name]) for name in names]))
-    writer.close()
-
-
-def _blocks(parts: Sequence[Path]) -> Iterator[list[dict[str, Any]]]:
-    for part in parts:
-        with part.open(encoding="utf-8") as file:
-            while lines := list(islice(file, _BLOCK)):
-                yield [json.loads(line) for line in lines]
+    options = {
+        "parse_options": pyarrow_csv.ParseOptions(newlines_in_values=True),
+        "convert_options": pyarrow_csv.ConvertOptions(column_types=kinds),
+    }
+    with pyarrow_csv.open_csv(parts[0], **options) as first:
+        schema = first.schema
+    with parquet.ParquetWriter(path, schema) as writer:
+        for part in parts:
+            with pyarrow_csv.open_csv(part, **options) as reader:
+                for block in reader:
+                    writer.write_batch(block)
