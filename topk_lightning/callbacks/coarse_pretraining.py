@@ -66,6 +66,16 @@ def load_pretrained(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: a file that is no checkpoint, or of which nothing fits.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> coarse, fine = nn.Linear(4, 2), nn.Linear(4, 3)
+        >>> with TemporaryDirectory() as folder:
+        ...     torch.save(coarse.state_dict(), f"{folder}/coarse.pt")
+        ...     print(load_pretrained(fine, f"{folder}/coarse.pt", {"boston": "dog", "pug": "dog", "siamese": "cat"}))
+        loaded 0, initialised 2, skipped 0
+          initialised  weight
+          initialised  bias
     """
     names = class_names if class_names is not None else getattr(fine_model, "class_names", None)
     hierarchy = Hierarchy.of(fine_to_coarse, names)
