@@ -52,7 +52,12 @@ def root(tmp_path_factory):
 
 def test_every_example_is_run():
     names = {path.name for path in EXAMPLES.glob("*.py")}
-    assert names == {"add_metric_to_your_module.py", "finetune_resnet.py", "train_on_your_images.py"}
+    assert names == {
+        "add_metric_to_your_module.py",
+        "compare_losses.py",
+        "finetune_resnet.py",
+        "train_on_your_images.py",
+    }
 
 
 def test_a_module_of_your_own_logs_what_the_metrics_count(run):
@@ -60,6 +65,31 @@ def test_a_module_of_your_own_logs_what_the_metrics_count(run):
     logged = dict(re.findall(r"^(\w+/\w+) ([\d.]+)$", out, flags=re.MULTILINE))
     assert set(logged) == {"train/loss", "train/top5", "val/top1", "val/top3", "val/top5"}
     assert float(logged["val/top1"]) <= float(logged["val/top3"]) <= float(logged["val/top5"]) <= 1
+
+
+def test_two_losses_are_compared_on_the_same_pictures(run):
+    losses = ["CrossEntropyLoss:label_smoothing=0.1", "SmoothTopKSVMLoss:k=3,temperature=0.5"]
+    out = run(
+        "compare_losses.py", "--max-epochs", "1", "--classes", "6", "--image-size", "24",
+        "--lr", "0.001", "0.003", "--losses", *losses,
+    )  # fmt: skip
+    assert [line for line in out.splitlines() if line in losses] == losses
+    found = re.findall(r"^  test/top([135]) ([\d.]+) \[([\d.]+), ([\d.]+)\]$", out, flags=re.MULTILINE)
+    assert [k for k, *_ in found] == ["1", "3", "5"] * 2
+    assert all(float(low) <= float(value) <= float(high) for _, value, low, high in found)
+
+
+def test_the_callbacks_drop_into_a_module_that_stays_as_it_is(run, tmp_path):
+    out = run("drop_in_callbacks.py", "--max-epochs", "2", "--classes", "6")
+    logged = dict(re.findall(r"^([\w./]+) ([\d.]+)$", out, flags=re.MULTILINE))
+    assert {"val/top1", "val/top5", "val/coarse_top1", "coarse_weight", "loss.temperature"} <= set(logged)
+    assert logged["val/top1"] == logged["val/fine_top1"]
+    assert float(logged["coarse_weight"]) == 0
+    assert float(logged["loss.temperature"]) == 1
+    header, *rows = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert header == "image,rank,class,probability"
+    assert len(rows) % 5 == 0
+    assert rows
 
 
 def test_your_images_are_learned_and_a_picture_is_named_from_the_checkpoint(run, tmp_path, root):
