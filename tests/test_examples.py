@@ -55,6 +55,7 @@ def test_every_example_is_run():
     assert names == {
         "add_metric_to_your_module.py",
         "compare_losses.py",
+        "drop_in_callbacks.py",
         "finetune_resnet.py",
         "train_on_your_images.py",
     }

@@ -67,7 +67,8 @@ def test_all_three_come_from_yaml(package, tmp_path, monkeypatch):
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"trainer": options}))
     module, data = (CliModule, CliData) if package is pytorch_lightning else (CliTwin, CliTwinData)
-    found = cli(module, data, args=["--config", "config.yaml"], run=False, save_config_callback=None)
+    arguments = {"run": False, "save_config_callback": None, "seed_everything_default": False}
+    found = cli(module, data, args=["--config", "config.yaml"], **arguments)
     found.trainer.fit(found.model, found.datamodule)
     assert {"train/top3", "val/top1", "val/coarse_top2", "train/fine_top2"} <= set(logged(found.trainer))
     found.trainer.predict(found.model, found.datamodule)

@@ -1,0 +1,100 @@
+"""Try the ideas of the library on a LightningModule of your own, which stays as it is: one line each.
+
+The temperature of the softmax falls from 4 to 1, groups of emoji are learned before the emoji, top-1 and top-5 are measured,
+each epoch is a row of a table, and the predictions of the test drawings are written to a file.
+
+python examples/drop_in_callbacks.py --max-epochs 10
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from topk_lightning import EmojiDataModule, SmallCNN, TemperatureCrossEntropyLoss
+from topk_lightning.callbacks import (
+    CoarseToFine,
+    TemperatureAnnealing,
+    TopKMonitor,
+    TopKPredictionWriter,
+    TrainingTrace,
+)
+
+
+class YourModule(pl.LightningModule):
+    """A module as you may have one. It measures nothing, and none of its lines is about a callback."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.network = SmallCNN(num_classes)
+        self.loss = TemperatureCrossEntropyLoss()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        images, target = batch
+        loss: Tensor = self.loss(self(images), target)
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Return what TopKMonitor reads; without it, the monitor would call the module once more."""
+        images, target = batch
+        logits = self(images)
+        loss = self.loss(logits, target)
+        self.log("val/loss", loss)
+        return {"loss": loss, "logits": logits, "target": target}
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the logits of a batch."""
+        return self(batch if isinstance(batch, Tensor) else batch[0])  # type: ignore[no-any-return]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer."""
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
+def main() -> None:
+    """Train with every callback at once, then write the predictions of the test set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--max-epochs", type=int, default=10)
+    parser.add_argument("--classes", type=int, default=40, help="number of emoji")
+    parser.add_argument("--out", default="predictions.csv", help="ends in .csv, .jsonl or .parquet")
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--devices", default="auto")
+    options = parser.parse_args()
+
+    pl.seed_everything(0, verbose=False)
+    data = EmojiDataModule(classes=options.classes, batch_size=32)
+    trainer = pl.Trainer(
+        max_epochs=options.max_epochs,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        callbacks=[
+            CoarseToFine(level="category", schedule="linear", hold_fraction=0.1, finish_fraction=0.5),
+            TemperatureAnnealing(start=4.0, end=1.0),
+            TopKMonitor(k=(1, 5)),
+            TrainingTrace(),
+            TopKPredictionWriter(options.out, k=5),
+        ],
+    )
+    module = YourModule(data.num_classes)
+    trainer.fit(module, data)
+    for name, value in sorted(trainer.callback_metrics.items()):
+        print(f"{name} {value:.3f}")
+    trainer.predict(module, data)
+    print(f"predictions in {options.out}")
+
+
+if __name__ == "__main__":
+    main()
