@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from topk_lightning._checks.callbacks_annealing import annealed_twice, check_attribute
 from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._curricula import plot_curriculum
 from topk_lightning.callbacks._module_attribute import ModuleAttribute
 from topk_lightning.callbacks._step_count import StepCount
 
@@ -67,15 +68,7 @@ class AttributeAnnealing(Callback):
         Returns:
             The figure and the axes.
         """
-        progresses = [i / 400 for i in range(401)]
-        values = [self.value_at(progress) for progress in progresses]
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots()
-        ax.plot(progresses, values, drawstyle="steps-post" if self._whole else "default")
-        ax.set(xlabel="progress of training", ylabel=self.attribute, xlim=(0, 1))
-        return ax.figure, ax  # type: ignore[return-value]
+        return plot_curriculum(self.value_at, self.attribute, self._whole, ax)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin afresh; the state of a checkpoint comes after this."""

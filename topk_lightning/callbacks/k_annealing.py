@@ -6,17 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from topk_lightning._checks.callbacks_annealing import (
-    check_ladder,
-    check_ladder_rule,
-    missing_metric,
-    no_progress,
-    unknown_epochs,
-)
-from topk_lightning._checks.options import check_choice, check_integer, check_number
-from topk_lightning._checks.schedules import check_starts
+from topk_lightning._checks.callbacks_annealing import missing_metric, unknown_epochs
+from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._annealing import AttributeAnnealing
-from topk_lightning.schedules import Steps
+from topk_lightning.callbacks._curricula import KLadder
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -74,14 +67,8 @@ class KAnnealing(AttributeAnnealing):
         eval_value: int | None = None,
         log_name: str | None = None,
     ) -> None:
-        self.ladder = check_ladder(ladder)
-        check_ladder_rule(at, monitor, threshold)
-        rungs = len(self.ladder)
-        self.at = None if at is None else check_starts(at, rungs, of="the rungs of ladder")
-        self.monitor = monitor
-        self.threshold = None if threshold is None else check_number("threshold", threshold)
-        self.patience = check_integer("patience", patience)
-        self.mode = check_choice("mode", mode, ("max", "min"))
+        self._rule = KLadder(ladder, at, monitor, threshold, patience, mode)
+        self.ladder, self.at, self.monitor = self._rule.rungs, self._rule.at, monitor
         eval_value = self.ladder[-1] if eval_value is None else check_integer("eval_value", eval_value)
         super().__init__(attribute, eval_value, log_name)
         is_of_loss = self.attribute.endswith(".k")
@@ -100,9 +87,7 @@ class KAnnealing(AttributeAnnealing):
 
     def value_at(self, progress: float) -> int:
         """Return k at a progress of training in [0, 1]."""
-        if self.at is None:
-            raise no_progress("value_at")
-        return self.ladder[int(Steps(range(len(self.ladder)), self.at)(progress))]
+        return self._rule.value_at(progress)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the first rung, or that of the checkpoint."""
@@ -166,15 +151,11 @@ class KAnnealing(AttributeAnnealing):
     def _decide(self, trainer: Trainer) -> tuple[int, int, list[str] | None]:
         """Return the rung, how often the metric has reached the threshold, and the metrics there are if it is missing."""
         if self.at is not None:
-            return int(Steps(range(len(self.ladder)), self.at)(self._count.finished(trainer))), 0, None
+            return self._rule.rung_at(self._count.finished(trainer)), 0, None
         if self._ahead is None:
             exists = self.monitor in trainer.callback_metrics or not self._must_exist
             return self._rung, self._reached, None if exists else list(trainer.callback_metrics)
-        good = self._ahead >= 0 if self.mode == "max" else self._ahead <= 0
-        reached = self._reached + 1 if good else 0
-        if reached >= self.patience and self._rung < len(self.ladder) - 1:
-            return self._rung + 1, 0, None
-        return self._rung, reached, None
+        return *self._rule.climb(self._rung, self._reached, self._ahead), None
 
     def _measure(self, trainer: Trainer) -> None:
         """Keep the metric if it is new: trainers go on showing the value of the last validation."""
@@ -183,5 +164,4 @@ class KAnnealing(AttributeAnnealing):
         # Every process reads it, since reading joins it over the processes.
         metric = trainer.callback_metrics.get(self.monitor)
         if metric is not None and metric is not self._last_metric:
-            # Subtracted in the precision of the metric: 9 of 10 hits reach 0.9, though 0.9 in float32 is less.
-            self._last_metric, self._ahead = metric, float(metric - (self.threshold or 0.0))
+            self._last_metric, self._ahead = metric, self._rule.ahead(metric)

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from topk_lightning._checks.callbacks_annealing import (
-    check_schedule,
-    check_schedule_value,
-    stopped_short,
-    unknown_epochs,
-    unknown_length,
-)
+from topk_lightning._checks.callbacks_annealing import stopped_short, unknown_epochs, unknown_length
 from topk_lightning._checks.options import check_choice, check_integer, check_positive
 from topk_lightning.callbacks._annealing import AttributeAnnealing
-from topk_lightning.schedules import Schedule, named_ramp
+from topk_lightning.callbacks._curricula import TemperatureCurve
+from topk_lightning.schedules import Schedule
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -83,20 +78,8 @@ class TemperatureAnnealing(AttributeAnnealing):
         super().__init__(attribute, check_positive("eval_value", eval_value), log_name)
         self.interval = check_choice("interval", interval, ("step", "epoch"))
         self.total_steps = None if total_steps is None else check_integer("total_steps", total_steps)
-        self.schedule: Callable[[float], float]
-        if isinstance(schedule, str):
-            start, end = check_positive("start", start), check_positive("end", end)
-            self.schedule = named_ramp(
-                schedule, start, end, hold_fraction=hold_fraction, finish_fraction=finish_fraction
-            )
-        else:
-            options = {
-                "start": (start, 4.0),
-                "end": (end, 1.0),
-                "hold_fraction": (hold_fraction, 0.0),
-                "finish_fraction": (finish_fraction, 1.0),
-            }
-            self.schedule = check_schedule(schedule, options)
+        self._curve = TemperatureCurve(schedule, start, end, hold_fraction, finish_fraction)
+        self.schedule = self._curve.schedule
         is_of_loss = self.attribute.endswith(".temperature")
         self._example = "TemperatureCrossEntropyLoss()" if is_of_loss else repr(self.value_at(0))
 
@@ -111,7 +94,7 @@ class TemperatureAnnealing(AttributeAnnealing):
 
     def value_at(self, progress: float) -> float:
         """Return the temperature at a progress of training in [0, 1]."""
-        return check_schedule_value(self.schedule(progress), progress)
+        return self._curve(progress)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Learn how long training will be."""
