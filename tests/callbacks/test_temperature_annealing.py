@@ -357,9 +357,14 @@ def test_it_pickles():
 
 
 class Bare(pytorch_lightning.LightningModule):
+    lr = 0.1
     training_step = Watched.training_step
     validation_step = Watched.validation_step
     configure_optimizers = Watched.configure_optimizers
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Linear(3, 6)
 
 
 REMEDY = "Pass loss=TemperatureCrossEntropyLoss() to"
