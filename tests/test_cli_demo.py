@@ -63,7 +63,7 @@ def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
     assert sorted(path.name for path in out.iterdir()) == [
         "best.ckpt",
         "demo.png",
-        "drawing.png",
+        "drawings",
         "last.ckpt",
         "trace.csv",
         "trace.png",
@@ -79,7 +79,12 @@ def test_the_command_it_shows_predicts_with_its_checkpoint(demo):
     command = shlex.split(shown.split("predict with it:")[1].splitlines()[0])
     assert command[0] == "topk-lightning"
     assert "probability" in run(command[1:])
-    assert run([*command[1:], "--format", "csv"]).count(str(out / "drawing.png")) == 3
+    answer = list(csv.DictReader(io.StringIO(run([*command[1:], "--format", "csv"]))))
+    drawings = sorted((out / "drawings").iterdir())
+    assert [row["image"] for row in answer] == [str(file) for file in drawings for _ in range(3)]
+    # The file of a drawing is what the demonstration saw, so the answer is the one that it showed.
+    (third,) = [line for line in shown.splitlines() if line.startswith(drawings[2].stem[2:].replace("-", " "))]
+    assert f"{answer[6]['class']} {float(answer[6]['probability']):.3f}" in third
 
 
 def test_its_seed_repeats_it(demo, tmp_path):

@@ -14,8 +14,13 @@ from topk_lightning.report.trace_columns import column_label
 __all__ = ["header_line", "row_lines", "terminal_text"]
 
 _GAP = 2
-_MINIMUM = {"lr": 6, "k": 3}
-_NOTE_MINIMUM = 16
+_NOTE = 20  # the width of most notes
+_MINIMUM = {"lr": 6, "k": 2}
+
+
+def _heading(name: str) -> str:
+    kind = column_label(name)
+    return "temp" if kind == "temperature" else kind
 
 
 def _cell(name: str, value: Any) -> str:
@@ -33,23 +38,24 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _widths(columns: Sequence[str], width: int) -> dict[str, int]:
-    """Return the widths of the columns that fit, leftmost first; the epoch always does."""
+    """Return the widths of the columns that fit, leftmost first; the settings only where they leave room for notes."""
     widths: dict[str, int] = {}
-    used = 0
+    used = -_GAP
     for name in ("epoch", *columns):
-        wanted = max(len(column_label(name)), _MINIMUM.get(column_label(name), 5))
-        if widths and used + _GAP + wanted > width:
+        wanted = max(len(_heading(name)), _MINIMUM.get(column_label(name), 5))
+        room = width - _GAP - _NOTE if column_label(name) in ("temperature", "k", "lr") else width
+        if widths and used + _GAP + wanted > room:
             break
         widths[name] = wanted
-        used += wanted + (_GAP if len(widths) > 1 else 0)
+        used += _GAP + wanted
     return widths
 
 
 def header_line(columns: Sequence[str], width: int) -> Text:
     """Return the headings."""
     widths = _widths(columns, width)
-    text = (" " * _GAP).join(column_label(name).rjust(size) for name, size in widths.items())
-    if len(text) + _GAP + _NOTE_MINIMUM <= width:
+    text = (" " * _GAP).join(_heading(name).rjust(size) for name, size in widths.items())
+    if len(text) + _GAP + _NOTE <= width:
         text += " " * _GAP + "note"
     return Text(text, style="bold", no_wrap=True)
 

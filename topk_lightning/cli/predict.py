@@ -7,7 +7,6 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich
@@ -89,7 +88,7 @@ FORMATS = {"json": _as_json, "csv": _as_csv}
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="topk-lightning predict", description="Name the k best classes of images.")
     parser.add_argument("images", nargs="+", help="image files, or folders that are searched with all below them")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="file that a training of TopKClassifier saved")
+    parser.add_argument("--checkpoint", required=True, type=str, help="file that a training of TopKClassifier saved")
     parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
     parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
