@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, loader, logged, rows, trainer, trainer_of_process
-from tests.distributed import run_processes
+from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, loader, logged, rows, trainer
 from topk_lightning import losses as our_losses
 from topk_lightning.callbacks.coarse_to_fine import CoarseToFine
 from topk_lightning.callbacks.k_annealing import KAnnealing
@@ -360,27 +359,3 @@ def test_half_precision_and_one_step_and_fast_dev_run():
         trainer(CoarseToFine(GROUPS), **options).fit(module, loader(8))
         ((logits, target, value),) = module.steps
         assert value == pytest.approx(blended(F.cross_entropy, 1, logits, target), rel=1e-6)
-
-
-def of_two_processes(rank, world_size):
-    module = recorder()
-    run = trainer_of_process(rank, world_size, CoarseToFine(GROUPS, hold_fraction=0.5), max_epochs=2)
-    run.fit(module, loader(16), loader(12, batch_size=3))
-    errors = [
-        abs(loss - blended(F.cross_entropy, weight, logits, target))
-        for weight, (logits, target, loss) in zip([1, 1, 0, 0], module.steps, strict=True)
-    ]
-    return errors, logged(run), {name: value.tolist() for name, value in module.state_dict().items()}
-
-
-def test_two_processes():
-    (errors, found, state), other = run_processes(of_two_processes, 2)
-    assert max(errors + other[0]) < 1e-5
-    assert found == other[1]
-    module = recorder().eval()
-    module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    inputs, target = rows(12).tensors
-    logits = module(inputs)
-    coarse = in_topk(coarsen_logits(logits, GROUPS), coarsen_target(target, GROUPS), 1)
-    assert found["val/coarse_top1"] == pytest.approx(coarse.sum().item() / 12)
-    assert found["val/fine_top1"] == pytest.approx(in_topk(logits, target, 1).sum().item() / 12)

@@ -16,8 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, network, rows, trainer, trainer_of_process
-from tests.distributed import run_processes
+from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, network, rows, trainer
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning.callbacks.prediction_writer import TopKPredictionWriter
 from topk_lightning.classifier import TopKClassifier
@@ -271,25 +270,6 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     assert memory.sizes[1] - memory.sizes[0] < 3
     drawn = run.predict_dataloaders.batch_sampler.seen_batch_indices
     assert drawn == [()] * 60
-
-
-def of_two_processes(rank, world_size, folder):
-    writer = TopKPredictionWriter(f"{folder}/p.csv", 3, NAMES)
-    run = trainer_of_process(rank, world_size, writer)
-    run.predict(Predicting(), DataLoader(Inputs(11), batch_size=2))
-    own = torch.utils.data.DistributedSampler(Inputs(11), world_size, rank, shuffle=False)
-    run = trainer_of_process(rank, world_size, TopKPredictionWriter(f"{folder}/own.parquet", 3, NAMES))
-    run.predict(Predicting(), DataLoader(Inputs(11), batch_size=2, sampler=own))
-    return sorted(os.listdir(folder)), run.global_rank
-
-
-def test_two_processes_write_each_image_once_into_one_file(tmp_path):
-    found = run_processes(of_two_processes, 2, str(tmp_path))
-    assert found[1] == (["own.parquet", "p.csv"], 1)
-    whole = expected(Inputs(11).inputs)
-    in_order_of_processes = [row for rank in (0, 1) for row in whole if int(row[0]) % 2 == rank]
-    assert read(tmp_path / "p.csv") == in_order_of_processes
-    assert read(tmp_path / "own.parquet") == in_order_of_processes
 
 
 def refused(tmp_path, outputs, **options):

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, loader, logged, rows, trainer, trainer_of_process
-from tests.distributed import run_processes
+from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, loader, logged, rows, trainer
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning.callbacks.topk_monitor import TopKMonitor
 from topk_lightning.ranking import in_topk
@@ -259,33 +258,6 @@ def test_options_are_checked(options, sentence):
     with pytest.raises(ValueError, match="must") as raised:
         TopKMonitor(**options)
     assert str(raised.value) == sentence
-
-
-def two_processes(rank, world_size):
-    module = Plain()
-    monitor = TopKMonitor(k=(1, 2), stages=("train", "val", "test"))
-    run = trainer_of_process(rank, world_size, monitor)
-    run.fit(module, loader(13), loader(11, batch_size=2))
-    fitted = logged(run)
-    (tested,) = run.test(module, loader(3, seed=5), verbose=False)
-    state = {name: value.tolist() for name, value in module.state_dict().items()}
-    return fitted, tested, state
-
-
-@pytest.fixture(scope="module")
-def of_two_processes():
-    return run_processes(two_processes, 2)
-
-
-def test_two_processes_report_the_exact_value_of_the_whole_set(of_two_processes):
-    (fitted, tested, state), other = of_two_processes
-    module = Plain()
-    module.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    for k in (1, 2):
-        assert fitted[f"val/top{k}"] == pytest.approx(truth(module, rows(11), k))
-        assert tested[f"test/top{k}"] == pytest.approx(truth(module, rows(3, seed=5), k))
-    assert (fitted, tested) == other[:2]
-    assert 0 <= fitted["train/top1"] <= fitted["train/top2"] <= 1
 
 
 def test_it_stands_in_a_checkpoint_as_nothing(tmp_path):
