@@ -1,0 +1,1 @@
+"""The library in other training frameworks, one file or package each; they are extras."""
