@@ -40,9 +40,10 @@ class TopKLog:
         metrics = self._metrics.get((stage, dataloader_idx))
         if metrics is None:
             metrics = self._metrics[stage, dataloader_idx] = topk_accuracies(k, **self.options)
-        metrics.to(module.device)
+            metrics.to(module.device)
         metrics.update(logits.detach(), target)
-        for one in k:
+        # Lightning keeps the object until it resets it at the end of the epoch, and logging costs more than counting.
+        for one in k if metrics[f"top{k[0]}"].update_count == 1 else ():
             module.log(
                 self.name.format(stage=stage, k=one),
                 metrics[f"top{one}"],
