@@ -2,8 +2,16 @@
 
 from importlib.metadata import version
 
-from topk_lightning import functional
-from topk_lightning.callbacks import TrainingTrace
+from topk_lightning import functional, schedules
+from topk_lightning.callbacks import (
+    CoarseToFine,
+    KAnnealing,
+    TemperatureAnnealing,
+    TopKMonitor,
+    TopKPredictionWriter,
+    TrainingTrace,
+    load_pretrained,
+)
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, ImageFolderDataModule, Preprocessing
 from topk_lightning.losses import (
@@ -32,29 +40,36 @@ __version__ = version("topk-lightning")
 
 __all__ = [
     "CalibratedTopKHingeLoss",
+    "CoarseToFine",
     "EmojiDataModule",
     "ExactDistributedSampler",
     "GroupedTopKCrossEntropyLoss",
     "ImageFolderDataModule",
+    "KAnnealing",
     "MultilabelTopKAccuracy",
     "NoisedTopKHingeLoss",
     "Preprocessing",
     "SmallCNN",
     "SmoothTopKSVMLoss",
     "SoftTopKLoss",
+    "TemperatureAnnealing",
     "TemperatureCrossEntropyLoss",
     "TopKAccuracy",
     "TopKClassifier",
     "TopKCrossEntropyLoss",
+    "TopKMonitor",
     "TopKPrediction",
+    "TopKPredictionWriter",
     "TrainingTrace",
     "TruncatedTopKEntropyLoss",
     "__version__",
     "functional",
     "imbalanced_margins",
     "in_topk",
+    "load_pretrained",
     "multilabel_topk_accuracy",
     "predict_topk",
+    "schedules",
     "target_rank",
     "topk_accuracies",
     "topk_accuracy",
