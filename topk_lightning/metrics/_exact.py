@@ -10,9 +10,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from topk_lightning._checks import must
+from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning.metrics._counting import wide_dtype
 
-__all__ = ["ExactMetric"]
+__all__ = ["ExactMetric", "without_gradient"]
 
 
 class ExactMetric(Metric):
@@ -27,6 +28,13 @@ class ExactMetric(Metric):
     full_state_update = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Count one batch and return its own accuracy."""
+        if "reduction" in kwargs:
+            raise metric_as_loss(type(self).__name__)
+        value = super().forward(*args, **kwargs)
+        return without_gradient(value, args[0] if args else kwargs["preds"], type(self).__name__)
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Add what another metric of the same settings, or its `metric_state`, has counted."""
@@ -50,3 +58,24 @@ class ExactMetric(Metric):
             return tensor.to(device, wide_dtype(device) if tensor.dtype == torch.float64 else tensor.dtype)
 
         return super()._apply(move, exclude_state)
+
+
+class _NoGradient(torch.autograd.Function):
+    """Carry a value whose backward says why there is none; it holds nothing of the graph that made the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, value: Tensor, metric: str) -> Tensor:
+        ctx.metric = metric
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> Any:
+        raise metric_as_loss(ctx.metric)
+
+
+def without_gradient(value: Tensor, preds: Tensor, metric: str) -> Tensor:
+    """Let `backward` on the value of a metric explain itself, where the scores would have a gradient."""
+    if not preds.requires_grad or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return value
+    anchor = torch.empty(0, device=value.device, requires_grad=True)
+    return _NoGradient.apply(anchor, value, metric)  # type: ignore[no-any-return]

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning._checks.multilabel import check_multi_hot
 from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_scores
 from topk_lightning.metrics._counting import wide_dtype
-from topk_lightning.metrics._exact import ExactMetric
+from topk_lightning.metrics._exact import ExactMetric, without_gradient
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["MultilabelTopKAccuracy", "multilabel_topk_accuracy"]
@@ -20,7 +21,13 @@ CRITERIA = ("any", "all", "exact", "recall", "precision")
 
 
 def multilabel_topk_accuracy(
-    preds: Tensor, target: Tensor, k: int = 5, criterion: str = "any", *, class_dim: int = 1
+    preds: Tensor,
+    target: Tensor,
+    k: int = 5,
+    criterion: str = "any",
+    *,
+    class_dim: int = 1,
+    reduction: str | None = None,
 ) -> Tensor:
     """Return how well the k best classes of each row meet its right classes, averaged over rows that have some.
 
@@ -35,12 +42,13 @@ def multilabel_topk_accuracy(
             k best are the same set), "recall" (the share of the right classes among the k best) or "precision" (the
             share of the k best that are right).
         class_dim: the class dimension.
+        reduction: not for a metric; there to say so to code that takes it for a loss.
 
     Returns:
-        A value in [0, 1], float32; NaN if no row has a right class.
+        A value in [0, 1], float32; NaN if no row has a right class. It has no gradient: calling ``backward`` on it raises.
 
     Raises:
-        TypeError: if a dtype is wrong.
+        TypeError: if a dtype is wrong, or the metric is used as a loss.
         ValueError: if k > C, shapes do not match or the target is not multi-hot.
 
     Example:
@@ -49,9 +57,11 @@ def multilabel_topk_accuracy(
         >>> multilabel_topk_accuracy(preds, target, k=2, criterion="all")
         tensor(0.5000)
     """
+    if reduction is not None:
+        raise metric_as_loss("multilabel_topk_accuracy")
     check_choice("criterion", criterion, CRITERIA)
     credit, rows = _credit_and_rows(preds, target, k, criterion, class_dim)
-    return (credit / rows).float()
+    return without_gradient((credit / rows).float(), preds, "multilabel_topk_accuracy")
 
 
 class MultilabelTopKAccuracy(ExactMetric):

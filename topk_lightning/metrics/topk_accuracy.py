@@ -16,7 +16,7 @@ from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks
 from topk_lightning._checks.scores import check_scores
 from topk_lightning.metrics._counting import Counting, Counts
-from topk_lightning.metrics._exact import ExactMetric
+from topk_lightning.metrics._exact import ExactMetric, without_gradient
 from topk_lightning.metrics._intervals import check_level, wilson_interval
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def topk_accuracy(
     counting = Counting(max(ks), ties, ignore_index, class_dim, classes)
     counts = counting.count(preds, target, sample_weight)
     values = torch.stack([_accuracy(counts, one, average) for one in ks])
-    return _without_gradient(values if isinstance(k, Iterable) else values[0], preds, "topk_accuracy")
+    return without_gradient(values if isinstance(k, Iterable) else values[0], preds, "topk_accuracy")
 
 
 def _accuracy(counts: Counts, k: int, average: str) -> Tensor:
@@ -174,13 +174,6 @@ class TopKAccuracy(ExactMetric):
     def compute(self) -> Tensor:
         """Return the accuracy in [0, 1] of all that was counted, over all processes; NaN if nothing was."""
         return _accuracy(self.counts, self.k, self.average)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Count one batch and return its own accuracy."""
-        if "reduction" in kwargs:
-            raise metric_as_loss(type(self).__name__)
-        value = super().forward(*args, **kwargs)
-        return _without_gradient(value, args[0] if args else kwargs["preds"], type(self).__name__)
 
     @property
     def counts(self) -> Counts:
@@ -295,24 +288,3 @@ def _count(counting: Counting, preds: Tensor, target: Tensor, sample_weight: Ten
     if key not in shared:
         shared[key] = counting.count(preds, target, sample_weight)
     return shared[key]
-
-
-class _NoGradient(torch.autograd.Function):
-    """Carry a value whose backward says why there is none; it holds nothing of the graph that made the scores."""
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, value: Tensor, metric: str) -> Tensor:
-        ctx.metric = metric
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Any:
-        raise metric_as_loss(ctx.metric)
-
-
-def _without_gradient(value: Tensor, preds: Tensor, metric: str) -> Tensor:
-    """Let `backward` on the value of a metric explain itself, where the scores would have a gradient."""
-    if not preds.requires_grad or not torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return value
-    anchor = torch.empty(0, device=value.device, requires_grad=True)
-    return _NoGradient.apply(anchor, value, metric)  # type: ignore[no-any-return]
