@@ -14,6 +14,7 @@ from topk_lightning.callbacks import (
 )
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, ImageFolderDataModule, Preprocessing
+from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
 from topk_lightning.losses import (
     CalibratedTopKHingeLoss,
     GroupedTopKCrossEntropyLoss,
@@ -44,6 +45,7 @@ __all__ = [
     "EmojiDataModule",
     "ExactDistributedSampler",
     "GroupedTopKCrossEntropyLoss",
+    "Hierarchy",
     "ImageFolderDataModule",
     "KAnnealing",
     "MultilabelTopKAccuracy",
@@ -63,6 +65,8 @@ __all__ = [
     "TrainingTrace",
     "TruncatedTopKEntropyLoss",
     "__version__",
+    "coarsen_logits",
+    "coarsen_target",
     "functional",
     "imbalanced_margins",
     "in_topk",

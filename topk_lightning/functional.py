@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from topk_lightning.hierarchy import coarsen_logits, coarsen_target
 from topk_lightning.losses import (
     calibrated_topk_hinge_loss,
     grouped_topk_cross_entropy_loss,
@@ -20,6 +21,8 @@ from topk_lightning.relaxations import bitonic_network, neuralsort, odd_even_net
 __all__ = [
     "bitonic_network",
     "calibrated_topk_hinge_loss",
+    "coarsen_logits",
+    "coarsen_target",
     "grouped_topk_cross_entropy_loss",
     "imbalanced_margins",
     "in_topk",
