@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from topk_lightning._checks.data import check_sheet_size, missing_resvg, no_emoji_left
+from topk_lightning._checks.emoji import check_sheet_size, missing_resvg, no_emoji_left
 from topk_lightning.data.emoji_packages import NAMES, VENDORS, Drawings, Emoji, fetch, read_emoji
 
 __all__ = ["EMBEDDED_VENDORS", "build", "main"]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningDataModule
 
-from topk_lightning._checks.data import check_classes, check_vendors
+from topk_lightning._checks.emoji import check_classes, check_vendors
 from topk_lightning.data.augmentation import Augmentation
 from topk_lightning.data.base import ImageDataModuleBase
 from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index

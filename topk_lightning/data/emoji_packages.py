@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from topk_lightning._checks.data import missing_drawings, missing_package_file
+from topk_lightning._checks.emoji import missing_drawings, missing_package_file
 
 __all__ = ["NAMES", "VENDORS", "Drawings", "Emoji", "Package", "fetch", "read_emoji"]
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks.data import missing_sheet
+from topk_lightning._checks.emoji import missing_sheet
 
 __all__ = ["EMBEDDED_SHEET", "EmojiSheet", "load_sheet", "read_index"]
 
