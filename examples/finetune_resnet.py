@@ -14,7 +14,6 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger
 
 from topk_lightning import EmojiDataModule, ImageFolderDataModule, TopKClassifier
-from topk_lightning.data import IMAGENET_STATISTICS
 
 
 def main() -> None:
@@ -34,15 +33,14 @@ def main() -> None:
     options = parser.parse_args()
 
     pl.seed_everything(0, verbose=False)
-    # Pretrained networks expect pixels normalised as in their own training.
-    statistics = [list(numbers) for numbers in IMAGENET_STATISTICS]
     size = {"image_size": options.image_size, "batch_size": options.batch_size}
     data: EmojiDataModule | ImageFolderDataModule
+    # Pretrained networks expect pixels normalised as in their own training.
     if options.root:
-        data = ImageFolderDataModule(options.root, statistics=statistics, **size)
+        data = ImageFolderDataModule(options.root, statistics="imagenet", **size)
         data.setup("fit")
     else:
-        data = EmojiDataModule(classes=options.classes, statistics=statistics, **size)
+        data = EmojiDataModule(classes=options.classes, statistics="imagenet", **size)
 
     model = TopKClassifier(
         options.network,
