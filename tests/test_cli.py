@@ -189,9 +189,12 @@ def test_help_is_there_for_every_command(words, capsys):
     assert "usage: topk-lightning" in capsys.readouterr().out
 
 
-def test_version(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"topk-lightning {topk_lightning.__version__}\n"
+@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["test"], ["predict"]])
+def test_every_command_says_its_version(command, capsys):
+    assert main([*command, "--version"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("topk-lightning")
+    assert said.split()[-1] == topk_lightning.__version__
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,7 @@ def _say_what_was_written(out: Path) -> None:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="topk-lightning demo",
+        version=version("topk-lightning"),
         description="Train a small network on embedded drawings of emoji, test it on a vendor it never saw, and name "
         "six pictures. Uses a GPU where there is one; takes under three minutes on two CPU cores.",
     )

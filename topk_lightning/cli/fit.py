@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import shlex
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = ["FitAndTest", "main"]
 
 def main(arguments: Sequence[str]) -> None:
     """Run ``fit`` or ``test`` with the words of the command line."""
+    release = {"version": version("topk-lightning")}
     with quiet_lightning():
         FitAndTest(
             LightningModule,
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
             # An option is what it is called: a shortened one may mean another tomorrow.
-            parser_kwargs={"prog": "topk-lightning", "allow_abbrev": False},
+            parser_kwargs={"prog": "topk-lightning", "allow_abbrev": False, "fit": release, "test": release},
             args=list(arguments),
         )
 

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import rich
@@ -86,7 +87,11 @@ FORMATS = {"json": _as_json, "csv": _as_csv}
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="topk-lightning predict", description="Name the k best classes of images.")
+    parser = ArgumentParser(
+        prog="topk-lightning predict",
+        description="Name the k best classes of images.",
+        version=version("topk-lightning"),
+    )
     parser.add_argument("images", nargs="+", help="image files, or folders that are searched with all below them")
     parser.add_argument("--checkpoint", required=True, type=str, help="file that a training of TopKClassifier saved")
     parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
