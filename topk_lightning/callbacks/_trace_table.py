@@ -14,7 +14,7 @@ from topk_lightning.report.trace_columns import column_label
 __all__ = ["header_line", "row_lines", "terminal_text"]
 
 _GAP = 2
-_NOTE = 20  # the width of most notes
+_NOTE = 19  # the width of most notes
 _MINIMUM = {"lr": 6, "k": 2}
 
 

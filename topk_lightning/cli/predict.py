@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "main", "prediction_table"]
 
+_WIDE = 100  # columns of a terminal with room for bars
+
 Named = Sequence[tuple[str, Sequence["TopKPrediction"]]]
 
 
@@ -34,31 +36,31 @@ def main(arguments: Sequence[str]) -> None:
     predictions = predict_topk(options.checkpoint, files, options.k, batch_size=options.batch_size)
     named = [(str(file), row) for file, row in zip(files, predictions, strict=True)]
     if options.format == "table":
-        rich.get_console().print(prediction_table(named))  # type: ignore[arg-type]
+        console = rich.get_console()
+        console.print(prediction_table(named, bars=console.width >= _WIDE))  # type: ignore[arg-type]
     else:
         sys.stdout.write(FORMATS[options.format](named))  # type: ignore[arg-type]
 
 
-def prediction_table(named: Named) -> Table:
-    """Return a table with the k best classes of each image, best first, with a bar for each probability."""
+def prediction_table(named: Named, bars: bool = True) -> Table:
+    """Return a table with the k best classes of each image, best first.
+
+    Args:
+        named: each image with its predictions.
+        bars: add a bar for each probability.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
     table.add_column("rank", justify="right")
     table.add_column("class", overflow="fold", style="cyan")
     table.add_column("probability", justify="right")
-    table.add_column("", no_wrap=True)
+    if bars:
+        table.add_column("", no_wrap=True)
     for image, predictions in named:
         for rank, prediction in enumerate(predictions, 1):
-            last = rank == len(predictions)
-            bar = Text("█" * round(20 * prediction.probability), style="blue")
-            table.add_row(
-                Text(image if rank == 1 else ""),
-                str(rank),
-                Text(prediction.label),
-                f"{prediction.probability:.3f}",
-                bar,
-                end_section=last,
-            )
+            first, probability = Text(image if rank == 1 else ""), prediction.probability
+            cells = [first, Text(str(rank)), Text(prediction.label), Text(f"{probability:.3f}")]
+            table.add_row(*cells, *([Text("█" * round(20 * probability), style="blue")] if bars else []))
     return table
 
 
