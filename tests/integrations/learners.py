@@ -15,8 +15,9 @@ with warnings.catch_warnings():
     import fastai.vision.all as vision
 
 from topk_lightning.losses import TemperatureCrossEntropyLoss
+from topk_lightning.schedules import Linear
 
-__all__ = ["CLASSES", "Scale", "Watch", "learner", "loaders", "scores_learner", "vision"]
+__all__ = ["CLASSES", "Scale", "Watch", "learner", "loaders", "ramp", "scores_learner", "vision", "watched"]
 
 CLASSES = 4
 
@@ -70,3 +71,18 @@ def learner(batches=4, validation=2, loss_func=None, **options):
     loss_func = TemperatureCrossEntropyLoss() if loss_func is None else loss_func
     dls = loaders((rows[0], targets[0]), (rows[1], targets[1]), 2)
     return vision.Learner(dls, model, loss_func=loss_func, **options)
+
+
+def watched(*annealings, cbs=(), name="temperature", loss=None, **options):
+    """A Learner with these callbacks, and what its batches see."""
+    loss = TemperatureCrossEntropyLoss() if loss is None else loss
+    watch = Watch(loss, name)
+    learn = learner(loss_func=loss, cbs=[*annealings, *cbs, watch], **options)
+    learn.remove_cb(vision.ProgressCallback)
+    learn.logger = vision.noop
+    return learn, watch
+
+
+def ramp(steps, start=4.0, end=1.0, schedule=Linear):
+    """The values of a schedule over so many batches."""
+    return [schedule(start, end)(step / (steps - 1)) for step in range(steps)]

@@ -1,40 +1,20 @@
-"""TemperatureAnnealing and KAnnealing in real Learners: which batch sees which value, and what they leave behind."""
+"""TemperatureAnnealing in real Learners: which batch sees which value, and what is left alone."""
 
-import functools
 import pickle
-import re
 
 import pytest
 import torch
 from torch import nn
 
-from tests.integrations.learners import CLASSES, Watch, learner, vision
-from topk_lightning.callbacks import CallbackError
-from topk_lightning.integrations.fastai import KAnnealing, TemperatureAnnealing, TopKAccuracy
+from tests.integrations.learners import CLASSES, learner, ramp, vision, watched
+from topk_lightning.integrations.fastai import KAnnealing, TemperatureAnnealing
 from topk_lightning.losses import SmoothTopKSVMLoss, TemperatureCrossEntropyLoss
 from topk_lightning.schedules import Cosine, Exponential, Linear, Steps
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*numpy.core is deprecated:DeprecationWarning"),
-    # fastai searches for the learning rate with loops over tensors of one number.
-    pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad:UserWarning"),
-]
+# What fastai calls of numpy when it loads weights.
+pytestmark = pytest.mark.filterwarnings("ignore:.*numpy.core is deprecated:DeprecationWarning")
 
 NAMES = {"linear": Linear, "cosine": Cosine, "exponential": Exponential}
-
-
-def watched(*annealings, cbs=(), name="temperature", loss=None, **options):
-    """A Learner with these callbacks, and what its batches see."""
-    loss = TemperatureCrossEntropyLoss() if loss is None else loss
-    watch = Watch(loss, name)
-    learn = learner(loss_func=loss, cbs=[*annealings, *cbs, watch], **options)
-    learn.remove_cb(vision.ProgressCallback)
-    learn.logger = vision.noop
-    return learn, watch
-
-
-def ramp(steps, start=4.0, end=1.0, schedule=Linear):
-    return [schedule(start, end)(step / (steps - 1)) for step in range(steps)]
 
 
 @pytest.mark.parametrize("mixup", [False, True], ids=["plain", "MixUp"])
@@ -139,60 +119,6 @@ def test_the_search_for_a_learning_rate_is_not_disturbed(after, tmp_path):
     assert torch.equal(torch.stack(found[False]), torch.stack(found[True]))
 
 
-class Broken(nn.Module):
-    """A loss that fails at one batch, counted over training and validation."""
-
-    def __init__(self, at, error):
-        super().__init__()
-        self.inner, self.at, self.error, self.calls = SmoothTopKSVMLoss(k=4), at, error, 0
-
-    def forward(self, logits, target):
-        self.calls += 1
-        if self.calls == self.at:
-            raise self.error
-        return self.inner(logits, target)
-
-
-@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()], ids=["error", "interrupt"])
-@pytest.mark.parametrize(("at", "where"), [(6, "validation"), (2, "training")])
-@pytest.mark.parametrize("per_fit", [False, True], ids=["of the Learner", "of the fit"])
-def test_an_error_leaves_the_value_of_training_and_nothing_else(error, at, where, per_fit):
-    loss = Broken(at, error)
-    temperature = TemperatureAnnealing(schedule="linear", attribute="loss_func.inner.temperature", eval_value=9.0)
-    both = [temperature, KAnnealing((3, 2), (0, 0.5), attribute="loss_func.inner.k", eval_value=1)]
-    learn, watch = watched(*([] if per_fit else both), loss=loss)
-    watch.loss_object = loss.inner
-    with pytest.raises(type(error)):
-        learn.fit(2, cbs=both if per_fit else None)
-    assert (loss.inner.temperature, loss.inner.k) == (ramp(8)[3 if where == "validation" else 1], 3)
-    watch.trained.clear()
-    watch.validated.clear()
-    learn.validate()
-    assert watch.validated == [loss.inner.temperature] * 2
-    # The same Learner goes on without them, and with them from the start.
-    learn.remove_cbs(both)
-    learn.fit(1)
-    assert set(watch.trained + watch.validated) == {loss.inner.temperature}
-    watch.trained.clear()
-    learn.fit(1, cbs=both)
-    assert watch.trained == ramp(4)
-
-
-def test_data_that_fail_in_validation_leave_the_value_of_training():
-    class Rows(torch.utils.data.Dataset):
-        def __len__(self):
-            return 2
-
-        def __getitem__(self, index):
-            raise OSError("unreadable image")
-
-    learn, _ = watched(TemperatureAnnealing(eval_value=9.0))
-    learn.dls.loaders[1] = vision.DataLoader(Rows(), bs=2, num_workers=0)
-    with pytest.raises(OSError, match="unreadable image"):
-        learn.fit(1)
-    assert learn.loss_func.temperature == 1.0
-
-
 def test_an_early_stop_keeps_validation_comparable():
     class Stop(vision.Callback):
         def after_batch(self):
@@ -254,132 +180,6 @@ def test_it_is_drawn_beside_the_learning_rate():
     _, ax = TemperatureAnnealing().plot()
     assert ax.get_ylabel() == "loss_func.temperature"
     vision.plt.close("all")
-
-
-def test_k_goes_down_by_progress_together_with_the_temperature():
-    loss = SmoothTopKSVMLoss(k=4)
-    k = KAnnealing((4, 3, 1), (0, 0.5, 0.8))
-    learn, watch = watched(TemperatureAnnealing(schedule="linear"), k, name="k", loss=loss, batches=2)
-    temperature = Watch(loss)
-    learn.add_cb(temperature)
-    learn.fit(10)
-    assert k.history == [4] * 5 + [3] * 3 + [1] * 2
-    assert watch.trained == [value for value in k.history for _ in range(2)]
-    assert temperature.trained == ramp(20)
-    assert set(watch.validated) == {1}
-    assert set(temperature.validated) == {1.0}
-
-
-class Dictated(vision.Metric):
-    """A metric that takes the values it is told, epoch by epoch."""
-
-    def __init__(self, values):
-        self.values, self.epoch = values, -1
-
-    def reset(self):
-        self.epoch += 1
-
-    @property
-    def value(self):
-        return torch.tensor(self.values[self.epoch])
-
-    @property
-    def name(self):
-        return "top5"
-
-
-@pytest.mark.parametrize(
-    ("values", "options", "expected"),
-    [
-        # 0.9 in float32 is less than 0.9, and yet 9 of 10 hits reach it.
-        ([0.1, 0.9, 0.2, 0.95, 0.1], {}, [4, 4, 2, 2, 1]),
-        ([0.9, 0.1, 0.9, 0.9, 0.9, 0.9], {"patience": 2}, [4, 4, 4, 4, 2, 2]),
-        ([0.95, 0.5, 0.8, 0.0], {"mode": "min"}, [4, 4, 2, 1]),
-        ([float("nan"), 0.9, 0.0], {}, [4, 4, 2]),
-    ],
-    ids=["max", "patience", "min", "nan"],
-)
-def test_k_goes_down_as_a_metric_gets_better(values, options, expected):
-    annealing = KAnnealing((4, 2, 1), monitor="top5", threshold=0.9, **options)
-    learn, watch = watched(annealing, name="k", loss=SmoothTopKSVMLoss(k=4), metrics=[Dictated(values)], batches=1)
-    learn.fit(len(values))
-    assert annealing.history == watch.trained == expected
-
-
-def test_k_follows_a_real_metric():
-    annealing = KAnnealing((3, 1), monitor="top2", threshold=0.0)
-    learn, watch = watched(annealing, name="k", loss=SmoothTopKSVMLoss(k=3), metrics=[TopKAccuracy(2)])
-    learn.fit(3)
-    assert annealing.history == [3, 1, 1]
-    assert set(watch.validated) == {1}
-
-
-def message(error, learn):
-    """The sentence without what fastai writes before it."""
-    with pytest.raises(CallbackError) as raised:
-        learn.fit(1)
-    text = str(raised.value)
-    assert re.match(error + "$", text.split("\n\t")[-1]), text
-
-
-def test_cross_entropy_has_no_temperature_and_the_error_says_what_has_one():
-    sentence = (
-        "attribute must be an attribute of Learner, got 'loss_func.temperature', but loss_func is CrossEntropyLossFlat, "
-        "which has no temperature. Pass loss_func=TemperatureCrossEntropyLoss() to Learner."
-    )
-    learn, _ = watched(TemperatureAnnealing(), loss=vision.CrossEntropyLossFlat())
-    message(re.escape(sentence), learn)
-    assert "all_batches" not in learn.__dict__
-
-
-def test_a_function_has_no_k():
-    learn, _ = watched(KAnnealing(at=(0, 0.1, 0.2)), loss=nn.functional.cross_entropy)
-    message(".*loss_func is the function cross_entropy.*Pass loss_func=SmoothTopKSVMLoss\\(k=5\\) to Learner\\.", learn)
-
-
-def test_two_of_one_attribute_are_an_error():
-    learn, _ = watched(TemperatureAnnealing(), TemperatureAnnealing(3.0))
-    sentence = "attribute must be set by one callback, got 'loss_func.temperature' by TemperatureAnnealing and TemperatureAnnealing."
-    message(re.escape(sentence), learn)
-
-
-def test_an_unknown_metric_lists_those_that_exist():
-    annealing = KAnnealing((2, 1), monitor="val/top5", threshold=0.5)
-    learn, _ = watched(annealing, loss=SmoothTopKSVMLoss(k=2), metrics=[vision.accuracy, TopKAccuracy(2)])
-    sentence = (
-        "monitor must be one of the recorded values (train_loss, valid_loss, accuracy, top2), got 'val/top5'. Add the "
-        "metric to the metrics of the Learner."
-    )
-    message(re.escape(sentence), learn)
-
-
-@pytest.mark.parametrize(
-    ("attribute", "sentence"),
-    [
-        ("loss.temperature", "got 'loss.temperature'. Did you mean 'loss_func.temperature'?"),
-        ("temperature", "got 'temperature'."),
-        ("model", "got 'model'."),
-    ],
-)
-def test_an_attribute_begins_in_the_loss_or_the_model(attribute, sentence):
-    # fastai looks an unknown attribute of the Learner up in the model, but sets it in the Learner.
-    whole = f'attribute must begin with "loss_func." or "model.", {sentence}'
-    with pytest.raises(ValueError, match=f"^{re.escape(whole)}$"):
-        TemperatureAnnealing(attribute=attribute)
-
-
-@pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (functools.partial(TemperatureAnnealing, 0.0), "start must be a finite number above 0, got 0.0."),
-        (functools.partial(TemperatureAnnealing, eval_value=-1), "eval_value must be a finite number above 0, got -1."),
-        (functools.partial(KAnnealing, (5,), (0,)), "ladder must hold at least two k, got (5,)."),
-        (functools.partial(KAnnealing, (5, 3), (0, 0.5), eval_value=0), "eval_value must be at least 1, got 0."),
-    ],
-)
-def test_bad_values_are_errors_before_training(make, sentence):
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        make()
 
 
 def test_they_pickle():

@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.integrations.learners import CLASSES, learner, loaders, vision
 from topk_lightning import losses
-from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index
+from topk_lightning.data import EmojiDataModule
 from topk_lightning.integrations.fastai import KAnnealing, TemperatureAnnealing, TopKAccuracy
 
 OPTIONS = {
@@ -34,20 +34,20 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Drawings of the embedded sheet in train/<class>/*.png and valid/<class>/*.png: 4 classes, 24 and 4 images."""
-    root = tmp_path_factory.mktemp("pictures")
-    sheet, entries = load_sheet(EMBEDDED_SHEET), read_index(EMBEDDED_SHEET)["classes"]
-    for tile, (number, vendor) in enumerate(zip(sheet.class_indices.tolist(), sheet.vendors, strict=True)):
-        if number < CLASSES:
-            path = root / ("valid" if vendor == "noto-v1" else "train") / entries[number]["name"] / f"{vendor}.png"
+    """Embedded drawings in train/<class>/*.png and val/<class>/*.png: 4 classes, 20 and 4 images."""
+    root, data = tmp_path_factory.mktemp("pictures"), EmojiDataModule(classes=CLASSES, image_size=32)
+    data.setup("fit")
+    for split in ("train", "val"):
+        for number, (picture, target) in enumerate(zip(data.pictures(split), data.targets(split), strict=True)):
+            path = root / split / data.class_names[target] / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            vision.PILImage.create(sheet.tiles[tile].permute(1, 2, 0).numpy()).resize((32, 32)).save(path)
+            picture.resize((32, 32)).save(path)
     return root
 
 
 @pytest.fixture
 def pictures(folder):
-    return vision.ImageDataLoaders.from_folder(folder, train="train", valid="valid", bs=6, num_workers=0)
+    return vision.ImageDataLoaders.from_folder(folder, train="train", valid="val", bs=5, num_workers=0)
 
 
 def quiet(learn):
@@ -92,7 +92,7 @@ def test_a_vision_learner_from_the_first_call_to_the_exported_file(pictures, tmp
     assert accuracy == (preds.argmax(1) == target).float().mean()
     assert top2 == (preds.topk(2).indices == target[:, None]).sum() / 4
 
-    image = vision.get_image_files(pictures.path / "valid")[0]
+    image = vision.get_image_files(pictures.path / "val")[0]
     name, index, probabilities = learn.predict(image)
     assert (name, index) == (pictures.vocab[index], probabilities.argmax())
 

@@ -1,0 +1,95 @@
+"""What the annealings of fastai refuse, in whole sentences."""
+
+import functools
+import importlib
+import re
+import sys
+
+import pytest
+from torch import nn
+
+from tests.integrations.learners import vision, watched
+from topk_lightning.callbacks import CallbackError
+from topk_lightning.integrations.fastai import KAnnealing, TemperatureAnnealing, TopKAccuracy
+from topk_lightning.losses import SmoothTopKSVMLoss
+
+
+def message(error, learn):
+    """The sentence without what fastai writes before it."""
+    with pytest.raises(CallbackError) as raised:
+        learn.fit(1)
+    text = str(raised.value)
+    assert re.match(error + "$", text.split("\n\t")[-1]), text
+
+
+def test_cross_entropy_has_no_temperature_and_the_error_says_what_has_one():
+    sentence = (
+        "attribute must be an attribute of Learner, got 'loss_func.temperature', but loss_func is CrossEntropyLossFlat, "
+        "which has no temperature. Pass loss_func=TemperatureCrossEntropyLoss() to Learner."
+    )
+    learn, _ = watched(TemperatureAnnealing(), loss=vision.CrossEntropyLossFlat())
+    message(re.escape(sentence), learn)
+    assert "all_batches" not in learn.__dict__
+
+
+def test_a_function_has_no_k():
+    learn, _ = watched(KAnnealing(at=(0, 0.1, 0.2)), loss=nn.functional.cross_entropy)
+    message(".*loss_func is the function cross_entropy.*Pass loss_func=SmoothTopKSVMLoss\\(k=5\\) to Learner\\.", learn)
+
+
+def test_two_of_one_attribute_are_an_error():
+    learn, _ = watched(TemperatureAnnealing(), TemperatureAnnealing(3.0))
+    sentence = "attribute must be set by one callback, got 'loss_func.temperature' by TemperatureAnnealing and TemperatureAnnealing."
+    message(re.escape(sentence), learn)
+
+
+def test_an_unknown_metric_lists_those_that_exist():
+    annealing = KAnnealing((2, 1), monitor="val/top5", threshold=0.5)
+    learn, _ = watched(annealing, loss=SmoothTopKSVMLoss(k=2), metrics=[vision.accuracy, TopKAccuracy(2)])
+    sentence = (
+        "monitor must be one of the recorded values (train_loss, valid_loss, accuracy, top2), got 'val/top5'. Add the "
+        "metric to the metrics of the Learner."
+    )
+    message(re.escape(sentence), learn)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "sentence"),
+    [
+        ("loss.temperature", "got 'loss.temperature'. Did you mean 'loss_func.temperature'?"),
+        ("temperature", "got 'temperature'."),
+        ("model", "got 'model'."),
+    ],
+)
+def test_an_attribute_begins_in_the_loss_or_the_model(attribute, sentence):
+    # fastai looks an unknown attribute of the Learner up in the model, but sets it in the Learner.
+    whole = f'attribute must begin with "loss_func." or "model.", {sentence}'
+    with pytest.raises(ValueError, match=f"^{re.escape(whole)}$"):
+        TemperatureAnnealing(attribute=attribute)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (functools.partial(TemperatureAnnealing, 0.0), "start must be a finite number above 0, got 0.0."),
+        (functools.partial(TemperatureAnnealing, eval_value=-1), "eval_value must be a finite number above 0, got -1."),
+        (functools.partial(KAnnealing, (5,), (0,)), "ladder must hold at least two k, got (5,)."),
+        (functools.partial(KAnnealing, (5, 3), (0, 0.5), eval_value=0), "eval_value must be at least 1, got 0."),
+    ],
+)
+def test_bad_values_are_errors_before_training(make, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        make()
+
+
+def test_without_fastai_the_import_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fastai"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("topk_lightning.integrations")]:
+        monkeypatch.delitem(sys.modules, name)
+    sentence = (
+        "topk_lightning.integrations.fastai must be imported where the package fastai is installed, got an environment "
+        'without it. Install it with: pip install "topk-lightning[fastai]".'
+    )
+    with pytest.raises(ModuleNotFoundError, match=f"^{re.escape(sentence)}$"):
+        importlib.import_module("topk_lightning.integrations.fastai")
