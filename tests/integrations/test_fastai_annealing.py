@@ -66,6 +66,7 @@ def test_another_fit_begins_afresh_and_evaluation_keeps_the_history():
     learn.fit(1)
     learn.fit(2)
     learn.validate()
+    assert "all_batches" not in learn.__dict__
     assert watch.trained == ramp(4) + ramp(8)
     assert annealing.history == ramp(8)
 
