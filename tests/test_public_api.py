@@ -6,6 +6,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,27 @@ def test_all_is_sorted_and_exists():
     assert topk_lightning.__all__ == in_order(topk_lightning.__all__)
     for name in topk_lightning.__all__:
         assert hasattr(topk_lightning, name)
+
+
+def test_names_come_from_the_places_that_type_checkers_are_told():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    told = {
+        (node.module.removeprefix("topk_lightning."), alias.name)
+        for node in block.body
+        for alias in node.names
+        if node.module != "topk_lightning"
+    }
+    found = {(module, name) for module, names in topk_lightning._HOMES.items() for name in names}
+    assert found == told
+    assert {name for _, name in found} | {"__version__", "functional", "schedules"} == set(topk_lightning.__all__)
+    with pytest.raises(AttributeError, match="module 'topk_lightning' has no attribute 'TopkAccuracy'"):
+        _ = topk_lightning.TopkAccuracy
+
+
+def test_importing_the_package_alone_imports_no_torch():
+    code = "import sys, topk_lightning; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent).returncode == 0
 
 
 @pytest.mark.parametrize("package", ["losses", "metrics", "data", "callbacks", "relaxations", "functional"])

@@ -1,41 +1,47 @@
-"""Train, measure and use image classifiers by their k best guesses, with PyTorch Lightning."""
+"""Train, measure and use image classifiers by their k best guesses, with PyTorch Lightning.
 
+Names are imported when they are first used, so that the command line answers at once.
+"""
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from topk_lightning import functional, schedules
-from topk_lightning.callbacks import (
-    CoarseToFine,
-    KAnnealing,
-    TemperatureAnnealing,
-    TopKMonitor,
-    TopKPredictionWriter,
-    TrainingTrace,
-    load_pretrained,
-)
-from topk_lightning.classifier import TopKClassifier
-from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, ImageFolderDataModule, Preprocessing
-from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
-from topk_lightning.losses import (
-    CalibratedTopKHingeLoss,
-    GroupedTopKCrossEntropyLoss,
-    NoisedTopKHingeLoss,
-    SmoothTopKSVMLoss,
-    SoftTopKLoss,
-    TemperatureCrossEntropyLoss,
-    TopKCrossEntropyLoss,
-    TruncatedTopKEntropyLoss,
-    imbalanced_margins,
-)
-from topk_lightning.metrics import (
-    MultilabelTopKAccuracy,
-    TopKAccuracy,
-    multilabel_topk_accuracy,
-    topk_accuracies,
-    topk_accuracy,
-)
-from topk_lightning.networks import SmallCNN
-from topk_lightning.prediction import TopKPrediction, predict_topk, topk_predictions
-from topk_lightning.ranking import in_topk, target_rank, topk_indices
+if TYPE_CHECKING:
+    from topk_lightning import functional, schedules
+    from topk_lightning.callbacks import (
+        CoarseToFine,
+        KAnnealing,
+        TemperatureAnnealing,
+        TopKMonitor,
+        TopKPredictionWriter,
+        TrainingTrace,
+        load_pretrained,
+    )
+    from topk_lightning.classifier import TopKClassifier
+    from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, ImageFolderDataModule, Preprocessing
+    from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
+    from topk_lightning.losses import (
+        CalibratedTopKHingeLoss,
+        GroupedTopKCrossEntropyLoss,
+        NoisedTopKHingeLoss,
+        SmoothTopKSVMLoss,
+        SoftTopKLoss,
+        TemperatureCrossEntropyLoss,
+        TopKCrossEntropyLoss,
+        TruncatedTopKEntropyLoss,
+        imbalanced_margins,
+    )
+    from topk_lightning.metrics import (
+        MultilabelTopKAccuracy,
+        TopKAccuracy,
+        multilabel_topk_accuracy,
+        topk_accuracies,
+        topk_accuracy,
+    )
+    from topk_lightning.networks import SmallCNN
+    from topk_lightning.prediction import TopKPrediction, predict_topk, topk_predictions
+    from topk_lightning.ranking import in_topk, target_rank, topk_indices
 
 __version__ = version("topk-lightning")
 
@@ -80,3 +86,72 @@ __all__ = [
     "topk_indices",
     "topk_predictions",
 ]
+
+_HOMES = {
+    "callbacks": (
+        "CoarseToFine",
+        "KAnnealing",
+        "TemperatureAnnealing",
+        "TopKMonitor",
+        "TopKPredictionWriter",
+        "TrainingTrace",
+        "load_pretrained",
+    ),
+    "classifier": ("TopKClassifier",),
+    "data": (
+        "EmojiDataModule",
+        "ExactDistributedSampler",
+        "ImageFolderDataModule",
+        "Preprocessing",
+    ),
+    "hierarchy": (
+        "Hierarchy",
+        "coarsen_logits",
+        "coarsen_target",
+    ),
+    "losses": (
+        "CalibratedTopKHingeLoss",
+        "GroupedTopKCrossEntropyLoss",
+        "NoisedTopKHingeLoss",
+        "SmoothTopKSVMLoss",
+        "SoftTopKLoss",
+        "TemperatureCrossEntropyLoss",
+        "TopKCrossEntropyLoss",
+        "TruncatedTopKEntropyLoss",
+        "imbalanced_margins",
+    ),
+    "metrics": (
+        "MultilabelTopKAccuracy",
+        "TopKAccuracy",
+        "multilabel_topk_accuracy",
+        "topk_accuracies",
+        "topk_accuracy",
+    ),
+    "networks": ("SmallCNN",),
+    "prediction": (
+        "TopKPrediction",
+        "predict_topk",
+        "topk_predictions",
+    ),
+    "ranking": (
+        "in_topk",
+        "target_rank",
+        "topk_indices",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module."""
+    if name in ("functional", "schedules"):
+        return import_module(f"topk_lightning.{name}")
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"topk_lightning.{module}"), name)
+            return value
+    raise AttributeError(f"module 'topk_lightning' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

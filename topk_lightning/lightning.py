@@ -4,7 +4,7 @@
 the modules of the other. These classes are the ones of ``topk_lightning`` with the other base; checkpoints of either are
 read by both.
 
-Example:
+Examples:
     >>> from topk_lightning.lightning import TopKClassifier
     >>> import lightning.pytorch
     >>> isinstance(TopKClassifier(num_classes=3), lightning.pytorch.LightningModule)

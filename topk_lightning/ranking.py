@@ -51,7 +51,7 @@ def topk_indices(preds: Tensor, k: int, *, class_dim: int = 1) -> Tensor:
         TypeError: if `preds` are not real scores.
         ValueError: if k > C, or a shape is wrong.
 
-    Example:
+    Examples:
         >>> topk_indices(torch.tensor([[0.1, 0.4, 0.4, 0.1]]), k=3)
         tensor([[1, 2, 0]])
     """
@@ -92,7 +92,7 @@ def target_rank(preds: Tensor, target: Tensor, *, class_dim: int = 1, ties: str 
         TypeError: if a dtype is wrong.
         ValueError: if shapes do not match or a label is out of range.
 
-    Example:
+    Examples:
         >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
         >>> target_rank(preds, torch.tensor([1, 2, 3]))
         tensor([0, 2, 3])
@@ -125,7 +125,7 @@ def in_topk(preds: Tensor, target: Tensor, k: int, *, class_dim: int = 1, ties: 
         TypeError: if a dtype is wrong.
         ValueError: if k > C, shapes do not match or a label is out of range.
 
-    Example:
+    Examples:
         >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
         >>> in_topk(preds, torch.tensor([1, 2, 3]), k=2)
         tensor([ True, False, False])

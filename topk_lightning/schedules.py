@@ -43,7 +43,7 @@ class Constant(Schedule):
     Args:
         value: a finite number.
 
-    Example:
+    Examples:
         >>> Constant(2.0)(0.7)
         2.0
     """
@@ -103,7 +103,7 @@ class Linear(Ramp):
     Raises:
         ValueError: a number that is not finite, or an empty window.
 
-    Example:
+    Examples:
         >>> Linear(4.0, 1.0)(0.5) == (4 + 1) / 2
         True
     """
@@ -125,7 +125,7 @@ class Cosine(Ramp):
     Raises:
         ValueError: a number that is not finite, or an empty window.
 
-    Example:
+    Examples:
         >>> round(Cosine(4.0, 1.0)(1 / 3), 12) == 4 - 3 / 4
         True
     """
@@ -147,7 +147,7 @@ class Exponential(Ramp):
     Raises:
         ValueError: a number that is not finite and above 0, or an empty window.
 
-    Example:
+    Examples:
         >>> round(Exponential(4.0, 1.0)(0.5), 12) == (4 * 1) ** 0.5
         True
     """
@@ -173,7 +173,7 @@ class Steps(Schedule):
     Raises:
         ValueError: lengths that differ, a first progress other than 0, no ascending order.
 
-    Example:
+    Examples:
         >>> ladder = Steps(values=(5, 3, 1), at=(0, 0.5, 0.8))
         >>> [ladder(progress) for progress in (0, 0.49, 0.5, 0.8, 1)]
         [5, 5, 3, 1, 1]
@@ -201,7 +201,7 @@ def named_ramp(
 ) -> Ramp:
     """Return the ramp of a name: "exponential", "linear" or "cosine".
 
-    Example:
+    Examples:
         >>> named_ramp("linear", 4.0, 1.0, hold_fraction=0.5)
         Linear(start=4.0, end=1.0, hold_fraction=0.5, finish_fraction=1.0)
     """

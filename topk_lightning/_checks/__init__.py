@@ -18,7 +18,7 @@ def must(argument: str, requirement: str, actual: object, remedy: str = "") -> s
         actual: what it was.
         remedy: one whole sentence that says what to do, or nothing.
 
-    Example:
+    Examples:
         >>> must("k", "be at least 1", 0)
         'k must be at least 1, got 0.'
     """

@@ -142,6 +142,6 @@ def check_weights(sample_weight: object, target_shape: torch.Size) -> None:
     if torch.compiler.is_compiling() or sample_weight.numel() == 0:
         return
     low, high = (float(value) for value in sample_weight.aminmax())
-    if not (0 <= low and high < float("inf")):
+    if not (low >= 0 and high < float("inf")):
         wrong = low if not low >= 0 else high
         raise ValueError(must("sample_weight", "be finite and at least 0", wrong))

@@ -67,7 +67,7 @@ def load_pretrained(
         FileNotFoundError: if there is no such file.
         ValueError: a file that is no checkpoint, or of which nothing fits.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> coarse, fine = nn.Linear(4, 2), nn.Linear(4, 3)
         >>> with TemporaryDirectory() as folder:

@@ -69,7 +69,7 @@ class CoarseToFine(Callback):
         topk_lightning.callbacks.CallbackError: when training starts, if there is no hierarchy or no such loss, if the
             loss has class weights or margins, or the length of training is unknown.
 
-    Example:
+    Examples:
         >>> callback = CoarseToFine({"boston": "terrier", "airedale": "terrier", "beagle": "hound"}, hold_fraction=0.4)
         >>> callback.value_at(0.39), callback.value_at(0.4)
         (1.0, 0.0)

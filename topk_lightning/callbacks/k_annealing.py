@@ -46,7 +46,7 @@ class KAnnealing(AttributeAnnealing):
         topk_lightning.callbacks.CallbackError: if the module has no such attribute, another callback sets it, the number
             of epochs is unknown, or `monitor` is not logged.
 
-    Example:
+    Examples:
         >>> annealing = KAnnealing(ladder=(5, 3, 1), at=(0, 0.5, 0.8))
         >>> [annealing.value_at(epoch / 10) for epoch in range(10)]
         [5, 5, 5, 5, 5, 3, 3, 3, 1, 1]

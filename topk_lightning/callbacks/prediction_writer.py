@@ -60,7 +60,7 @@ class TopKPredictionWriter(Callback):
         ModuleNotFoundError: parquet without pyarrow.
         ValueError: another kind of file, k < 1; at the first batch, outputs that are no predictions, or k > C.
 
-    Example:
+    Examples:
         >>> from pytorch_lightning import Trainer
         >>> writer = TopKPredictionWriter("predictions.csv", k=3)
         >>> trainer = Trainer(callbacks=[writer], logger=False, enable_checkpointing=False)

@@ -54,7 +54,7 @@ class TemperatureAnnealing(AttributeAnnealing):
         topk_lightning.callbacks.CallbackError: when training starts, if the module has no such attribute, another
             callback sets it, or the length of training is unknown.
 
-    Example:
+    Examples:
         >>> annealing = TemperatureAnnealing(start=4.0, end=1.0)
         >>> annealing.value_at(0), round(annealing.value_at(0.5), 9), annealing.value_at(1)
         (4.0, 2.0, 1.0)

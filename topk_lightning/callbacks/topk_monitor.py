@@ -54,7 +54,7 @@ class TopKMonitor(Callback):
         TypeError: an argument of the wrong type.
         ValueError: an argument out of range; in the first batch, a module that cannot be read, or k > C.
 
-    Example:
+    Examples:
         >>> from pytorch_lightning import Trainer
         >>> trainer = Trainer(callbacks=TopKMonitor(k=(1, 5)), logger=False, enable_checkpointing=False)
     """

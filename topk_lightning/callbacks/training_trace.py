@@ -48,7 +48,7 @@ class TrainingTrace(Callback):
     Raises:
         ValueError: another kind of file, patience below 1.
 
-    Example:
+    Examples:
         >>> from pytorch_lightning import Trainer
         >>> trace = TrainingTrace()
         >>> trainer = Trainer(callbacks=[trace], logger=False, enable_checkpointing=False)

@@ -18,7 +18,7 @@ class MeanLoss(Metric):
     the whole set; a NaN stays a NaN. (``torchmetrics.MeanMetric`` drops NaN, or else the weights; the mean that
     ``LightningModule.log`` keeps rounds the mean number of rows of the processes to an integer.)
 
-    Example:
+    Examples:
         >>> mean = MeanLoss()
         >>> mean.update(torch.tensor(1.0), 3)
         >>> mean.update(torch.tensor(2.0), 1)

@@ -258,7 +258,7 @@ class TopKClassifier(TopKClassifierBase, LightningModule):
         TypeError: a metric, or a class, as loss.
         ValueError: an unknown network, no number of classes, names that do not fit, k > C.
 
-    Example:
+    Examples:
         >>> classifier = TopKClassifier("small_cnn", class_names=["ant", "bee", "cat", "dog"])
         >>> classifier.k
         (1, 3)

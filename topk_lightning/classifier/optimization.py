@@ -77,7 +77,7 @@ def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int) -> float:
         warmup_steps: steps of the rise; the first step has the factor 1 / warmup_steps, the last of them 1.
         total_steps: steps of the whole training; from there on the factor is 0.
 
-    Example:
+    Examples:
         >>> [round(warmup_cosine(step, warmup_steps=2, total_steps=6), 3) for step in range(7)]
         [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
@@ -90,7 +90,7 @@ def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int) -> float:
 def warmup_only(step: int, *, warmup_steps: int) -> float:
     """Return the factor of the learning rate for a linear rise that is held afterwards.
 
-    Example:
+    Examples:
         >>> [warmup_only(step, warmup_steps=2) for step in range(4)]
         [0.5, 1.0, 1.0, 1.0]
     """

@@ -19,7 +19,7 @@ def rows_seen_once(sampler: object, seen: int, rows: int) -> int:
         seen: rows of this epoch before these.
         rows: rows of the batch.
 
-    Example:
+    Examples:
         >>> sampler = DistributedSampler(range(11), num_replicas=2, rank=1)  # 6 rows, the last a repetition
         >>> rows_seen_once(sampler, seen=4, rows=2)
         1

@@ -129,7 +129,7 @@ class EmojiDataModule(EmojiDataModuleBase, LightningDataModule):
         ModuleNotFoundError: torchvision is not installed.
         ValueError: an unknown class or vendor, a vendor in two splits, or the two fluent sets in different splits.
 
-    Example:
+    Examples:
         >>> data = EmojiDataModule(classes=["food-fruit"], batch_size=4)
         >>> data.num_classes, data.class_names[:3]
         (14, ['grapes', 'melon', 'watermelon'])

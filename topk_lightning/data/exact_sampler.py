@@ -34,7 +34,7 @@ class ExactDistributedSampler(DistributedSampler[Any]):
     Raises:
         ValueError: fewer samples than processes.
 
-    Example:
+    Examples:
         >>> [list(ExactDistributedSampler(range(5), num_replicas=2, rank=rank)) for rank in range(2)]
         [[0, 2, 4], [1, 3]]
     """
@@ -76,7 +76,7 @@ def equal_batch_size(num_samples: int, num_replicas: int, batch_size: int) -> in
     Raises:
         ValueError: fewer samples than processes.
 
-    Example:
+    Examples:
         Shares of 6 and 5 samples would be 2 and 1 batches of 5; they are 2 and 2 batches of 4.
 
         >>> equal_batch_size(11, num_replicas=2, batch_size=5)

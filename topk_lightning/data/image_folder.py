@@ -118,7 +118,7 @@ class ImageFolderDataModule(ImageFolderDataModuleBase, LightningDataModule):
         FileNotFoundError: a missing folder.
         ValueError: one class only, an empty class, an unreadable image, or fractions that leave nothing.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from PIL import Image
         >>> root = Path(tempfile.mkdtemp())

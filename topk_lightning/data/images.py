@@ -56,7 +56,7 @@ def load_image(path: str | Path) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an RGB copy: upright as EXIF says, transparency on white, grey and CMYK converted, 16 bits scaled to 8.
 
-    Example:
+    Examples:
         >>> clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
         >>> to_rgb(clear).getpixel((0, 0))
         (255, 255, 255)

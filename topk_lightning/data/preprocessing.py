@@ -37,7 +37,7 @@ class Preprocessing:
         TypeError: numbers that are none.
         ValueError: numbers out of range.
 
-    Example:
+    Examples:
         >>> half = Preprocessing(32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
         >>> white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
         >>> image = half.evaluation_transform()(white)

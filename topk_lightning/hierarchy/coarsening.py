@@ -40,7 +40,7 @@ def coarsen_logits(
         TypeError: if a dtype is wrong.
         ValueError: if `fine_to_coarse` leaves out a group, or has another number of classes than the logits.
 
-    Example:
+    Examples:
         Two classes of probability 1/4 make a group of probability 1/2.
 
         >>> coarsen_logits(torch.zeros(1, 4), [0, 0, 1, 2]).softmax(1)
@@ -89,7 +89,7 @@ def coarsen_target(
         TypeError: if a dtype is wrong.
         ValueError: if a label is out of range, or `fine_to_coarse` leaves out a group.
 
-    Example:
+    Examples:
         >>> coarsen_target(torch.tensor([0, 1, 3, -100]), [0, 0, 1, 2])
         tensor([   0,    0,    2, -100])
         >>> coarsen_target(torch.tensor([[0.5, 0.25, 0.25, 0.0]]), [0, 0, 1, 2])

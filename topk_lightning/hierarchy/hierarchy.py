@@ -30,7 +30,7 @@ class Hierarchy:
         coarse_names: names of the groups.
         fine_names: names of the classes.
 
-    Example:
+    Examples:
         >>> dogs = Hierarchy.of({"boston": "terrier", "beagle": "hound", "airedale": "terrier"})
         >>> dogs.fine_names, dogs.groups, dogs.coarse_names
         (('boston', 'beagle', 'airedale'), (1, 0, 1), ('hound', 'terrier'))

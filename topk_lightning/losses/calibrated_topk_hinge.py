@@ -58,7 +58,7 @@ def calibrated_topk_hinge_loss(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         With k = 2 the third largest of 5, 4, 3 is 3: target 1 costs max(0, 1 + 3 − 4).
 
         >>> import torch
@@ -90,7 +90,7 @@ def calibrated_topk_hinge_loss(
 class CalibratedTopKHingeLoss(ClassificationLoss):
     """Apply :func:`calibrated_topk_hinge_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = CalibratedTopKHingeLoss(k=2)
         >>> loss(torch.tensor([[5.0, 3.5, 3.0]]), torch.tensor([1]))

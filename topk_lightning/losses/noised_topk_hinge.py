@@ -32,7 +32,7 @@ def imbalanced_margins(class_counts: Tensor | Sequence[int], max_margin: float =
         TypeError: if the counts are no whole numbers.
         ValueError: if a count is below 1, or `max_margin` is not above 0.
 
-    Example:
+    Examples:
         A class with 16 times the images has half the margin.
 
         >>> imbalanced_margins([160, 10])
@@ -95,7 +95,7 @@ def noised_topk_hinge_loss(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Without noise, k = 1: the second largest of 5, 3, 0 is 3, so target 1 costs 1 + 3 − 3.
 
         >>> import torch
@@ -149,7 +149,7 @@ def _noisy_places(
 class NoisedTopKHingeLoss(ClassificationLoss):
     """Apply :func:`noised_topk_hinge_loss`, which has the formula and the arguments; without noise in eval mode.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = NoisedTopKHingeLoss(k=1, generator=torch.Generator().manual_seed(0)).eval()
         >>> loss(torch.tensor([[5.0, 3.0, 0.0]]), torch.tensor([1]))

@@ -64,7 +64,7 @@ def soft_topk_loss(
         TypeError: if a type or dtype is wrong.
         ValueError: if k > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Four equal logits share two places, half a place each.
 
         >>> import torch
@@ -96,7 +96,7 @@ def soft_topk_loss(
 class SoftTopKLoss(ClassificationLoss):
     """Apply :func:`soft_topk_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = SoftTopKLoss(k=2, membership="laplace")
         >>> loss(torch.zeros(1, 4), torch.tensor([3])).neg().exp()

@@ -62,7 +62,7 @@ def temperature_cross_entropy_loss(
         TypeError: if a dtype is wrong.
         ValueError: if an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Logits 0 and 2·log 3 at temperature 2 are odds of 3 to 1 for class 1, so class 0 costs log 4.
 
         >>> import math, torch
@@ -91,7 +91,7 @@ def temperature_cross_entropy_loss(
 class TemperatureCrossEntropyLoss(ClassificationLoss):
     """Apply :func:`temperature_cross_entropy_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import math, torch
         >>> loss = TemperatureCrossEntropyLoss(temperature=4.0, scale_loss="T2")
         >>> loss(torch.zeros(2, 4), torch.tensor([0, 3])) / 4**2 - math.log(4)

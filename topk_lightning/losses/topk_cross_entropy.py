@@ -73,7 +73,7 @@ def topk_cross_entropy_loss(
         TypeError: if a type or dtype is wrong.
         ValueError: if K > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Four equal logits: each is among the two best with chance 2/4.
 
         >>> import torch
@@ -138,7 +138,7 @@ def _log_factors(probabilities: Sequence[float]) -> list[list[float]]:
 class TopKCrossEntropyLoss(ClassificationLoss):
     """Apply :func:`topk_cross_entropy_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = TopKCrossEntropyLoss(k_probabilities=(0.0, 1.0), relaxation="neuralsort")
         >>> loss(torch.zeros(1, 4), torch.tensor([3])).neg().exp()

@@ -51,7 +51,7 @@ def multilabel_topk_accuracy(
         TypeError: if a dtype is wrong, or the metric is used as a loss.
         ValueError: if k > C, shapes do not match or the target is not multi-hot.
 
-    Example:
+    Examples:
         >>> preds = torch.tensor([[0.9, 0.5, 0.1], [0.1, 0.2, 0.7]])
         >>> target = torch.tensor([[1, 1, 0], [1, 0, 1]])
         >>> multilabel_topk_accuracy(preds, target, k=2, criterion="all")
@@ -82,7 +82,7 @@ class MultilabelTopKAccuracy(ExactMetric):
         TypeError: if an argument or a dtype is wrong.
         ValueError: if k > C, a shape is wrong or the target is not multi-hot.
 
-    Example:
+    Examples:
         >>> metric = MultilabelTopKAccuracy(k=2, criterion="recall")
         >>> metric.update(torch.tensor([[0.9, 0.5, 0.1]]), torch.tensor([[1, 0, 1]]))
         >>> metric.compute()

@@ -77,7 +77,7 @@ def topk_accuracies(
         TypeError: if an argument is of the wrong type.
         ValueError: if an argument is out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metrics = topk_accuracies(k=(1, 2), prefix="val/")
         >>> metrics.update(torch.eye(4), torch.tensor([0, 1, 2, 0]))

@@ -72,7 +72,7 @@ def topk_accuracy(
         TypeError: if a dtype is wrong, or the metric is used as a loss.
         ValueError: if k > C, shapes do not match or a label is out of range.
 
-    Example:
+    Examples:
         >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
         >>> topk_accuracy(preds, torch.tensor([1, 2, 3]), k=(2, 3))
         tensor([0.3333, 0.6667])
@@ -126,7 +126,7 @@ class TopKAccuracy(ExactMetric):
         TypeError: if an argument or a dtype is wrong.
         ValueError: if an argument, a shape or a label is wrong.
 
-    Example:
+    Examples:
         >>> metric = TopKAccuracy(k=2)
         >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
         >>> metric.update(preds, torch.tensor([1, 2, 3]))
@@ -204,7 +204,7 @@ class TopKAccuracy(ExactMetric):
         Source:
             Wilson, Probable inference, the law of succession, and statistical inference, 1927.
 
-        Example:
+        Examples:
             >>> metric = TopKAccuracy(k=1)
             >>> metric.update(torch.eye(4), torch.tensor([0, 1, 2, 0]))
             >>> metric.confidence_interval()

@@ -41,7 +41,7 @@ class SmallCNN(nn.Module):
         ValueError: images of another number of channels or below 16×16 pixels.
         TypeError: images that are not floating-point.
 
-    Example:
+    Examples:
         >>> import torch
         >>> network = SmallCNN(num_classes=10)
         >>> network.features(torch.zeros(2, 3, 64, 64)).shape

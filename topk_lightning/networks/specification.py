@@ -39,7 +39,7 @@ def build_network(specification: str | dict[str, Any], num_classes: int, weights
         ValueError: if no network has this name.
         ModuleNotFoundError: if torchvision or timm is needed and not installed.
 
-    Example:
+    Examples:
         >>> build_network({"class_path": "small_cnn", "init_args": {"width": 8}}, num_classes=3).width
         8
     """

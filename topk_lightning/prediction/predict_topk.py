@@ -57,7 +57,7 @@ def predict_topk(
         TypeError: something that is no image.
         ModuleNotFoundError: images to be read where torchvision is not installed.
 
-    Example:
+    Examples:
         >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # the mean of each channel
         >>> image = torch.tensor([0.0, 2.0, 1.0]).view(3, 1, 1).expand(3, 8, 8)
         >>> best = predict_topk(network, image, k=2, class_names=["ant", "bee", "cat"])

@@ -34,7 +34,7 @@ class TopKPrediction:
         index: index of the class.
         probability: in [0, 1].
 
-    Example:
+    Examples:
         >>> label, probability = TopKPrediction("cat", 3, 0.75)
         >>> label, probability
         ('cat', 0.75)
@@ -105,7 +105,7 @@ def topk_predictions(
         TypeError: outputs that are not real numbers.
         ValueError: a wrong shape, NaN, k > C, a wrong number of names, or probabilities that are none.
 
-    Example:
+    Examples:
         >>> topk_predictions([0.1, 0.6, 0.3], ["ant", "bee", "cat"], k=2, input="probabilities")
         (TopKPrediction(label='bee', index=1, probability=0.6), TopKPrediction(label='cat', index=2, probability=0.3))
     """

@@ -45,7 +45,7 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option or a shape is wrong.
 
-    Example:
+    Examples:
         The difference of two scores at temperature 1 / log 3 makes odds of 3 to 1 for the right rank.
 
         >>> softsort(torch.tensor([1.0, 0.0]), 2, temperature=1 / math.log(3)).exp()
@@ -101,7 +101,7 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option or a shape is wrong.
 
-    Example:
+    Examples:
         With two classes the exponents of a row differ by |s_1 − s_2|/t.
 
         >>> neuralsort(torch.tensor([1.0, 0.0]), 2, temperature=1 / math.log(3)).exp()

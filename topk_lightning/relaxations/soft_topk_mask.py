@@ -46,7 +46,7 @@ def soft_topk_mask(
         TypeError: if a type or dtype is wrong.
         ValueError: if k > C or an option is out of range.
 
-    Example:
+    Examples:
         Two places for four equal scores, then for a clear order.
 
         >>> soft_topk_mask(torch.zeros(4), k=2)

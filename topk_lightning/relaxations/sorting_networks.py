@@ -52,7 +52,7 @@ def odd_even_network(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option or a shape is wrong.
 
-    Example:
+    Examples:
         Two scores are one swap; log 3 temperatures make odds of 3 to 1.
 
         >>> odd_even_network(torch.tensor([0.0, 1.0]), 1, temperature=1 / math.log(3)).exp()
@@ -91,7 +91,7 @@ def bitonic_network(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option or a shape is wrong.
 
-    Example:
+    Examples:
         Two scores are one swap; log 3 temperatures make odds of 3 to 1.
 
         >>> bitonic_network(torch.tensor([0.0, 1.0]), 1, temperature=1 / math.log(3)).exp()

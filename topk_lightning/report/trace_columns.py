@@ -36,7 +36,7 @@ def _kind(name: str) -> tuple[int, str, int, str] | None:
 def known_columns(names: Iterable[str]) -> list[str]:
     """Return the names that belong into the table, in its order; one name where several say the same.
 
-    Example:
+    Examples:
         >>> known_columns(["val/top5", "val/top1", "lr", "train/loss", "val/loss", "speed"])
         ['train/loss', 'val/loss', 'val/top1', 'val/top5', 'lr']
     """

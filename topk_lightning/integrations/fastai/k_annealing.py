@@ -42,7 +42,7 @@ class KAnnealing(AttributeAnnealing):
         topk_lightning.callbacks.CallbackError: when training starts, if there is no such attribute, another callback sets
             it, or `monitor` is not recorded.
 
-    Example:
+    Examples:
         >>> annealing = KAnnealing(ladder=(5, 3, 1), at=(0, 0.5, 0.8))
         >>> [annealing.value_at(epoch / 10) for epoch in range(10)]
         [5, 5, 5, 5, 5, 3, 3, 3, 1, 1]

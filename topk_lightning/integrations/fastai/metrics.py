@@ -75,7 +75,7 @@ class TopKAccuracy(ExactMetric):
         TypeError: if an argument is of the wrong type, or the metric is used as a loss.
         ValueError: if an argument is out of range, or, when a batch is counted, a shape or a label is wrong.
 
-    Example:
+    Examples:
         >>> TopKAccuracy(k=5).name, TopKAccuracy(k=3, average="macro", num_classes=9).name
         ('top5', 'top3_macro')
     """
@@ -119,7 +119,7 @@ class MultilabelTopKAccuracy(ExactMetric):
         TypeError: if an argument is of the wrong type, or the metric is used as a loss.
         ValueError: if an argument is out of range, or, when a batch is counted, a shape or the target is wrong.
 
-    Example:
+    Examples:
         >>> MultilabelTopKAccuracy(k=3, criterion="recall").name
         'top3_recall'
     """
