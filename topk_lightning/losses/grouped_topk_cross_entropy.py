@@ -57,7 +57,7 @@ def grouped_topk_cross_entropy_loss(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Four equal classes, k = 2: the order rule puts 0 and 1 into the top 2, which hold probability 1/2; class 3 is
         outside and holds 1/4.
 
@@ -96,7 +96,7 @@ def grouped_topk_cross_entropy_loss(
 class GroupedTopKCrossEntropyLoss(ClassificationLoss):
     """Apply :func:`grouped_topk_cross_entropy_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = GroupedTopKCrossEntropyLoss(k=2)
         >>> (-loss(torch.zeros(1, 4), torch.tensor([1]))).exp()

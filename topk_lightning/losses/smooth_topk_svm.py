@@ -67,7 +67,7 @@ def smooth_topk_svm_loss(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Four equal classes, k = 2, no margin: of the three competitors E_2 = 3 and E_1 = 3, so log(1 + 3/3).
 
         >>> import torch
@@ -194,7 +194,7 @@ def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 class SmoothTopKSVMLoss(ClassificationLoss):
     """Apply :func:`smooth_topk_svm_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = SmoothTopKSVMLoss(k=2, margin=0.0)
         >>> loss(torch.zeros(1, 4), torch.tensor([3])).exp()

@@ -59,7 +59,7 @@ def truncated_topk_entropy_loss(
         TypeError: if a dtype is wrong.
         ValueError: if k > C, or an option, a shape or a label is out of range.
 
-    Example:
+    Examples:
         Target 2 has the competitors 9 and 0; with k = 2 the 9 is forgiven and the 0 ties with it: log 2.
 
         >>> import torch
@@ -94,7 +94,7 @@ def truncated_topk_entropy_loss(
 class TruncatedTopKEntropyLoss(ClassificationLoss):
     """Apply :func:`truncated_topk_entropy_loss`, which has the formula and the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = TruncatedTopKEntropyLoss(k=2)
         >>> loss(torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([2])).exp()
