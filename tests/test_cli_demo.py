@@ -48,6 +48,17 @@ def test_it_shows_a_row_an_epoch_and_the_test_beside_chance(demo):
         assert chance == f"{k / 8:.3f}"
 
 
+def test_a_curriculum_shows_its_temperature_and_k(tmp_path):
+    shown = run([*SMALL, "--epochs", "3", "--curriculum", "--out", str(tmp_path)])
+    with (tmp_path / "trace.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["k"]) for row in rows] == [5, 5, 3]  # at progress 0, 1/3 and 2/3: rungs at 0 and .5
+    temperatures = [float(row["temperature"]) for row in rows]
+    assert temperatures == sorted(temperatures, reverse=True)
+    assert temperatures[-1] == 1
+    assert "temperature" in shown
+
+
 def test_it_names_six_drawings_of_the_vendor_it_never_saw(demo):
     _, shown = demo
     names = EmojiDataModule(classes=8).class_names

@@ -39,7 +39,7 @@ def _run(options: Namespace, again: str) -> None:
     from pytorch_lightning.callbacks import ModelCheckpoint
 
     from topk_lightning.callbacks import TrainingTrace
-    from topk_lightning.cli.demo_recipe import demo_classifier, demo_data
+    from topk_lightning.cli.demo_recipe import curriculum_callbacks, demo_classifier, demo_data
     from topk_lightning.cli.keep_last import KeepLast
     from topk_lightning.cli.progress import EpochProgressBar, shows_progress
     from topk_lightning.cli.running import TrainingInterrupted, until_interrupted
@@ -52,17 +52,19 @@ def _run(options: Namespace, again: str) -> None:
         raise nothing_to_resume(out)
     seed_everything(options.seed, workers=True, verbose=False)
     data = demo_data(options.classes, options.seed)
-    classifier = demo_classifier(data, options.epochs)
+    classifier = demo_classifier(data, options.epochs, options.curriculum)
     trace, keep, result = TrainingTrace(str(out / "trace.csv"), monitor="val/loss"), KeepLast(), TestResult()
     # By the loss: on some hundred drawings a top-k accuracy goes up and down by more than two epochs differ.
     checkpoint = ModelCheckpoint(out, "best", monitor="val/loss", save_last=True, enable_version_counter=False)
+    # Before the trace, which shows what they set.
+    curriculum = curriculum_callbacks(data) if options.curriculum else []
     trainer = Trainer(
         accelerator=options.accelerator,
         devices=1,
         max_epochs=options.epochs,
         default_root_dir=out,
         logger=False,
-        callbacks=[trace, checkpoint, keep, result, *([EpochProgressBar()] if shows_progress() else [])],
+        callbacks=[*curriculum, trace, checkpoint, keep, result, *([EpochProgressBar()] if shows_progress() else [])],
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
     )
@@ -177,5 +179,10 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--classes", type=int, default=None, help="so many of the emoji (default: all of them)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, order, augmentation and pictures")
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu or mps, as Lightning's Trainer")
+    parser.add_argument(
+        "--curriculum",
+        action="store_true",
+        help="start with the smooth top-5 SVM loss at temperature 4 and end with cross entropy",
+    )
     parser.add_argument("--resume", action="store_true", help="go on where a training in --out was interrupted")
     return parser
