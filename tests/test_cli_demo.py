@@ -56,7 +56,7 @@ def test_a_curriculum_shows_its_temperature_and_k(tmp_path):
     temperatures = [float(row["temperature"]) for row in rows]
     assert temperatures == sorted(temperatures, reverse=True)
     assert temperatures[-1] == 1
-    assert "temperature" in shown
+    assert "temp   k  note" in shown
 
 
 def test_it_names_six_drawings_of_the_vendor_it_never_saw(demo):

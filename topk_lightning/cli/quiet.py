@@ -25,6 +25,8 @@ _HINTS = (
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Within it, Lightning says warnings and errors only, and not the warnings that are hints."""
+    import pytorch_lightning  # noqa: F401  # when it is first imported, it sets the levels of its loggers
+
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
