@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench docs oldest clean
 
 demo: $(INSTALLED)
 	$(BIN)/topk-lightning demo
@@ -28,5 +28,11 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+# The lower bounds of pyproject.toml under Python 3.10, in an environment of their own; their warnings are not ours.
+oldest:
+	python3.10 -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[timm,lightning,parquet,sheet,test]'
+	.venv-oldest/bin/python -m pytest --override-ini filterwarnings=
+
 clean:
-	rm -rf .venv site dist runs
+	rm -rf .venv .venv-oldest site dist runs

@@ -330,3 +330,26 @@ def test_an_optimizer_class_of_a_command_line_is_kept_as_plain_data(arguments):
     again = TopKClassifier(**classifier.hparams)
     groups = [{"params": list(again.parameters())}]
     assert again.optimizer(groups).defaults["momentum"] == (0.5 if len(arguments) == 2 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (torch.zeros(6, 1, dtype=torch.long), "Did you mean target.squeeze(1)?"),
+        (torch.full((6,), 7), "target must hold class indices in [0, 3), got 7."),
+    ],
+)
+def test_a_wrong_target_gets_the_sentence_of_the_metrics(tmp_path, target, sentence):
+    loader = DataLoader(TensorDataset(torch.randn(6, 3, 16, 16), target), batch_size=6)
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        trainer(tmp_path).fit(TopKClassifier(Tiny(3), 3), loader)
+    assert sentence in str(error.value)
+
+
+def test_the_metrics_leave_out_what_the_loss_leaves_out(tmp_path):
+    target = torch.tensor([0, 1, 2, -100, -100, 0])
+    loader = DataLoader(TensorDataset(torch.randn(6, 3, 16, 16), target), batch_size=6)
+    classifier, run = TopKClassifier(Tiny(3), 3), trainer(tmp_path)
+    run.validate(classifier, loader, verbose=False)
+    logits = classifier(loader.dataset.tensors[0]).detach()
+    assert run.callback_metrics["val/top1"] == (logits.argmax(1) == target)[target >= 0].float().mean()

@@ -16,7 +16,7 @@ from topk_lightning.ranking import count_ahead, count_ahead_and_tied, in_topk, t
 WORKED_SCORES = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
 WORKED_TARGET = torch.tensor([1, 2, 3])
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+INTEGERS = (torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def rank_by_sort(scores: Tensor, target: Tensor) -> Tensor:

@@ -105,6 +105,25 @@ def test_add_metrics_adds_any_metric():
     assert metrics.compute() == {**expected(scores, target), "f1": f1.compute(), "strict": strict}
 
 
+class Turned(TopKAccuracy):
+    """Counts scores that it makes itself and forgets, whose address the next such scores may get."""
+
+    def __init__(self, change):
+        super().__init__(1)
+        self.change = change
+
+    def update(self, preds, target):
+        super().update(self.change(preds), target)
+
+
+def test_scores_that_a_member_makes_are_never_taken_for_those_of_another():
+    metrics = topk_accuracies((1, 3))
+    changes = {"same": lambda p: p * 1, "negative": lambda p: -p, "rolled": lambda p: p.roll(1, 1)}
+    metrics.add_metrics({name: Turned(change) for name, change in changes.items()})
+    metrics.update(torch.eye(6), torch.arange(6))
+    assert {name: metrics.compute()[name].item() for name in changes} == {"same": 1, "negative": 0, "rolled": 0}
+
+
 @pytest.mark.parametrize("compute_groups", [True, False])
 def test_inside_a_users_larger_collection(compute_groups):
     scores, target = batch()

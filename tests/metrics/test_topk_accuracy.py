@@ -137,6 +137,14 @@ def test_ignored_rows_may_hold_anything(soft_or_weighted):
     )
 
 
+def test_an_ignored_index_that_the_dtype_cannot_hold_ignores_nothing():
+    scores, target = batch(classes=200)
+    target[:9] = 156  # -100 modulo 256
+    metric = TopKAccuracy(5, ignore_index=-100)
+    metric.update(scores, target.to(torch.uint8))
+    assert metric.counts.whole.sum() == 64
+
+
 def test_sequences_with_class_dim_last():
     generator = torch.Generator().manual_seed(0)
     scores, target = torch.randn(16, 55, 12, generator=generator), torch.randint(12, (16, 55), generator=generator)
@@ -148,7 +156,7 @@ def test_sequences_with_class_dim_last():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("integer", [torch.uint8, torch.int32, torch.int64])
+@pytest.mark.parametrize("integer", [torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64])
 def test_every_dtype(dtype, integer):
     scores, target = batch()
     assert topk_accuracy(scores.to(dtype), target.to(integer), 3) == topk_accuracy(scores, target, 3)
@@ -285,6 +293,10 @@ def test_curve_is_the_accuracy_at_each_k():
     assert axes.lines[0].get_ydata().tolist() == metric.curve().tolist()
     assert axes.get_xlabel() == "k"
     figure.clear()
+    for values in (metric.compute(), [metric.compute(), metric.compute()]):
+        figure, axes = metric.plot(values)
+        assert axes.lines[0].get_ydata()[0] == metric.compute()
+        figure.clear()
 
 
 def wilson_by_hand(hits, rows, z):

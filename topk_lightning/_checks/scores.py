@@ -10,12 +10,21 @@ from topk_lightning._checks import must
 __all__ = ["check_class_dim", "check_distribution", "check_labels", "check_scores", "check_target", "check_weights"]
 
 
+_SCORES = {torch.float16, torch.bfloat16, torch.float32, torch.float64} | {
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.uint8,
+}
+
+
 def check_scores(scores: object, class_dim: int = 1, name: str = "preds") -> int:
     """Return the class dimension of real `scores` of shape (N, C) or (N, C, d1, …), counted from the front."""
     if not isinstance(scores, Tensor):
         raise TypeError(must(name, "be a torch.Tensor", type(scores).__name__, "Convert it with torch.as_tensor."))
-    if scores.dtype == torch.bool or scores.is_complex() or (scores.is_floating_point() and scores.itemsize == 1):
-        raise TypeError(must(name, "hold real scores (float16 to float64, or integers)", scores.dtype))
+    if scores.dtype not in _SCORES:
+        raise TypeError(must(name, "hold real scores (float16 to float64, int8 to int64, or uint8)", scores.dtype))
     if scores.ndim < 2:
         remedy = (
             f"Did you mean {name}.unsqueeze(0)?"
@@ -95,7 +104,7 @@ def check_labels(target: Tensor, num_classes: int) -> None:
     """
     if torch.compiler.is_compiling() or target.numel() == 0:
         return
-    low, high = (int(value) for value in target.aminmax())
+    low, high = (int(value) for value in target.long().aminmax())
     if low >= 0 and high < num_classes:
         return
     wrong = low if low < 0 else high

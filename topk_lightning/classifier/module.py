@@ -90,8 +90,10 @@ class TopKClassifierBase(_Module):
         self._frozen_backbone = FrozenBackbone()
         self._rows_seen = 0
 
+        # What the loss leaves out, the metrics leave out.
+        ignored = getattr(self.loss, "ignore_index", None)
         for stage in ("train", "val", "test"):
-            setattr(self, f"{stage}_metrics", topk_accuracies(self.k, prefix=f"{stage}/"))
+            setattr(self, f"{stage}_metrics", topk_accuracies(self.k, prefix=f"{stage}/", ignore_index=ignored))
             setattr(self, f"{stage}_loss", MeanLoss())
 
         # Plain data only, so that a checkpoint loads with weights_only=True and prediction needs nothing else.
@@ -209,11 +211,13 @@ class TopKClassifierBase(_Module):
             once = rows_seen_once(_sampler(loader), self._rows_seen, len(images))
             self._rows_seen += len(images)
             logits, target = logits[:once], target[:once]
+        # Before the loss, whose own words about a wrong target say less than the metrics' do.
+        metrics = getattr(self, f"{stage}_metrics")
+        metrics.update(logits.detach(), target)
         # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
         loss = check_scalar_loss(self.loss(logits, target)) if len(logits) else logits.sum()
-        loss_metric, metrics = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_metrics")
+        loss_metric = getattr(self, f"{stage}_loss")
         loss_metric.update(loss, len(logits))
-        metrics.update(logits.detach(), target)
         self.log(f"{stage}/loss", loss_metric, on_step=False, on_epoch=True, prog_bar=True)
         self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=stage != "train")
         return loss

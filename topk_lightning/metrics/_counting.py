@@ -97,8 +97,9 @@ class Counting:
         row_shape = target.shape[:dim] + target.shape[dim + 1 :] if soft else target.shape
         kept = None
         if self.ignore_index is not None and not soft:
-            kept = target != self.ignore_index
-            target = torch.where(kept, target, 0)
+            # In int64: torch would wrap -100 into uint8 as 156.
+            kept = target.long() != self.ignore_index
+            target = torch.where(kept, target.long(), 0)
             if sample_weight is not None and sample_weight.shape == row_shape:
                 sample_weight = torch.where(kept, sample_weight, 0)
         if sample_weight is not None:
@@ -107,6 +108,7 @@ class Counting:
         if soft:
             check_distribution(target, dim)
             return self._count_soft(_as_rows(preds, dim), _as_rows(target, dim), sample_weight)
+        target = target.long()
         check_labels(target, num_classes)
         if sample_weight is not None or self.ties == "expected":
             credit = self._credit(preds, target)

@@ -45,7 +45,8 @@ class ExactMetric(Metric):
             requirement = f"come from a {type(self).__name__} of the same settings ({next(iter(self._defaults))})"
             actual = ", ".join(state) if isinstance(state, dict) else type(state).__name__
             raise ValueError(must("incoming_state", requirement, actual))
-        super().merge_state(state)
+        for name, counted in state.items():
+            setattr(self, name, getattr(self, name) + counted)
         self._computed = None
         self._update_count += updates
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from topk_lightning._checks import must
 from topk_lightning._checks.metric_as_loss import metric_as_loss
@@ -227,53 +226,42 @@ class TopKAccuracy(ExactMetric):
         with self.sync_context(self.dist_sync_fn, should_sync=should_sync, should_unsync=should_sync):
             return function(self.counts)
 
-    def plot(self, val: Tensor | None = None, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> tuple[Figure, Axes]:
         """Draw the accuracy against k, up to max_k, with its 95 % band where rows count alike.
 
         Args:
-            val: a curve as :meth:`curve` returns it; by default that of all that was counted.
+            val: values of :meth:`compute` or ``forward``, one or one a step, to draw as every torchmetrics metric does
+                instead of the curve.
             ax: matplotlib axes to draw into; by default new ones.
 
         Returns:
             The figure and the axes.
         """
+        if val is not None:
+            return self._plot(val, ax)  # type: ignore[return-value]
         import matplotlib.pyplot as plt
 
         if ax is None:
             _, ax = plt.subplots()
-        curve = (self.curve() if val is None else val).cpu()
+        curve = self.curve().cpu()
         ks = list(range(1, len(curve) + 1))
         ax.plot(ks, curve.numpy(), marker="o" if len(ks) <= 20 else None)
-        if self.average == "micro" and val is None:
+        if self.average == "micro":
             low, high = self._synced(lambda counts: torch.stack([self._interval(counts, k, 0.95) for k in ks])).T.cpu()
             ax.fill_between(ks, low.numpy(), high.numpy(), alpha=0.2, label="95 % interval")
             ax.legend(loc="lower right")
         ax.set(xlabel="k", ylabel="top-k accuracy", ylim=(0, 1.02), xlim=(0.5, len(ks) + 0.5))
         return ax.figure, ax  # type: ignore[return-value]
 
-    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Add what another metric of the same settings, or its `metric_state`, has counted."""
-        state = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
-        if not isinstance(state, dict) or set(state) != set(self._defaults):
-            raise ValueError(
-                must(
-                    "incoming_state",
-                    f"come from a {type(self).__name__} of the same settings ({self._whole})",
-                    ", ".join(state) if isinstance(state, dict) else type(state).__name__,
-                )
-            )
-        super().merge_state(state)
-        self._computed = None
-        self._update_count += max(1, incoming_state.update_count if isinstance(incoming_state, Metric) else 1)
 
-
-_shared: ContextVar[dict[tuple[Counting, int, int, int], Counts] | None] = ContextVar("shared", default=None)
+_Batch = tuple[Tensor, Tensor, Tensor | None]
+_shared: ContextVar[list[tuple[Counting, _Batch, Counts]] | None] = ContextVar("shared", default=None)
 
 
 @contextmanager
 def shared_counts() -> Iterator[None]:
     """Within it, metrics of equal settings that get the same tensors count them once."""
-    token = _shared.set({})
+    token = _shared.set([])
     try:
         yield
     finally:
@@ -284,7 +272,10 @@ def _count(counting: Counting, preds: Tensor, target: Tensor, sample_weight: Ten
     shared = _shared.get()
     if shared is None:
         return counting.count(preds, target, sample_weight)
-    key = (counting, id(preds), id(target), id(sample_weight))
-    if key not in shared:
-        shared[key] = counting.count(preds, target, sample_weight)
-    return shared[key]
+    batch = (preds, target, sample_weight)
+    for settings, seen, counts in shared:
+        if settings == counting and all(one is other for one, other in zip(seen, batch, strict=True)):
+            return counts
+    counts = counting.count(*batch)
+    shared.append((counting, batch, counts))
+    return counts
