@@ -120,7 +120,10 @@ class Counting:
 
     def _count_whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Counts:
         counts = self.empty(rank.device)
-        bins = rank if self.num_classes is None else target.long() * (self.max_k + 1) + rank
+        bins = rank if self.num_classes is None else target * (self.max_k + 1) + rank
+        if kept is None and not torch.compiler.is_compiling():
+            whole = torch.bincount(bins, minlength=counts.whole.numel()).view(counts.whole.shape)
+            return Counts(whole, counts.fractional)
         ones = torch.ones_like(bins) if kept is None else kept.to(bins.dtype)
         counts.whole.view(-1).scatter_add_(0, bins, ones)
         return counts

@@ -83,19 +83,20 @@ def topk_accuracy(
     classes = None if average == "micro" else preds.shape[check_scores(preds, class_dim)]
     counting = Counting(max(ks), ties, ignore_index, class_dim, classes)
     counts = counting.count(preds, target, sample_weight)
-    values = torch.stack([_accuracy(counts, one, average) for one in ks])
+    values = _accuracies(counts, ks, average)
     return without_gradient(values if isinstance(k, Iterable) else values[0], preds, "topk_accuracy")
 
 
-def _accuracy(counts: Counts, k: int, average: str) -> Tensor:
+def _accuracies(counts: Counts, ks: Sequence[int], average: str) -> Tensor:
+    """Return the accuracy at each k: (K,), or (K, C) for average="none"."""
     table = counts.whole + counts.fractional[..., :-1]
-    hits, seen = table[..., :k].sum(-1), table.sum(-1)
+    within = table.cumsum(-1)
     if average == "weighted":
-        hits, seen = hits.sum(), seen.sum()
-    accuracy = hits / seen
+        within = within.sum(0)
+    accuracies = within[..., [k - 1 for k in ks]] / within[..., -1:]
     if average == "macro":
-        accuracy = accuracy.nanmean()
-    return accuracy.float()
+        return accuracies.nanmean(0).float()
+    return accuracies.movedim(-1, 0).float()
 
 
 class TopKAccuracy(ExactMetric):
@@ -172,7 +173,7 @@ class TopKAccuracy(ExactMetric):
 
     def compute(self) -> Tensor:
         """Return the accuracy in [0, 1] of all that was counted, over all processes; NaN if nothing was."""
-        return _accuracy(self.counts, self.k, self.average)
+        return _accuracies(self.counts, [self.k], self.average)[0]
 
     @property
     def counts(self) -> Counts:
@@ -181,9 +182,7 @@ class TopKAccuracy(ExactMetric):
 
     def curve(self) -> Tensor:
         """Return the accuracy at k = 1, …, max_k, over all processes: (max_k,), or (max_k, C) for average="none"."""
-        return self._synced(
-            lambda counts: torch.stack([_accuracy(counts, k, self.average) for k in range(1, self.max_k + 1)])
-        )
+        return self._synced(lambda counts: _accuracies(counts, range(1, self.max_k + 1), self.average))
 
     def confidence_interval(self, level: float = 0.95) -> Tensor:
         """Return Wilson's score interval of the accuracy, over all processes.
@@ -219,7 +218,7 @@ class TopKAccuracy(ExactMetric):
         rows = counts.whole.sum(-1)
         sum_of_squares = rows + counts.fractional[..., -1]
         seen = rows + counts.fractional[..., :-1].sum(-1)
-        return wilson_interval(_accuracy(counts, k, self.average), seen.square() / sum_of_squares, level)
+        return wilson_interval(_accuracies(counts, [k], self.average)[0], seen.square() / sum_of_squares, level)
 
     def _synced(self, function: Callable[[Counts], Tensor]) -> Tensor:
         should_sync = self.sync_on_compute and not self._is_synced
