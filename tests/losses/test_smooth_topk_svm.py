@@ -133,8 +133,9 @@ def test_the_search_in_groups_finds_what_a_sort_finds(c):
 
 
 def test_polynomials_of_two_leaders_and_one_other():
-    # x = 4, 2 and 1: E_1 = 7, E_2 = 14. Scaled: 7 / 4 and 14 / (4 · 2).
+    # x = 4, 2 and 1: E_1 = 7 and E_2 = 14, in units of the leaders in their slots 14 / (4 · 2) and 7 / 4.
     z = torch.tensor([[4.0], [2.0]], dtype=torch.float64).log()
     rest = torch.tensor([[1 / 2], [1 / 4]], dtype=torch.float64)
-    found = polynomials(z, rest, 1).logs.exp()
-    torch.testing.assert_close(found, torch.tensor([[1.0], [7 / 4], [14 / 8]], dtype=torch.float64))
+    quotient, p = polynomials(z, rest)
+    torch.testing.assert_close(p.total, torch.tensor([[14 / 8], [7 / 4]], dtype=torch.float64))
+    torch.testing.assert_close(quotient, torch.tensor([14 / 7], dtype=torch.float64).log())

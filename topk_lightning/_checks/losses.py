@@ -70,14 +70,14 @@ def check_logits_and_target(logits: object, target: object, class_dim: int) -> t
     return dim, soft
 
 
-def check_rows(target: Tensor, num_classes: int, ignored: Tensor | None = None) -> None:
+def check_rows(target: Tensor, num_classes: int) -> None:
     """Check labels (M,) in [0, C), or distributions (M, C), where their values may be read."""
     if not reads_values(target):
         return
     if target.ndim == 2:
         check_distribution(target, 1)
     else:
-        check_labels(target if ignored is None else target[~ignored], num_classes)
+        check_labels(target, num_classes)
 
 
 def check_class_weight(weight: object, num_classes: int, logits: Tensor) -> Tensor | None:

@@ -7,6 +7,7 @@ on float32 or float64 logits and int64 targets in [0, C). :func:`reduce_rows` ma
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -81,7 +82,8 @@ def reduce_rows(
     if logits.dtype != torch.float64:
         logits = logits.float()
     weight = check_class_weight(weight, num_classes, logits)
-    with torch.autocast(logits.device.type, enabled=False):
+    with _without_autocast(logits.device.type):
+        weights: Tensor | None
         if soft:
             target = target.movedim(dim, -1).reshape(-1, num_classes)
             check_rows(target, num_classes)
@@ -90,7 +92,16 @@ def reduce_rows(
             losses, weights = _hard_rows(rows, logits, target.reshape(-1).long(), weight, ignore_index)
         if reduction == "none":
             return losses.reshape(() if single else shape)
-        return losses.sum() / weights.sum() if reduction == "mean" else losses.sum()
+        if reduction == "sum":
+            return losses.sum()
+        return losses.mean() if weights is None else losses.sum() / weights.sum()
+
+
+def _without_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:
+    # Entering torch.autocast takes as long as ten small operations.
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -108,20 +119,21 @@ def _scale(losses: Tensor, weights: Tensor) -> Tensor:
 
 def _hard_rows(
     rows: Rows, logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, Tensor]:
-    """Return the weighted loss and the weight of each row for class indices (M,)."""
+) -> tuple[Tensor, Tensor | None]:
+    """Return the weighted loss and the weight of each row for class indices (M,); None if each weight is 1."""
     ignored = target == ignore_index
-    check_rows(target, logits.shape[1], ignored)
     if reads_values(target):
         if not ignored.any():
+            check_rows(target, logits.shape[1])
             losses = _evaluate(rows, logits, target)
             if weight is None:
-                return losses, torch.ones_like(losses)
+                return losses, None
             weights = weight[target]
             return _scale(losses, weights), weights
         kept = (~ignored).nonzero().squeeze(1)
-        losses, weights = _hard_rows(rows, logits[kept], target[kept], weight, ignore_index)
+        losses, kept_weights = _hard_rows(rows, logits[kept], target[kept], weight, ignore_index)
         empty = logits.new_zeros(logits.shape[0])
+        weights = torch.ones_like(losses) if kept_weights is None else kept_weights
         return empty.index_copy(0, kept, losses), empty.index_copy(0, kept, weights)
     # Without reading values: an ignored row becomes one of zeros, of class 0 and weight 0.
     target = target.masked_fill(ignored, 0)

@@ -1,126 +1,146 @@
-"""Elementary symmetric polynomials of many exponentials: their logarithms' difference, and its gradient.
+"""Elementary symmetric polynomials of many exponentials: the logarithm of a quotient of two, and its gradient.
 
 With x_j = exp(z_j) of C − 1 competitors and E_i the i-th elementary symmetric polynomial of all x_j, the smooth top-k
-SVM loss needs log E_k − log E_(k−1) to full precision at every scale of z, and its gradient: the difference of the
+SVM loss needs log(E_k / E_(k−1)) to full precision at every scale of z, and its gradient: the difference of the
 probabilities that j belongs to a set of k, and of k − 1, drawn with weight Π x_j.
 
-The M largest competitors ("leaders") and the others ("rest") are treated apart. M ≥ 2k + 2, so that what cancels among
-the rest is small beside what the leaders add.
+The M largest competitors ("leaders") and the others ("rest") are treated apart.
 
-- Leaders, sorted z_1 ≥ … ≥ z_M: A_i[m] = E_i(x_1, …, x_m) / (x_1 ⋯ x_i), so that
-  A_i[m] = Σ_{j ≤ m} exp(z_j − z_i) A_(i−1)[j − 1]: every factor is at most 1, every term positive, every A_i[M] ≥ 1.
-- Rest: e_j = exp(z_j − z_M) ≤ 1, S = Σ e_j, and the symmetric polynomials of the shares e_j / S from their power sums
-  by Newton's identities.
-- Together: E_i / (x_1 ⋯ x_i) = Σ_m A_m[M] · R[i, m], where R[i, m] = Π_{l = m+1 … i} (S x_M / x_l) · E_(i−m)(shares)
-  is what i − m members from the rest add to m leaders; summed in log space.
+- Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r by Newton's identities,
+  on numbers scaled by u ≤ 1 so that neither many equal classes nor a large k overflows. What cancels there is small
+  beside what the leaders add.
+- Both: a set is filled slot by slot, its largest member first. The member in slot q is at most the q-th leader or one
+  of the rest, so slot q is measured in units of its level n_q = max(z_q, z_M − log u). Let H_q[j] be the weight of all
+  ways to fill the slots from q on with leaders from j on and members of the rest:
+  H_q[j] = seed_q + Σ_{l ≥ j} exp(z_l − n_q) H_(q+1)[l + 1], where seed_q takes all members from the rest.
+  Every factor is at most 1, every term positive, and E_k / exp(n_1 + … + n_k) = H_1[1] is at least about e^(−k).
 
-Rows are the last dimension here, so that each order is one contiguous block.
+The orders k and k − 1 share all factors and stand side by side. Rows are the last dimension, so that each step is a few
+large operations on contiguous blocks.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Polynomials", "leader_gradient", "polynomials", "rest_coefficients"]
+__all__ = ["Polynomials", "gradient", "polynomials"]
 
 
 class Polynomials(NamedTuple):
-    """The small tensors of N rows that the value and both parts of the gradient are made of.
+    """The small tensors of N rows that the gradient is made of; "2" are the orders k and k − 1.
 
     Args:
-        ratios: exp(z_j − z_i) for i = 1 … k, at most 1, (k, M, N).
-        terms: exp(z_j − z_i) · A_(i−1)[j − 1], (k, M, N).
-        drops: Σ_{l = m+1 … i} (z_M − z_l) for i, m = 0 … k, (k+1, k+1, N).
-        rest: log R[i, m], −inf for m > i, (k+1, k+1, N).
-        logs: log of E_i / (x_1 ⋯ x_i) for i = 0 … k, (k+1, N).
+        total: E_k / exp(n_1 + … + n_k) and E_(k−1) / exp(n_1 + … + n_(k−1)), (2, N).
+        fall: Π exp(z_M − log u − n_l) over the slots that a seed fills, (k, 2, N).
+        found: E_k … E_0 of the rest in units of (x_M / u)^r, then k − 1 zeros, (2k, N).
+        powers: (−u)^r for r = 1 … k, (k, N).
+        ratios: exp(z_l − n_q), at most 1, (k, M, 1, N).
+        terms: exp(z_l − n_q) H_(q+1)[l + 1] for q = 1 … k, k tensors (M, 2, N).
     """
 
+    total: Tensor
+    fall: Tensor
+    found: Tensor
+    powers: Tensor
     ratios: Tensor
-    terms: Tensor
-    drops: Tensor
-    rest: Tensor
-    logs: Tensor
+    terms: tuple[Tensor, ...]
 
 
-def polynomials(z: Tensor, power_sums: Tensor, num_others: int) -> Polynomials:
-    """Return the polynomials of each row.
+def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
+    """Return log(E_k / E_(k−1)) of each row, (N,), and what its gradient is made of.
 
     Args:
-        z: the leaders, sorted down, the k largest finite, (M, N).
+        z: the leaders, sorted down, (M, N), M ≥ k; the k largest finite.
         power_sums: Σ e_j^r of the rest for r = 1 … k, (k, N); 0 where nothing is left.
-        num_others: how many classes the rest holds at most.
     """
     (num_leaders, num_rows), k = z.shape, power_sums.shape[0]
-    ratios = (z - z[:k].unsqueeze(1)).clamp_(max=0).exp_()
-    # Term j is added to every prefix of j leaders or more.
-    prefix = z.new_ones(num_leaders + 1, num_leaders).tril(-1)
-    terms = [ratios[0]]
-    totals = [z.new_ones(num_rows), terms[0].sum(0)]
-    for i in range(1, k):
-        sums = prefix @ terms[-1]
-        terms.append(ratios[i] * sums[:-1])
-        totals.append(terms[-1].sum(0))
+    scale = power_sums[0].clamp(min=k / math.e).mul_(math.e / k)  # 1 / u
+    # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
+    rest_level = scale.log().add_(z[-1]).clamp_(min=-1e15)
+    levels = torch.maximum(z[:k], rest_level)
+    powers = scale.reciprocal_().neg_().expand(k, -1).cumprod(0)
+    found = _newton(power_sums * powers)
 
-    order = torch.arange(k + 1, device=z.device)
-    upto = z.new_ones(k + 1, k).tril(-1)  # [i, l]: l ≤ i
-    between = (upto.unsqueeze(1) * (1 - upto)).view(-1, k)  # [i, m, l]: m < l ≤ i
-    # The lower bound only keeps 0 · (−inf) out of the sum; exp is 0 long before it.
-    drops = (between @ (z[-1] - z[:k]).clamp_(min=-1e9)).view(k + 1, k + 1, num_rows)
-    rest = drops + _log_polynomials(power_sums, num_others)[order.unsqueeze(1) - order]
-    both = rest + torch.stack(totals).log_()
-    top = both.amax(1)
-    logs = both.sub_(top.unsqueeze(1)).exp_().sum(1).log_().add_(top)
-    return Polynomials(ratios, torch.stack(terms), drops, rest, logs)
+    slots, before, following = _constants(k, num_leaders, z.dtype, z.device)
+    fall = (slots @ (rest_level - levels)).exp_().view(k, 2, num_rows)
+    seeds = fall * found[: k + 1].unfold(0, 2, 1).transpose(1, 2)
+
+    ratios = (z.unsqueeze(1) - levels.view(k, 1, 1, num_rows)).clamp_(max=0).exp_()
+    behind = before[:-1].T
+    terms: list[Tensor] = []
+    for ratio, seed in zip(reversed(ratios.unbind()), reversed(seeds.view(k, 1, -1).unbind()), strict=True):
+        terms.append(ratio * following)
+        following = torch.addmm(seed, behind, terms[-1].view(num_leaders, -1)).view(num_leaders, 2, num_rows)
+    total = terms[-1].sum(0).add_(seeds[0]).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
+    p = Polynomials(total, fall, found, powers, ratios, tuple(reversed(terms)))
+    return (total[0] / total[1]).log_().add_(levels[-1]), p
 
 
-def _log_polynomials(power_sums: Tensor, num_others: int) -> Tensor:
-    """Return log E_r of the rest over x_M^r, r = 0 … k, then −inf for r = −k … −1, (2k+1, N).
+def _constants(k: int, num_leaders: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    # A compiler folds them itself.
+    make = _make_constants if torch.compiler.is_compiling() else _kept_constants
+    return make(k, num_leaders, dtype, device)
 
-    By Newton's identities r E_r = Σ_i (−1)^(i−1) p_i E_(r−i), on numbers scaled so that neither many equal classes nor
-    a large k overflows: E_k of n ones is about (n e / k)^k.
+
+def _make_constants(
+    k: int, num_leaders: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the slots l ≥ q of slot q and order (2k, k), the leaders before each and last all of them (M + 1, M), and
+    H_(k+1), which is 1 for the order k and 0 for the order k − 1, whose last slot is k − 1, (2, 1).
     """
-    k = power_sums.shape[0]
-    scale = k / (math.e * max(num_others, k))
-    order = torch.arange(k + 1, device=power_sums.device, dtype=power_sums.dtype).unsqueeze(1)
-    signed = power_sums * ((-scale) ** order[1:]).neg_()
-    found = torch.ones_like(power_sums[:1])  # E_(r−1) … E_0
+    following = torch.tensor([[1.0], [0.0]], dtype=dtype, device=device)
+    slots = torch.ones(k, 2, k, dtype=dtype, device=device)
+    slots[:, 1, -1] = 0
+    order = torch.arange(k, device=device)
+    slots *= order >= order.view(k, 1, 1)
+    before = torch.ones(num_leaders + 1, num_leaders, dtype=dtype, device=device).tril(-1)
+    return slots.view(2 * k, k), before, following
+
+
+_kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
+
+
+def _newton(signed: Tensor) -> Tensor:
+    """Return E_k … E_0, then k − 1 zeros (2k, N), from −(−1)^(r−1) p_r for the power sums p_r, r = 1 … k.
+
+    Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i).
+    """
+    k = signed.shape[0]
+    found = torch.zeros_like(signed)
+    found[0] = 1
     for r in range(1, k + 1):
-        found = torch.cat([(signed[:r] * found).sum(0, keepdim=True).div_(r), found])
-    logs = found.clamp_(min=0).log_().flip(0).sub_(order * math.log(scale))
-    return torch.cat([logs, torch.full_like(power_sums, -torch.inf)])
+        found = torch.cat([(signed * found[:k]).sum(0, keepdim=True).div_(-r), found])
+    return found.clamp_(min=0)
 
 
-def leader_gradient(p: Polynomials) -> Tensor:
-    """Return ∂(log E_k − log E_(k−1)) / ∂z_j of the leaders, (M, N).
+def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return share · ∂ log(E_k / E_(k−1)) / ∂z_j of the leaders, (M, N), and its coefficients for the rest, (k, N).
 
-    A set of i that holds j as its m-th leader has i − m members behind j: its probability is the prefix that `terms`
-    holds, times the sum over what stands behind over the total. The latter obeys one linear recurrence for i = k and
-    i = k − 1, so their difference is taken once, at its start.
+    For one of the rest the derivative is Σ_q c_q e_j^q, q = 1 … k: E_(i−1) without j is Σ_q (−x_j)^(q−1) E_(i−q). The
+    terms alternate, but beside M ≥ 2k − 2 larger numbers they fall from the start, so little is lost.
+
+    The recurrence of `polynomials` run backwards: `ahead` is how much each term counts.
     """
-    k, num_leaders, _ = p.terms.shape
-    suffix = p.terms.new_ones(num_leaders, num_leaders).triu(1)
-    start = (p.rest[k, 1:] - p.logs[k]).exp_()
-    start[:-1] -= (p.rest[k - 1, 1:k] - p.logs[k - 1]).exp_()
-    behind = start[-1:].expand(num_leaders, -1)
-    gradient = p.terms[-1] * behind
-    for m in range(k - 1, 0, -1):
-        behind = torch.addmm(start[m - 1 : m], suffix, p.ratios[m] * behind)
-        gradient.addcmul_(p.terms[m - 1], behind)
-    return gradient
+    k, num_leaders, _, num_rows = p.ratios.shape
+    ahead = share / p.total
+    ahead[1].neg_()
+    _, before, _ = _constants(k, num_leaders, p.ratios.dtype, p.ratios.device)
+    seeds = [ahead]
+    leaders = p.terms[0] * ahead
+    for ratio, term in zip(p.ratios.unbind(), p.terms[1:], strict=False):
+        passed = (before @ (ahead * ratio).view(num_leaders, -1)).view(-1, 2, num_rows)
+        ahead = passed[:-1]
+        seeds.append(passed[-1])
+        leaders.addcmul_(term, ahead)
 
-
-def rest_coefficients(p: Polynomials) -> Tensor:
-    """Return c_k … c_1 (k, N): for one of the rest, ∂(log E_k − log E_(k−1)) / ∂z_j = Σ_q c_q e_j^q.
-
-    E_(i−1) without j is Σ_q (−x_j)^(q−1) E_(i−q). Beside M larger terms each of these is less than half of the one
-    before, so nothing is lost to the alternating signs.
-    """
-    k = p.terms.shape[0]
-    coefficients = (p.drops[k, :k] + p.logs[:k] - p.logs[k]).exp_()
-    coefficients[1:] -= (p.drops[k - 1, : k - 1] + p.logs[: k - 1] - p.logs[k - 1]).exp_()
-    order = torch.arange(k, 0, -1, device=p.logs.device).unsqueeze(1)
-    return coefficients.mul_(1 - 2 * ((order - 1) % 2))
+    weight = torch.stack(seeds).mul_(p.fall)
+    by_rest = weight[:, 0]  # of E_k … E_1 of the rest: the order k − 1 is one slot behind
+    by_rest[1:] += weight[:-1, 1]
+    shifted = p.found[1:].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
+    coefficients = (shifted * by_rest).sum(1).mul_(p.powers).neg_()
+    return leaders.sum(1), coefficients

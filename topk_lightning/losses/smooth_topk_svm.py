@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from topk_lightning._checks.losses import check_at_least_zero, check_temperature, refuse_second_derivative
 from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
 from topk_lightning.losses._stable import softplus
-from topk_lightning.losses._symmetric import Polynomials, leader_gradient, polynomials, rest_coefficients
+from topk_lightning.losses._symmetric import Polynomials, gradient, polynomials
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
@@ -101,36 +100,42 @@ class _SmoothTopKSVM(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, k: int, temperature: float, margin: float) -> Tensor:
         target = target.unsqueeze(1)
         wide = torch.float32 if logits.device.type == "mps" else torch.float64
-        values, leaders = _largest_competitors(logits, target, k)
-        others = torch.cat([leaders, target], 1)
-        power_sums, rest = _rest(logits, others, values[:, -1:], k, temperature)
-        values, own = values.T.to(wide).contiguous(), logits.gather(1, target).squeeze(1).to(wide)
-        settled = values[k - 1] == -torch.inf
-        values = values.masked_fill_(settled, 0)
-        p = polynomials((values - values[0]).div_(k * temperature), power_sums.to(wide), logits.shape[1])
-        # The hard loss and what the temperature adds: log E_k − log E_(k−1) = z_k + the difference of the scaled logs.
-        gap = margin + (values[k - 1] - own) / k + temperature * (p.logs[k] - p.logs[k - 1])
-        scaled = (gap / temperature).masked_fill_(settled, -torch.inf)
+        # From 2k − 2 leaders on the gradient of the rest is well conditioned.
+        num_leaders = min(max(2 * k - 2, k + 1), logits.shape[1] - 1)
+        rest = logits.scatter(1, target, -torch.inf)
+        # Which of equal scores is named does not matter: value and gradient are the same for each.
+        values, leaders = _largest(rest, num_leaders)
+        power_sums = _to_rest(rest, leaders, values[:, -1:], k, temperature)
+        # In units of k t above the k-th competitor; the last is the target.
+        z = torch.cat([values.T, logits.gather(1, target).T]).to(wide)
+        settled = z[k - 1] == -torch.inf
+        z = (z - z[k - 1].masked_fill(settled, 0)).div_(k * temperature)
+        quotient, p = polynomials(z[:-1], power_sums.to(wide))
+        odds = quotient.sub_(z[-1]).add_(margin / temperature)
+        odds.masked_fill_(settled, -torch.inf)
         ctx.k = k
-        ctx.save_for_backward(rest, others, scaled, *p)
-        return (temperature * softplus(scaled)).to(logits.dtype)
+        ctx.save_for_backward(rest, leaders, target, odds, *p[:-1], *p.terms)
+        return softplus(odds).mul_(temperature).to(logits.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         refuse_second_derivative()
-        rest, others, scaled, *saved = ctx.saved_tensors
-        p = Polynomials(*saved)
-        share = scaled.sigmoid().mul_(grad).div_(ctx.k)
-        coefficients = (rest_coefficients(p) * share).to(rest.dtype).unsqueeze(2)
-        gradient = torch.empty_like(rest)
+        rest, leaders, target, odds, total, fall, found, powers, ratios, *terms = ctx.saved_tensors
+        p = Polynomials(total, fall, found, powers, ratios, tuple(terms))
+        share = odds.sigmoid().mul_(grad).div_(ctx.k)
+        by_leaders, coefficients = gradient(p, share)
+        coefficients = coefficients.to(rest.dtype).unsqueeze(2)
+        result = torch.empty_like(rest)
         for block in _blocks(rest):
-            e, c, value = rest[block], coefficients[:, block], gradient[block]
-            value.copy_(c[0])
-            for q in range(1, ctx.k):
+            e, c, value = rest[block], coefficients[:, block], result[block]
+            value.copy_(c[-1])
+            for q in range(ctx.k - 2, -1, -1):
                 torch.addcmul(c[q], value, e, out=value)
             value.mul_(e)
-        marked = torch.cat([leader_gradient(p) * share, -share.unsqueeze(0)]).T
-        return gradient.scatter_(1, others, marked.to(rest.dtype)), None, None, None, None
+        result.scatter_(1, leaders, by_leaders.T.to(rest.dtype))
+        # Last, since a row with fewer competitors than leaders names the target among them.
+        result.scatter_(1, target, share.neg_().to(rest.dtype).unsqueeze(1))
+        return result, None, None, None, None
 
 
 def _blocks(scores: Tensor) -> list[slice]:
@@ -139,32 +144,18 @@ def _blocks(scores: Tensor) -> list[slice]:
     return [slice(start, start + step) for start in range(0, scores.shape[0], step)]
 
 
-def _rest(logits: Tensor, others: Tensor, reference: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return Σ_j e_j^r for r = 1 … k (k, N), and e_j = exp((s_j − reference) / (k t)), 0 for `others`, (N, C)."""
-    lowest = torch.finfo(logits.dtype)
+def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, temperature: float) -> Tensor:
+    """Turn scores into e_j = exp((s_j − reference) / (k t)), 0 for `leaders`; return Σ_j e_j^r, r = 1 … k, (k, N)."""
+    lowest, sums = torch.finfo(scores.dtype), []
     reference = reference.clamp(min=lowest.min)
-    rest, sums = torch.empty_like(logits), []
-    for block in _blocks(logits):
-        e = torch.sub(logits[block], reference[block], out=rest[block])
-        e.mul_(1 / (k * temperature)).exp_().scatter_(1, others[block], 0)
+    for block in _blocks(scores):
+        e = scores[block].sub_(reference[block]).mul_(1 / (k * temperature)).exp_().scatter_(1, leaders[block], 0)
         sums.append([e.sum(1)])
         # What would underflow in a higher power is too small to count in any, and slow.
-        power = F.threshold(e, lowest.tiny ** (1 / k), 0.0)
+        power = torch.threshold(e, lowest.tiny ** (1 / k), 0.0)
         for _ in range(k - 1):
             sums[-1].append(power.mul_(e).sum(1))
-    return torch.cat([torch.stack(block) for block in sums], 1), rest
-
-
-def _largest_competitors(logits: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the M largest scores without the target's, sorted down, and their classes, both (N, M).
-
-    Which of equal scores is named does not matter: value and gradient are the same for each.
-    """
-    count = min(max(2 * k + 2, 8), logits.shape[1] - 1)
-    values, classes = _largest(logits, count + 1)
-    # Leave the target out, or the last where the target is not among them.
-    keep = torch.arange(count, device=logits.device) + (classes == target).long().cumsum(1)[:, :count]
-    return values.gather(1, keep), classes.gather(1, keep)
+    return torch.cat([torch.stack(block) for block in sums], 1)
 
 
 def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
