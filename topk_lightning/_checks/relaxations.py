@@ -65,11 +65,12 @@ def check_membership(membership: T | str, known: Mapping[str, T]) -> T:
 def check_relaxation(
     relaxation: Callable[..., Tensor] | str, known: Mapping[str, Callable[..., Tensor]]
 ) -> Callable[..., Tensor]:
-    """Return the function that `relaxation` is or names."""
+    """Return the function that `relaxation` is or names, bare or with the dotted path that a saved yaml file holds."""
     if isinstance(relaxation, str):
-        if relaxation not in known:
+        name = relaxation.rpartition(".")[2] if relaxation.startswith("topk_lightning.relaxations.") else relaxation
+        if name not in known:
             raise ValueError(must("relaxation", "be a function or one of " + ", ".join(known), repr(relaxation)))
-        return known[relaxation]
+        return known[name]
     if not callable(relaxation):
         raise TypeError(must("relaxation", "be a function or the name of one", repr(relaxation)))
     return relaxation

@@ -24,7 +24,7 @@ def topk_cross_entropy_loss(
     *,
     temperature: float = 2.0,
     num_candidates: int | None = 16,
-    relaxation: Relaxation | str = softsort,
+    relaxation: str | Relaxation = softsort,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
@@ -45,7 +45,8 @@ def topk_cross_entropy_loss(
     and NeuralSort's columns can sum to more than 1, so the loss can fall below 0: it ranges from −log K (K the largest
     k), and a target in the midst of several close scores may gain from staying there. Sorting networks keep it at
     0 or above; they depend on the wire a class starts on, so the target starts on each wire in turn and the mean counts.
-    A term whose k exceeds the number of unmasked competitors is 1 whatever happens.
+    A term whose k exceeds the number of unmasked competitors is 1 whatever happens, so a row
+    that is all masked costs 0.
 
     Shape:
         As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
@@ -92,13 +93,16 @@ def topk_cross_entropy_loss(
     def rows(logits: Tensor, target: Tensor) -> Tensor:
         check_k_probabilities(probabilities, logits.shape[1])
         logits, target = _candidates(logits, target, count)
+        number = (logits > -math.inf).sum(1)
+        # A row that is all masked costs 0, by the factors below; a softmax of it would be NaN.
+        empty = (logits == -math.inf).all(1)
+        logits = logits.masked_fill(empty.unsqueeze(1), 0)
         log_softmax = logits.log_softmax(1).gather(1, target.unsqueeze(1))
         log_rows = soft_permutation(logits, len(probabilities), temperature=temperature, column=target)
         terms = torch.cat([log_softmax, log_rows, torch.zeros_like(log_softmax)], 1)
-        masked = log_softmax.squeeze(1) == -math.inf
-        number = (logits > -math.inf).sum(1) + masked
+        masked = (log_softmax.squeeze(1) == -math.inf) | empty
         factors = torch.tensor(_log_factors(probabilities), device=terms.device, dtype=terms.dtype)
-        terms = terms + factors[number.clamp(max=len(factors) - 1)]
+        terms = terms + factors[(number + masked).clamp(max=len(factors) - 1)]
         # A masked target that no k reaches costs +inf, with the gradient of cross entropy.
         lost = masked & (terms[:, -1] == -math.inf)
         log_chance = terms.masked_fill(lost.unsqueeze(1), 0).logsumexp(1)
@@ -153,7 +157,7 @@ class TopKCrossEntropyLoss(ClassificationLoss):
         *,
         temperature: float = 2.0,
         num_candidates: int | None = 16,
-        relaxation: Relaxation | str = softsort,
+        relaxation: str | Relaxation = softsort,
         weight: Tensor | Sequence[float] | None = None,
         ignore_index: int = -100,
         reduction: str = "mean",
