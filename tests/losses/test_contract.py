@@ -199,6 +199,14 @@ def test_fewer_than_k_unmasked_competitors_cost_nothing(case):
         assert torch.equal(gradient(case, logits, torch.tensor([y]), k=3), torch.zeros(1, C))
 
 
+def test_a_row_that_is_all_masked_costs_nothing(case):
+    if "k" not in case.options and "k_probabilities" not in case.options:
+        pytest.skip("has no k")
+    logits, target = torch.full((1, C), -INF), torch.tensor([2])
+    assert rows(case, logits, target).item() == 0
+    assert torch.equal(gradient(case, logits, target), torch.zeros(1, C))
+
+
 def test_a_broken_row_shows_and_breaks_no_other(case, batch):
     logits, target = batch[0].clone(), batch[1]
     clean = rows(case, logits, target)

@@ -132,6 +132,10 @@ def test_a_masked_target_costs_infinity_and_keeps_a_finite_gradient(curve):
     assert loss.tolist() == [INF, INF]
     assert logits.grad.isfinite().all()
     assert logits.grad[0, 1] < 0
+    # Exactly k competitors stand against the second target: nothing sets a threshold, so nothing moves.
+    logits.grad = None
+    rows(logits, [1, 1], 2, membership=curve)[1].backward()
+    assert torch.equal(logits.grad, torch.zeros(2, 4))
 
 
 def test_nan_logits_show(curve):

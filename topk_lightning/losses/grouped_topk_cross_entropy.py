@@ -81,7 +81,8 @@ def grouped_topk_cross_entropy_loss(
         inside = (best == target).any(1, keepdim=True) | (best_scores[:, -1:] == -torch.inf)
         reference = best_scores[:, :1].clamp(min=torch.finfo(logits.dtype).min)
         # What the group's score is above the best one, and its derivatives; outside T the group is y, k times named.
-        within = best_scores - reference
+        # A row that is all masked has a group of equal classes and no others, so it costs 0.
+        within = (best_scores - reference).masked_fill(best_scores[:, :1] == -torch.inf, 0)
         own = torch.where(inside, within.logsumexp(1, keepdim=True), scores.gather(1, target) - reference).squeeze(1)
         shares = torch.where(inside, within.softmax(1), 1)
         group = torch.where(inside, best, target)
