@@ -205,7 +205,9 @@ def count_ahead_and_tied(
 
 
 def _block_size(scores: Tensor) -> int:
-    return _CPU_BLOCK if scores.device.type == "cpu" else _DEVICE_BLOCK
+    if scores.device.type != "cpu":
+        return _DEVICE_BLOCK
+    return _CPU_BLOCK if scores.itemsize == 4 else _CPU_BLOCK // 2  # the sum of a half-precision mask takes a copy
 
 
 def _count_rows(scores: Tensor, label: Tensor, index_below: int) -> tuple[Tensor, Tensor]:
