@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -91,3 +92,22 @@ def test_an_empty_file_is_unreadable(tmp_path):
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(UnreadableImageError, match=r"empty\.jpg must be a readable image"):
         load_image(tmp_path / "empty.jpg")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([0, 128, 255], [0, 128, 255]), ([0, 128 * 257, 65535], [0, 128, 255])]
+)
+def test_grey_of_32_bits_is_scaled_only_where_it_holds_more_than_8(tmp_path, values, expected):
+    Image.fromarray(np.array([values], dtype=np.int32)).save(tmp_path / "wide.tif")
+    loaded = load_image(tmp_path / "wide.tif")
+    assert [loaded.getpixel((x, 0)) for x in range(3)] == [(value,) * 3 for value in expected]
+
+
+def test_floating_point_grey_is_refused_by_its_mode(tmp_path):
+    path = tmp_path / "float.tif"
+    Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32)).save(path)
+    reason = r"got ValueError \(mode 'F' does not say which value is white\)\.$"
+    with pytest.raises(UnreadableImageError, match=rf"^{re.escape(str(path))} must be a readable image, {reason}"):
+        load_image(path)
+    with Image.open(path) as image, pytest.raises(UnreadableImageError, match=rf"^image must .*{reason}"):
+        to_rgb(image)
