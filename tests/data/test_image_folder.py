@@ -161,6 +161,14 @@ def test_unreadable_images_are_skipped_when_asked_and_listed(tmp_path):
     assert len(data.skipped) == 2
 
 
+def test_one_skipped_image_is_one_image(tmp_path):
+    root = split_folders(tmp_path, {"train": 3, "val": 2, "test": 2})
+    (root / "val/dog/01.png").write_text("text")
+    with pytest.warns(BadImageWarning, match=r"^1 unreadable image was skipped: val/dog/01\.png\.$"):
+        data = ready(root, on_bad_image="skip")
+    assert str(data.describe()).endswith("; 1 unreadable image skipped")
+
+
 def test_a_class_whose_images_are_all_unreadable_is_an_error(tmp_path):
     root = split_folders(tmp_path, {"train": 1, "val": 1, "test": 1})
     (root / "train/dog/00.png").write_text("text")

@@ -198,4 +198,5 @@ def check_fractions(val: object, test: object) -> tuple[float, float]:
 def skipped_sentence(names: Sequence[str], shown: int = 5) -> str:
     """Return the warning that names images that were left out."""
     more = f" and {len(names) - shown} more (see .skipped)" if len(names) > shown else ""
-    return f"{len(names)} unreadable images were skipped: {', '.join(names[:shown])}{more}."
+    what = "1 unreadable image was" if len(names) == 1 else f"{len(names)} unreadable images were"
+    return f"{what} skipped: {', '.join(names[:shown])}{more}."

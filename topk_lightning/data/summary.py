@@ -55,5 +55,5 @@ class DataSummary:
         if self.duplicates:
             text += f"; {self.duplicates} images stand in more than one split"
         if self.skipped:
-            text += f"; {self.skipped} unreadable images skipped"
+            text += f"; {self.skipped} unreadable image{'s' if self.skipped > 1 else ''} skipped"
         return text
