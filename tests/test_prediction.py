@@ -230,3 +230,36 @@ def test_names_that_name_no_classes_are_refused(names, error, message):
     with pytest.raises(error) as raised:
         topk_predictions([0.5, 0.5], names, k=1, input="probabilities")
     assert str(raised.value) == message
+
+
+def test_arrays_of_the_other_byte_order_give_the_same_classes():
+    values = [[0.1, 0.6, 0.1, 0.2]]
+    for dtype in (">f4", "<f4", ">f8", ">i2"):
+        array = (np.array(values) * 10).astype(dtype)
+        assert [p.label for p in topk_predictions(array, NAMES, k=2, input="logits")[0]] == ["bee", "dog"]
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([1, "x"], dtype=object), np.array(["1"]), np.array([1], dtype=np.longdouble)]
+)
+def test_arrays_that_torch_does_not_know_are_refused(array):
+    with pytest.raises(TypeError) as raised:
+        topk_predictions(array, k=1, input="logits")
+    found = f"an array of {array.dtype.name}"
+    assert str(raised.value) == f"outputs must be a tensor, an array or a list of numbers, got {found}."
+
+
+@pytest.mark.parametrize("bits", [16, 32, 64])
+@pytest.mark.parametrize("library", [np, torch])
+def test_unsigned_outputs_wider_than_a_byte_are_refused(library, bits):
+    convert = np.array if library is np else torch.tensor
+    with pytest.raises(TypeError) as raised:
+        topk_predictions(convert([1, 2], dtype=getattr(library, f"uint{bits}")), k=1, input="logits")
+    wanted = f"outputs must be signed or floating-point scores, got torch.uint{bits}. Convert them first."
+    assert str(raised.value) == wanted
+
+
+def test_probabilities_in_a_list_may_be_rounded_to_three_digits():
+    assert len(topk_predictions([0.333, 0.333, 0.333], k=3, input="probabilities")) == 3
+    with pytest.raises(ValueError, match=r"sum to 1, got 0\.997 in row 0"):
+        topk_predictions([0.333, 0.332, 0.332], k=3, input="probabilities")

@@ -13,6 +13,7 @@ from PIL import Image
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.networks import SmallCNN
+from topk_lightning.networks.pretrained import load_weights
 from topk_lightning.prediction import list_images, predict_topk, topk_predictions
 
 NAMES = ["red", "green", "blue"]
@@ -170,6 +171,16 @@ def test_names_and_preprocessing_may_be_said_anew(folder):
     rows = predict_topk(MeanColour(), folder, k=1, class_names=["r", "g", "b"], preprocessing=PREPROCESSING)
     assert best(rows) == ["r", "b", "g"]
     assert best(predict_topk(MeanColour(), folder, k=1, preprocessing=PREPROCESSING.to_dict())) == ["0", "2", "1"]
+
+
+def test_a_checkpoint_that_is_cut_short_is_named(tmp_path):
+    cut = tmp_path / "cut.ckpt"
+    whole = saved(tmp_path, TopKClassifier("small_cnn", num_classes=3))
+    cut.write_bytes(whole.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"^model must be a checkpoint that TopKClassifier saved, got '.*cut\.ckpt'\."):
+        predict_topk(cut, torch.zeros(1, 3, 16, 16), k=1)
+    with pytest.raises(ValueError, match=r"^weights must be a file that torch\.load reads .*, got '.*cut\.ckpt'\.$"):
+        load_weights(SmallCNN(3), str(cut))
 
 
 def test_what_cannot_be_predicted_ends_in_a_sentence(tmp_path, folder):

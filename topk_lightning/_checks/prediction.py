@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,11 +27,13 @@ __all__ = [
     "missing_preprocessing",
     "not_numbers",
     "other_structure",
+    "read_checkpoint",
     "unknown_images",
 ]
 
-# How far a row of probabilities may be from a sum of 1: the rounding of a softmax in this precision, added up.
-_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+# How far a row of probabilities may be from a sum of 1: the rounding of a softmax in this precision, added up; of a
+# list, which is read as float64, the rounding to three digits by whoever wrote it.
+_TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def check_input(value: object) -> str:
@@ -42,6 +45,10 @@ def check_outputs(outputs: Tensor) -> None:
     """Raise unless `outputs` are real scores (C,) or (N, C) without NaN."""
     if outputs.dtype == torch.bool or outputs.is_complex():
         raise TypeError(must("outputs", "hold real scores", str(outputs.dtype)))
+    if outputs.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch stores these and can do little else
+        raise TypeError(
+            must("outputs", "be signed or floating-point scores", str(outputs.dtype), "Convert them first.")
+        )
     if outputs.ndim not in (1, 2) or outputs.shape[-1] == 0:
         raise ValueError(must("outputs", "have shape (C,) or (N, C)", tuple(outputs.shape)))
     broken = outputs.isnan().reshape(-1, outputs.shape[-1]).any(1).nonzero()
@@ -71,16 +78,16 @@ def check_probabilities(outputs: Tensor) -> None:
         found = f"{rows[row, column].item():g} in row {row}"
         raise ValueError(must("outputs", "be probabilities in [0, 1]", found, remedy))
     total = rows.double().sum(1)
-    wrong = (total - 1).abs() > tolerance
+    wrong = (total - 1).abs() > tolerance * (1 + 1e-9)  # 1 - 0.999 itself is rounded
     if wrong.any():
         row = int(wrong.nonzero()[0].item())
         found = f"{total[row].item():g} in row {row}"
         raise ValueError(must("outputs", "be probabilities that sum to 1", found, remedy))
 
 
-def not_numbers(outputs: object) -> TypeError:
+def not_numbers(found: str) -> TypeError:
     """Return the error for outputs that cannot become a tensor."""
-    return TypeError(must("outputs", "be a tensor, an array or a list of numbers", type(outputs).__name__))
+    return TypeError(must("outputs", "be a tensor, an array or a list of numbers", found))
 
 
 def check_prepared_images(images: Tensor) -> None:
@@ -103,6 +110,14 @@ def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
     if not {"network", "num_classes"} <= set(found):
         raise foreign_checkpoint(path)
     return dict(found)
+
+
+def read_checkpoint(path: str) -> Any:
+    """Return what a checkpoint holds; a file that is cut short or holds something else is named."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise foreign_checkpoint(path) from error
 
 
 def foreign_checkpoint(path: str) -> ValueError:

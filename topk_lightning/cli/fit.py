@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import rich
-import torch
 from jsonargparse import Namespace
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from topk_lightning._checks.cli import check_checkpoint_file, preprocessing_of_checkpoint
-from topk_lightning._checks.prediction import check_checkpoint
+from topk_lightning._checks.prediction import check_checkpoint, read_checkpoint
 from topk_lightning.callbacks import TrainingTrace
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli.keep_last import KeepLast
@@ -88,7 +87,7 @@ class FitAndTest(LightningCLI):
         if issubclass(_class_of(config.model), TopKClassifier) and issubclass(
             _class_of(config.data), ImageDataModuleBase
         ):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint = read_checkpoint(str(path))
             _prepare_as_trained(config.data, check_checkpoint(checkpoint, str(path)).get("preprocessing"))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

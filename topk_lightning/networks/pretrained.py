@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.network import check_specification, weights_do_not_fit, weights_without_names
+from topk_lightning._checks.network import (
+    check_specification,
+    unreadable_weights,
+    weights_do_not_fit,
+    weights_without_names,
+)
 from topk_lightning.networks.description import is_library_network
 from topk_lightning.networks.heads import find_head, replace_head
 from topk_lightning.networks.specification import build_network
@@ -61,9 +67,14 @@ def load_weights(network: nn.Module, path: str) -> None:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if anything but the head does not fit.
+        ValueError: if the file is cut short or holds no weights, or anything but the head does not fit.
     """
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise unreadable_weights(path) from error
     state = state.get("state_dict", state)
     if any(name.startswith("network.") for name in state):
         state = {name[len("network.") :]: value for name, value in state.items() if name.startswith("network.")}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from topk_lightning._checks.prediction import check_checkpoint, foreign_checkpoint, missing_checkpoint, other_structure
+from topk_lightning._checks.prediction import check_checkpoint, missing_checkpoint, other_structure, read_checkpoint
 from topk_lightning.networks.specification import build_network
 
 __all__ = ["TrainedModel", "load_checkpoint"]
@@ -41,10 +39,7 @@ def load_checkpoint(path: str | Path, network: nn.Module | None = None) -> Train
     """
     if not Path(path).is_file():
         raise missing_checkpoint(str(path))
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise foreign_checkpoint(str(path)) from error
+    checkpoint = read_checkpoint(str(path))
     options = check_checkpoint(checkpoint, str(path))
     if network is None:
         network = build_network(options["network"], options["num_classes"])

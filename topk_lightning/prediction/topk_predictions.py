@@ -147,8 +147,12 @@ def as_tensor(outputs: Any) -> Tensor:
     if hasattr(outputs, "__array__"):
         import numpy as np
 
-        return torch.as_tensor(np.array(outputs))
+        array = np.array(outputs)
+        try:  # torch reads the byte order of this machine alone
+            return torch.as_tensor(array.astype(array.dtype.newbyteorder("=")))
+        except (TypeError, ValueError) as error:
+            raise not_numbers(f"an array of {array.dtype.name}") from error
     try:
         return torch.as_tensor(outputs, dtype=torch.float64)
     except (TypeError, ValueError) as error:
-        raise not_numbers(outputs) from error
+        raise not_numbers(type(outputs).__name__) from error
