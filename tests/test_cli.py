@@ -223,6 +223,8 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
     text.write_text("no image")
     wrong = tmp_path / "wrong.ckpt"
     wrong.write_text("no checkpoint")
+    cut = tmp_path / "cut.ckpt"
+    cut.write_bytes(checkpoint.read_bytes()[:5000])
     predict = ["predict", "--checkpoint", str(checkpoint)]
     sentences = {
         shlex.join([*predict, str(file), "--k", "7"]): "k must be at most the number of classes (6), got 7.",
@@ -239,6 +241,11 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
         f"test --ckpt_path {checkpoint} --data.classes 7": "num_classes must be 7",
         f"demo --resume --out {tmp_path}": f"--resume must find last.ckpt of an earlier run, got none in '{tmp_path}'.",
         "fit --data.classes 6 --model.lr=-1": "lr must be a finite number above 0, got -1.0.",
+        "fit --data ImageFolderDataModule --data.root nowhere": "error: root must hold the folder nowhere, got no such folder.",
+        f"test --ckpt_path {cut} --data.classes 6": f"model must be a checkpoint that TopKClassifier saved, got '{cut}'.",
+        "demo --epochs 0": "error: --epochs must be at least 1, got 0.",
+        "demo --seed -1": "error: --seed must be at least 0, got -1.",
+        "demo --accelerator tpuu": "error: --accelerator must be one of 'auto', 'cpu', 'gpu', 'cuda', 'mps', got 'tpuu'.",
         "fit --data.batch_size 0": "batch_size must be at least 1, got 0.",
     }
     capsys.readouterr()

@@ -20,7 +20,10 @@ def user_sentence(error: BaseException) -> str | None:
     """
     if isinstance(error, OSError) or type(error).__name__ == "MisconfigurationException":
         return str(error)
-    found = _SENTENCE.search(str(error)) if isinstance(error, TypeError | ValueError | ImportError) else None
+    if not isinstance(error, TypeError | ValueError | ImportError):
+        return None
+    # Of a class that cannot be built the parser writes the whole call, then "failed: " and our sentence.
+    found = _SENTENCE.search(str(error).rpartition("failed: ")[2])
     return found and found[1]
 
 

@@ -13,6 +13,7 @@ import rich
 from jsonargparse import ArgumentParser, Namespace
 
 from topk_lightning._checks.cli import nothing_to_resume
+from topk_lightning._checks.options import check_choice, check_integer
 
 if TYPE_CHECKING:
     from topk_lightning.report.gallery import NamedPicture
@@ -26,6 +27,9 @@ PICTURES_K = 3
 def main(arguments: Sequence[str]) -> None:
     """Run the demonstration."""
     options = _parser().parse_args(list(arguments[1:]))
+    check_integer("--epochs", options.epochs)
+    check_integer("--seed", options.seed, 0)
+    check_choice("--accelerator", options.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
     from topk_lightning.cli.demo_recipe import shared_cores
     from topk_lightning.cli.quiet import quiet_lightning
 
