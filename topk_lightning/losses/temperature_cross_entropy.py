@@ -37,7 +37,8 @@ def temperature_cross_entropy_loss(
 
     t = 1 is cross entropy. With "T", t → 0 is the hard loss max_j s_j − s_y. The gradient is f/t · (softmax(s/t) − q):
     under "none" it grows as 1/t while t is annealed down, which acts like a growing learning rate; "T" keeps its size
-    at a confident mistake; "T2" keeps it for logits small against t, as in distillation.
+    at a confident mistake; "T2" keeps it, for logits small against t, where the target is a teacher's softmax at the
+    same t (distillation), and grows as t against a hard target.
 
     Shape:
         As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
@@ -50,7 +51,8 @@ def temperature_cross_entropy_loss(
         scale_loss: "none", "T" or "T2", the factor f.
         label_smoothing: ε in [0, 1], the share of the target that is spread over all C classes. A masked (−inf)
             class then costs +inf, as in torch.
-        weight: one weight ≥ 0 a class; it weighs the row by its target.
+        weight: one weight ≥ 0 a class; it weighs the row by its target, label smoothing included (torch weighs each
+            class's term of the smoothing by its own weight, so with both options the values differ).
         ignore_index: class indices of this value count nothing.
         reduction: "mean" (divides by the weight of all rows), "sum" or "none".
         class_dim: the class dimension, -1 for (N, T, C) sequences.
