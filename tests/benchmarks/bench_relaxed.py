@@ -29,6 +29,7 @@ LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "SoftSort, 16 candidates": topk_cross_entropy_loss,
     "SoftSort, all classes": lambda s, y: topk_cross_entropy_loss(s, y, num_candidates=None),
     "NeuralSort, 16 candidates": lambda s, y: topk_cross_entropy_loss(s, y, relaxation="neuralsort"),
+    "NeuralSort, all classes": lambda s, y: topk_cross_entropy_loss(s, y, relaxation="neuralsort", num_candidates=None),
     "odd-even network, 16 candidates": lambda s, y: topk_cross_entropy_loss(s, y, relaxation="odd_even_network"),
     "bitonic network, 16 candidates": lambda s, y: topk_cross_entropy_loss(s, y, relaxation="bitonic_network"),
 }
