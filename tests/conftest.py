@@ -7,6 +7,8 @@ import os
 import matplotlib as mpl
 import torch
 
+from tests.browser import chromium, open_page, pytest_collection_modifyitems  # noqa: F401 (fixtures and a hook)
+
 # Pictures are drawn without a screen. Two threads on the small tensors of tests cost more than they save, and much more
 # where the cores are shared.
 mpl.use("Agg")
