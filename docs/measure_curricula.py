@@ -9,26 +9,17 @@ to ``docs/assets/curricula.txt``.
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import statistics
 import time
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
+from measuring import K, Run, measure, parser, table, write
 from pytorch_lightning import Callback, Trainer, seed_everything
-from rich.console import Console
 from torch import nn
 
 from topk_lightning import callbacks, losses
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.data import EmojiDataModule
-
-ASSETS = Path(__file__).parent / "assets"
-K = (1, 5)
 
 
 class Variant(NamedTuple):
@@ -81,7 +72,7 @@ VARIANTS = {
 }
 
 
-def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+def run(name: str, seed: int, options: argparse.Namespace) -> Run:
     """Train and test one variant with one seed; the same images in the same order for all variants."""
     variant = VARIANTS[name]
     seed_everything(seed, verbose=False)
@@ -105,13 +96,7 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     trainer.fit(model, data)
     seconds = time.perf_counter() - started
     (scores,) = trainer.test(model, data, verbose=False)
-    return {
-        "variant": name,
-        "seed": seed,
-        "setting": setting(options),
-        "seconds": round(seconds, 1),
-        **{f"top{k}": scores[f"test/top{k}"] for k in K},
-    }
+    return {"seconds": round(seconds, 1), **{f"top{k}": scores[f"test/top{k}"] for k in K}}
 
 
 def setting(options: argparse.Namespace) -> str:
@@ -120,64 +105,23 @@ def setting(options: argparse.Namespace) -> str:
     return f"{options.epochs} epochs, {classes}, {options.image_size}×{options.image_size}, width {options.width}"
 
 
-def table(runs: list[dict[str, Any]], seeds: list[int]) -> list[str]:
-    """Return the lines of a Markdown table."""
-
-    def values(name: str, k: int) -> dict[int, float]:
-        return {one["seed"]: one[f"top{k}"] for one in runs if one["variant"] == name and one["seed"] in seeds}
-
-    def spread(numbers: list[float], sign: str = "") -> str:
-        deviation = f" ± {100 * statistics.stdev(numbers):.1f}" if len(numbers) > 1 else ""
-        return f"{100 * statistics.mean(numbers):{sign}.1f}{deviation}" if numbers else "–"
-
-    heads = ["training", *(f"top-{k}, %" for k in K), *(f"top-{k} − baseline" for k in K)]
-    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (2 * len(K))]
-    for name, variant in VARIANTS.items():
-        if not values(name, K[0]):
-            continue
-        cells = [spread(list(values(name, k).values())) for k in K]
-        for k in K:
-            base = values(variant.baseline or "", k)
-            cells.append(spread([value - base[seed] for seed, value in values(name, k).items() if seed in base], "+"))
-        lines.append("| " + " | ".join([name, *cells]) + " |")
-    return lines
-
-
 def main() -> None:
     """Measure what is asked for and not there yet, then write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--classes", type=int, help="so many classes, spread over the categories; without it all")
-    parser.add_argument("--accelerator", default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=ASSETS / "curricula.jsonl")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore")
-    for name in ("pytorch_lightning", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-    console = Console()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    runs = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
-    runs = [one for one in runs if one["setting"] == setting(options)]
-    done = {(one["variant"], one["seed"]) for one in runs}
-    for seed in options.seeds:
-        for name in options.variants:
-            if (name, seed) not in done:
-                runs.append(run(name, seed, options))
-                with options.out.open("a") as file:
-                    file.write(json.dumps(runs[-1], ensure_ascii=False) + "\n")
-                console.print(runs[-1])
-    seeds = ", ".join(map(str, options.seeds))
-    caption = f"Test set, {setting(options)}, seeds {seeds}: mean ± standard deviation."
-    text = "\n".join([*table(runs, options.seeds), "", caption, ""])
-    options.out.with_suffix(".txt").write_text(text)
-    console.print(text, markup=False)
+    options = parser(__doc__, "curricula.jsonl")
+    options.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    options.add_argument("--epochs", type=int, default=30)
+    options.add_argument("--image-size", type=int, default=32)
+    options.add_argument("--width", type=int, default=32)
+    options.add_argument("--classes", type=int, help="so many classes, spread over the categories; without it all")
+    found = options.parse_args()
+    keys = [{"variant": name, "seed": seed} for seed in found.seeds for name in found.variants]
+    runs = measure(found, setting(found), keys, lambda key: run(key["variant"], key["seed"], found))
+    runs = [one for one in runs if one["seed"] in found.seeds]
+    seeds = ", ".join(map(str, found.seeds))
+    caption = f"Test set, {setting(found)}, seeds {seeds}: mean ± standard deviation."
+    write(
+        found, [*table(runs, {name: variant.baseline for name, variant in VARIANTS.items()}, "training"), "", caption]
+    )
 
 
 if __name__ == "__main__":
