@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         imbalanced_margins,
     )
     from topk_lightning.metrics import (
+        CalibrationError,
         MultilabelTopKAccuracy,
         TopKAccuracy,
         multilabel_topk_accuracy,
@@ -42,11 +43,13 @@ if TYPE_CHECKING:
     from topk_lightning.networks import SmallCNN
     from topk_lightning.prediction import TopKPrediction, predict_topk, topk_predictions
     from topk_lightning.ranking import in_topk, target_rank, topk_indices
+    from topk_lightning.temperature_scaler import TemperatureScaler
 
 __version__ = version("topk-lightning")
 
 __all__ = [
     "CalibratedTopKHingeLoss",
+    "CalibrationError",
     "CoarseToFine",
     "EmojiDataModule",
     "ExactDistributedSampler",
@@ -62,6 +65,7 @@ __all__ = [
     "SoftTopKLoss",
     "TemperatureAnnealing",
     "TemperatureCrossEntropyLoss",
+    "TemperatureScaler",
     "TopKAccuracy",
     "TopKClassifier",
     "TopKCrossEntropyLoss",
@@ -121,6 +125,7 @@ _HOMES = {
         "imbalanced_margins",
     ),
     "metrics": (
+        "CalibrationError",
         "MultilabelTopKAccuracy",
         "TopKAccuracy",
         "multilabel_topk_accuracy",
@@ -138,6 +143,7 @@ _HOMES = {
         "target_rank",
         "topk_indices",
     ),
+    "temperature_scaler": ("TemperatureScaler",),
 }
 
 

@@ -1,11 +1,14 @@
-"""Metrics: top-k accuracy, several at once, and for rows with several right classes."""
+"""Metrics: top-k accuracy, several at once, for rows with several right classes, and calibration."""
 
+from topk_lightning.metrics.calibration import CalibrationError, ReliabilityCurve
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies, topk_accuracies
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 
 __all__ = [
+    "CalibrationError",
     "MultilabelTopKAccuracy",
+    "ReliabilityCurve",
     "TopKAccuracies",
     "TopKAccuracy",
     "multilabel_topk_accuracy",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,7 +35,14 @@ class ExactMetric(Metric):
         if "reduction" in kwargs:
             raise metric_as_loss(type(self).__name__)
         value = super().forward(*args, **kwargs)
-        return without_gradient(value, args[0] if args else kwargs["preds"], type(self).__name__)
+        scores = args[0] if args else kwargs["preds" if "preds" in kwargs else "logits"]
+        return without_gradient(value, scores, type(self).__name__)
+
+    def synced(self) -> AbstractContextManager[None]:
+        """Return a context in which the states are those of all processes together; every process has to enter it."""
+        should_sync = self.sync_on_compute and not self._is_synced
+        context = self.sync_context(self.dist_sync_fn, should_sync=should_sync, should_unsync=should_sync)
+        return cast(AbstractContextManager[None], context)
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Add what another metric of the same settings, or its `metric_state`, has counted."""

@@ -221,8 +221,7 @@ class TopKAccuracy(ExactMetric):
         return wilson_interval(_accuracies(counts, [k], self.average)[0], seen.square() / sum_of_squares, level)
 
     def _synced(self, function: Callable[[Counts], Tensor]) -> Tensor:
-        should_sync = self.sync_on_compute and not self._is_synced
-        with self.sync_context(self.dist_sync_fn, should_sync=should_sync, should_unsync=should_sync):
+        with self.synced():
             return function(self.counts)
 
     def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> tuple[Figure, Axes]:
