@@ -1,12 +1,14 @@
-"""Metrics: top-k accuracy, several at once, for rows with several right classes, and calibration."""
+"""Metrics: top-k accuracy, several at once, for rows with several right classes, class by class, and calibration."""
 
 from topk_lightning.metrics.calibration import CalibrationError, ReliabilityCurve
+from topk_lightning.metrics.class_report import ClassReport
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies, topk_accuracies
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 
 __all__ = [
     "CalibrationError",
+    "ClassReport",
     "MultilabelTopKAccuracy",
     "ReliabilityCurve",
     "TopKAccuracies",

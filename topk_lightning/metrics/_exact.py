@@ -31,12 +31,15 @@ class ExactMetric(Metric):
     plot_upper_bound = 1.0
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Count one batch and return its own accuracy."""
+        """Count one batch and return its own value."""
         if "reduction" in kwargs:
             raise metric_as_loss(type(self).__name__)
         value = super().forward(*args, **kwargs)
         scores = args[0] if args else kwargs["preds" if "preds" in kwargs else "logits"]
-        return without_gradient(value, scores, type(self).__name__)
+        name = type(self).__name__
+        if isinstance(value, dict):
+            return {key: without_gradient(one, scores, name) for key, one in value.items()}
+        return without_gradient(value, scores, name)
 
     def synced(self) -> AbstractContextManager[None]:
         """Return a context in which the states are those of all processes together; every process has to enter it."""
