@@ -2,6 +2,7 @@
 
 from topk_lightning.metrics.calibration import CalibrationError, ReliabilityCurve
 from topk_lightning.metrics.class_report import ClassReport
+from topk_lightning.metrics.hierarchy_levels import HierarchyLevels, LevelAccuracy, MistakeDistance, hierarchy_levels
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies, topk_accuracies
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
@@ -9,10 +10,14 @@ from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 __all__ = [
     "CalibrationError",
     "ClassReport",
+    "HierarchyLevels",
+    "LevelAccuracy",
+    "MistakeDistance",
     "MultilabelTopKAccuracy",
     "ReliabilityCurve",
     "TopKAccuracies",
     "TopKAccuracy",
+    "hierarchy_levels",
     "multilabel_topk_accuracy",
     "topk_accuracies",
     "topk_accuracy",
