@@ -14,7 +14,7 @@ from torch._dynamo.testing import CompileCounter
 from tests.callbacks.annealing import CLASSES, TensorTemperature, Watched, loader, trainer
 from topk_lightning.callbacks import KAnnealing, TemperatureAnnealing
 from topk_lightning.callbacks._module_attribute import ModuleAttribute
-from topk_lightning.losses import SmoothTopKSVMLoss, TemperatureCrossEntropyLoss
+from topk_lightning.losses import CalibratedTopKHingeLoss, SmoothTopKSVMLoss, TemperatureCrossEntropyLoss
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
@@ -44,7 +44,7 @@ def losses(module):
 
     class Keeps(type(module)):
         def training_step(self, batch, batch_idx):
-            self.trained.append(self.loss.temperature)
+            self.trained.append(getattr(self.loss, self.watched))
             loss = self.loss(self(batch[0]), batch[1])
             self.values.append(loss.detach())
             return loss
@@ -89,6 +89,27 @@ def test_a_compiled_module_sees_each_value(kind):
     assert counter.frame_count > 0
     torch.testing.assert_close(module.values, eager.values)
     assert float(module.loss.temperature) == 1.0
+
+
+@pytest.mark.usefixtures("_fresh_compiler")
+@pytest.mark.parametrize("whole", [False, True], ids=["loss", "module"])
+def test_a_compiled_loss_or_module_sees_each_k(whole):
+    def train(module):
+        annealing = KAnnealing(ladder=(5, 3, 1), at=(0, 0.3, 0.6), eval_value=2)
+        trainer(callbacks=annealing, max_epochs=3).fit(module, loader(2), loader(1))
+
+    make = lambda: losses(Watched(CalibratedTopKHingeLoss(k=5)))  # noqa: E731
+    eager, compiled, counter = make(), make(), CompileCounter()
+    eager.watched = compiled.watched = "k"
+    train(eager)
+    if whole:
+        train(torch.compile(compiled, backend=counter))
+    else:
+        compiled.loss = torch.compile(compiled.loss, backend=counter)
+        train(compiled)
+    assert counter.frame_count > 0
+    assert compiled.trained == eager.trained == [5, 5, 3, 3, 1, 1]
+    torch.testing.assert_close(compiled.values, eager.values)
 
 
 @pytest.mark.parametrize("kind", ["plain", "buffer", "parameter"])
