@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
-from torchmetrics.utilities.distributed import gather_all_tensors
 
-from topk_lightning._checks.class_report import check_names, count_of_scores, needs_labels, too_wide, unknown_cut
-from topk_lightning._checks.options import check_integer, check_k, check_ks
-from topk_lightning._checks.scores import check_labels, check_scores, check_target
-from topk_lightning.metrics._confusions import DENSE_CLASSES, add_at, append, compact, pairs_of_list, pairs_of_table
-from topk_lightning.metrics._exact import ExactMetric
+from topk_lightning._checks.class_report import check_accuracy, no_images, too_wide, unknown_cut
+from topk_lightning._checks.options import check_integer, check_k
+from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics._class_counter import ClassCounter
+from topk_lightning.metrics._confusions import DENSE_CLASSES
+from topk_lightning.metrics._grades import GradeBounds, grade, grade_classes
 from topk_lightning.metrics._intervals import check_level
+from topk_lightning.metrics._judge import Bounds, find, groups_of, images_to_judge
 from topk_lightning.metrics._report_counts import ReportCounts
+from topk_lightning.metrics.findings import Finding
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
-from topk_lightning.ranking import count_ahead, topk_indices
+
+if TYPE_CHECKING:
+    from topk_lightning.data.leakage import Leak
 
 __all__ = ["ClassReport"]
 
 
-class ClassReport(ExactMetric):
+class ClassReport(ClassCounter):
     r"""Count, over batches and processes, what a person asks of a classifier class by class.
 
-    For each class c: precision :math:`n_{cc} / \sum_a n_{ac}`, recall :math:`n_{cc} / \sum_p n_{cp}`, their harmonic mean
-    F1, and the recall within the k best, where :math:`n_{ap}` counts the images of class a that were predicted as p. The
-    predicted class is the first of :func:`topk_lightning.topk_indices`, the rank is :func:`topk_lightning.target_rank`.
+    With :math:`n_{ap}` the images of class a that were predicted as p, and :math:`N_a` the images of class a: precision
+    :math:`n_{cc} / \sum_a n_{ac}`, recall :math:`n_{cc} / N_c`, their harmonic mean F1, and the recall within the k best.
+    The predicted class is the first of :func:`topk_lightning.topk_indices`, the rank :func:`topk_lightning.target_rank`.
 
     A row that holds a NaN has no predicted class: it stands in the support and in ``nan_rows``, in no confusion, and its
     rank follows the order rule (a NaN of the target is a miss at every k). Up to 2048 classes the confusions are a table;
@@ -56,6 +60,7 @@ class ClassReport(ExactMetric):
         ValueError: if an argument, a shape or a label is wrong.
 
     Examples:
+        >>> import torch
         >>> report = ClassReport(3, k=(1, 2), class_names=["cat", "dog", "owl"])
         >>> preds = torch.tensor([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5]])
         >>> report.update(preds, torch.tensor([0, 1, 1, 2]))
@@ -76,60 +81,7 @@ class ClassReport(ExactMetric):
         class_dim: int = 1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.num_classes = check_integer("num_classes", num_classes, minimum=2)
-        self.k = check_ks(k, self.num_classes)
-        self.class_names = check_names(class_names, self.num_classes)
-        if ignore_index is not None:
-            check_integer("ignore_index", ignore_index, minimum=-(2**63))
-        self.ignore_index = ignore_index
-        self.class_dim = class_dim
-        self._cuts = tuple(sorted({1, *self.k}))
-        # As in TopKAccuracy, the names of the states carry every setting, so that no collection takes two for one.
-        ignored = "none" if ignore_index is None else str(ignore_index).replace("-", "minus")
-        dim = str(class_dim).replace("-", "minus")
-        ks = "_".join(map(str, self._cuts))
-        key = f"{type(self).__name__}_k{ks}_dim{dim}_ignore{ignored}_classes{self.num_classes}"
-        self._ranks, self._histogram = f"ranks_{key}", f"histogram_{key}"
-        self._confusions, self._nan_rows = f"confusions_{key}", f"nan_rows_{key}"
-        self.is_sparse = self.num_classes > DENSE_CLASSES
-        shapes = {self._ranks: (self.num_classes, len(self._cuts) + 1), self._histogram: (self.num_classes + 1,)}
-        shapes[self._nan_rows] = ()
-        for name, shape in shapes.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        if self.is_sparse:
-            self.add_state(self._confusions, [], dist_reduce_fx="cat")
-        else:
-            table = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
-            self.add_state(self._confusions, table, dist_reduce_fx="sum")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count one batch; zero rows change nothing."""
-        dim = check_scores(preds, self.class_dim)
-        if preds.shape[dim] != self.num_classes:
-            raise count_of_scores(self.num_classes, preds.shape[dim])
-        if check_target(target, preds, dim):
-            raise needs_labels()
-        target = target.long()  # first: torch would wrap -100 into uint8 as 156
-        kept = torch.ones_like(target, dtype=torch.bool) if self.ignore_index is None else target != self.ignore_index
-        target = torch.where(kept, target, 0)
-        check_labels(target, self.num_classes)
-        rank = count_ahead(preds, target, class_dim=dim).reshape(-1)
-        best = topk_indices(preds, 1, class_dim=dim)
-        # NaN stands first, so the best score tells whether there is one.
-        broken = preds.detach().gather(dim, best).isnan().reshape(-1)
-        target, best, kept = target.reshape(-1), best.reshape(-1), kept.reshape(-1)
-
-        bucket = torch.bucketize(rank, torch.tensor(self._cuts, device=rank.device), right=True)
-        counted = kept & ~broken
-        self._update_state(self._ranks, add_at, target * (len(self._cuts) + 1) + bucket, kept)
-        self._update_state(self._histogram, add_at, rank, kept)
-        self._update_state(self._nan_rows, add_at, torch.zeros_like(rank), kept & broken)
-        add = append if self.is_sparse else add_at
-        self._update_state(self._confusions, add, target * self.num_classes + best, counted)
-
-    def _update_state(self, name: str, add: Callable[..., Any], *rows: Tensor) -> None:
-        setattr(self, name, add(getattr(self, name), *rows))
+        super().__init__(num_classes, k, class_names, ignore_index=ignore_index, class_dim=class_dim, **kwargs)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the values of all classes, as a dict.
@@ -188,27 +140,110 @@ class ClassReport(ExactMetric):
             raise unknown_cut(k, self._cuts)
         return self._gathered().nearly_right(k, self.class_names)
 
-    def _counts(self) -> ReportCounts:
-        state = getattr(self, self._confusions)
-        pairs = pairs_of_list(self._parts(state), self.num_classes) if self.is_sparse else pairs_of_table(state)
-        ranks, histogram, nan_rows = (getattr(self, name) for name in (self._ranks, self._histogram, self._nan_rows))
-        return ReportCounts(self._cuts, ranks, histogram, pairs, nan_rows)
+    def grade(
+        self,
+        *,
+        reliable_accuracy: float = 0.90,
+        reliable_class: float = 0.85,
+        struggling_accuracy: float = 0.50,
+        struggling_class: float = 0.60,
+        min_images: int = 1,
+    ) -> str:
+        """Return "reliable", "fair" or "struggling".
 
-    def _parts(self, state: Tensor | list[Tensor]) -> list[Tensor]:
-        """Return the list of pairs, which is one tensor once it is gathered and not empty where nothing was seen."""
-        if isinstance(state, Tensor):
-            return [state]
-        return state or [torch.empty(0, 2, dtype=torch.int64, device=self.device)]
+        Args:
+            reliable_accuracy: reliable is an accuracy above this,
+            reliable_class: and every precision and every recall above this.
+            struggling_accuracy: struggling is an accuracy of at most this,
+            struggling_class: or any precision or recall below this.
+            min_images: classes with fewer images have no say; a class without images never has.
 
-    def _gathered(self) -> ReportCounts:
-        """Return the counts of all processes."""
-        with self.synced():
-            return self._counts()
+        Raises:
+            ValueError: if nothing was seen, or a threshold is no fraction.
+        """
+        bounds = GradeBounds(reliable_accuracy, reliable_class, struggling_accuracy, struggling_class, min_images)
+        return grade(self._seen(), bounds)
 
-    def _sync_dist(
-        self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any | None = None
-    ) -> None:
-        # One compacted tensor a process, also where it saw nothing: torchmetrics would put an empty float there.
-        if self.is_sparse:
-            setattr(self, self._confusions, [compact(self._parts(getattr(self, self._confusions)))])
-        super()._sync_dist(dist_sync_fn, process_group)
+    def class_grades(
+        self, *, reliable_class: float = 0.85, struggling_class: float = 0.60, min_images: int | None = None
+    ) -> list[str]:
+        """Return "reliable", "fair", "struggling", "too few images" or "no images" for each class.
+
+        Args:
+            reliable_class: precision and recall are both above this.
+            struggling_class: precision or recall is below this.
+            min_images: from how many images on a class is graded; by default 6, from which on the 95 % interval of a
+                faultless class clears 0.60 (for another `struggling_class`, the number that clears it).
+        """
+        min_images = images_to_judge(struggling_class) if min_images is None else min_images
+        return grade_classes(self._gathered(), GradeBounds(1.0, reliable_class, 0.0, struggling_class, min_images))
+
+    def findings(
+        self,
+        *,
+        train_accuracy: float | Tensor | None = None,
+        val_accuracy: float | Tensor | None = None,
+        leaks: Sequence[Leak] | None = None,
+        groups: Hierarchy
+        | Sequence[int]
+        | Sequence[str]
+        | Mapping[str, str]
+        | Mapping[int, int]
+        | str
+        | Path
+        | None = None,
+        level: float = 0.95,
+        min_images: int | None = None,
+        low_recall: float = 0.60,
+        high_accuracy: float = 0.80,
+        low_accuracy: float = 0.50,
+        overfitting_gap: float = 0.10,
+        neighbour_share: float = 1 / 3,
+    ) -> list[Finding]:
+        """Return what is worth a sentence, the most serious first.
+
+        A class with at least `min_images` images is judged by itself, the others together with those of their group.
+        A recall is low if its whole interval is below `low_recall` and below the accuracy; the level of the interval is
+        shared among all that are judged (Bonferroni), so that many classes make no finding by chance.
+
+        Args:
+            train_accuracy: top-1 accuracy on the training images, for overfitting.
+            val_accuracy: top-1 accuracy on validation images to hold against it; by default that of this report.
+            leaks: what :func:`topk_lightning.data.find_leaks` returned.
+            groups: the group of each class: names or indices in the order of the classes, {class: group}, or anything
+                :meth:`topk_lightning.Hierarchy.of` takes.
+            level: the probability in (0, 1) of the intervals.
+            min_images: by default 6, from which on the 95 % interval of a faultless class clears 0.60.
+            low_recall: a recall below this is low.
+            high_accuracy: from this accuracy on, a low recall is an accuracy paradox.
+            low_accuracy: up to this accuracy, misses that are no near misses mean that the classes are not learned.
+            overfitting_gap: the training accuracy is further than this above the other.
+            neighbour_share: where the share of misses with the true class at rank 2 … k lies above this part of the way
+                from chance to 1, the classifier confuses neighbours.
+
+        Raises:
+            TypeError: if an argument is of the wrong type.
+            ValueError: if nothing was seen, or an argument is out of range.
+
+        Examples:
+            >>> import torch
+            >>> report = ClassReport(2, k=1, class_names=["cat", "dog"])
+            >>> always_dog = torch.tensor([[0.0, 1.0]]).expand(100, 2)
+            >>> report.update(always_dog, torch.tensor([0] * 8 + [1] * 92))
+            >>> for finding in report.findings():
+            ...     print(f"{finding.severity}: {finding.sentence}")
+            serious: The accuracy is 92 %, but it hides what is recognised far less often: "cat" 0 % (0 of 8 images).
+            serious: Never predicted, not even once: "cat" (8 images).
+        """
+        min_images = images_to_judge(low_recall, level) if min_images is None else min_images
+        bounds = Bounds(level, min_images, low_recall, high_accuracy, low_accuracy, overfitting_gap, neighbour_share)
+        hierarchy = None if groups is None else groups_of(groups, self.class_names)
+        train = check_accuracy("train_accuracy", train_accuracy)
+        val = check_accuracy("val_accuracy", val_accuracy)
+        return find(self._seen(), max(self.k), self.class_names, bounds, hierarchy, train, val, leaks or ())
+
+    def _seen(self) -> ReportCounts:
+        counts = self._gathered()
+        if not counts.histogram.sum():
+            raise no_images()
+        return counts
