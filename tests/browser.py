@@ -41,6 +41,37 @@ _FLAGS = (
 )
 _LOCAL = re.compile(r"(file:|data:|blob:|about:|http://(127\.0\.0\.1|localhost|\[::1\])[:/])")
 
+# Texts whose colour is too near to the nearest background behind them that is opaque; layers in between are laid over it.
+_FAINT = """(ratio) => {
+    const parse = (colour) => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
+    const over = ([r, g, b, a], base) => [r, g, b].map((value, i) => a * value + (1 - a) * base[i]).concat(1);
+    const light = (colour) => colour.slice(0, 3)
+        .map((value) => value / 255)
+        .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, value, i) => sum + value * [0.2126, 0.7152, 0.0722][i], 0);
+    const background = (element) => {
+        if (!element) return parse(getComputedStyle(document.documentElement).colorScheme.includes("dark")
+            && matchMedia("(prefers-color-scheme: dark)").matches ? "rgb(18, 18, 18)" : "rgb(255, 255, 255)");
+        const own = parse(getComputedStyle(element).backgroundColor);
+        return own[3] === 1 ? own : over(own, background(element.parentElement));
+    };
+    const faint = new Set();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        const text = walker.currentNode.textContent.trim();
+        const box = element.getBoundingClientRect();
+        if (!text || box.width < 2 || box.height < 2 || !element.checkVisibility({ opacityProperty: true })) continue;
+        const base = background(element);
+        const style = getComputedStyle(element);
+        const drawn = element instanceof SVGElement ? style.fill : style.color;
+        const both = [light(over(parse(drawn), base)), light(base)].sort((a, b) => b - a);
+        const found = (both[0] + 0.05) / (both[1] + 0.05);
+        if (found < ratio) faint.add(`${found.toFixed(2)} ${drawn} on ${base.slice(0, 3)}: ${text.slice(0, 40)}`);
+    }
+    return [...faint];
+}"""
+
 
 def find_chromium() -> str | None:
     """Return the program that the variable CHROMIUM names, or the first on the path."""
@@ -91,10 +122,21 @@ class OpenedPage:
         self.page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
         self.page.on("console", self._said)
 
+    def wait_for_count(self, selector: str, count: int) -> None:
+        """Wait until so many elements are there; unlike `wait_for_function`, on a page that forbids eval too."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(selector)).to_have_count(count, timeout=20_000)
+
     def assert_fits(self) -> None:
         """Fail where the page is wider than the window, so that a phone would have to scroll sideways."""
         wide, window = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert wide <= window, f"the page is {wide} px wide in a window of {window} px"
+
+    def assert_readable(self, ratio: float = 4.5) -> None:
+        """Fail where visible text stands out from its background by less than `ratio`, as WCAG 2 counts contrast."""
+        faint = self.page.evaluate(_FAINT, ratio)
+        assert not faint, "\n".join(["text of too little contrast:", *faint])
 
     def screenshot(self, name: str, *, full_page: bool = True, docs: bool = False) -> Path:
         """Save a picture `name`.png for this test; with `docs` and SCREENSHOTS=1 set, a small one for the docs too."""
