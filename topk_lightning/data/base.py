@@ -141,6 +141,10 @@ class ImageDataModuleBase(_DataModule):
         samples = self._split(split)
         return [samples.picture(index) for index in (range(len(samples.targets)) if indices is None else indices)]
 
+    def evaluation_dataset(self, split: str) -> ImageDataset:
+        """Return the pairs (image, class index) of a split in order, as evaluation sees them: not augmented."""
+        return ImageDataset(self._split(split), self.preprocessing.evaluation_transform())
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Return batches (images, target) in random order, augmented."""
         transform = self.preprocessing.training_transform(self.augment)

@@ -19,7 +19,7 @@ from topk_lightning._checks.data import (
 from topk_lightning.data.images import IMAGE_SUFFIXES
 from topk_lightning.data.samples import FileSamples
 
-__all__ = ["class_folders", "find_files", "has_splits", "split_files"]
+__all__ = ["class_folders", "find_files", "has_splits", "list_class_files", "split_files"]
 
 
 def has_splits(root: Path) -> bool:
@@ -96,8 +96,8 @@ def _folders(root: Path) -> list[str]:
     return sorted(names, key=_order)
 
 
-def _images(root: Path, folder: str) -> list[str]:
-    """Return the images below a folder, as paths relative to `root` with forward slashes, sorted."""
+def list_class_files(root: Path, folder: str) -> list[str]:
+    """Return the images below a folder, as paths relative to `root` with forward slashes, sorted; none of a missing one."""
     found = []
     for directory, folders, files in os.walk(root / folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -107,9 +107,14 @@ def _images(root: Path, folder: str) -> list[str]:
             for name in files
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ]
+    return sorted(found, key=_order)
+
+
+def _images(root: Path, folder: str) -> list[str]:
+    found = list_class_files(root, folder)
     if not found:
         raise empty_class(root / folder)
-    return sorted(found, key=_order)
+    return found
 
 
 def _order(name: str) -> str:

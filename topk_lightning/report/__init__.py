@@ -1,1 +1,5 @@
-"""Figures of a training and of predictions."""
+"""The report of a test as one HTML page, and figures of a training and of predictions."""
+
+from topk_lightning.report.write_report import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,50 @@
+"""The rows of the table of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["ClassRow", "class_rows"]
+
+
+class ClassRow(NamedTuple):
+    """A class: its name, its numbers (NaN where undefined), what it is taken for most often, and its grade."""
+
+    name: str
+    images: int
+    recall: float
+    recall_topk: float
+    precision: float
+    f1: float
+    taken_for: str
+    taken: int
+    grade: str
+
+
+def class_rows(
+    values: Mapping[str, Tensor], pairs: Tensor, names: Sequence[str], grades: Sequence[str], k: int
+) -> list[ClassRow]:
+    """Return the rows, lowest recall first; of equal ones the class with more images first, then by index.
+
+    Args:
+        values: as ClassReport computes them.
+        pairs: actual class, predicted class and count of every pair that occurs, in order (M, 3).
+        names: of the classes.
+        grades: of the classes.
+        k: which recall within the k best to show.
+    """
+    worst = torch.zeros(len(names), 2, dtype=torch.int64)  # predicted class and count of the most frequent mistake
+    for actual, predicted, count in pairs[pairs[:, 0] != pairs[:, 1]].tolist():
+        if count > worst[actual, 1]:
+            worst[actual] = torch.tensor([predicted, count])
+    columns = ("support", "recall", f"recall_top{k}", "precision", "f1")
+    numbers = zip(*(values[column].tolist() for column in columns), strict=True)
+    rows = [
+        ClassRow(names[index], *of_class, names[predicted] if count else "", count, grades[index])
+        for index, (of_class, (predicted, count)) in enumerate(zip(numbers, worst.tolist(), strict=True))
+    ]
+    return sorted(rows, key=lambda row: (row.images == 0, row.recall, -row.images))

@@ -1,0 +1,157 @@
+"""What a report is about: the test images, and what the data knows beyond them (other splits, groups, duplicates)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from topk_lightning._checks.data import SPLITS, check_folder, missing_folder
+from topk_lightning._checks.prediction import missing_preprocessing
+from topk_lightning._checks.report import (
+    check_class_folders,
+    check_same_preparation,
+    check_test_size,
+    missing_names,
+    unknown_data,
+)
+from topk_lightning.data.base import ImageDataModuleBase
+from topk_lightning.data.folder_layout import has_splits, list_class_files
+from topk_lightning.data.leakage import Leak
+from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data.samples import FileSamples, ImageDataset
+from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.report.labelled_images import LabelledImages, images_of_loader
+
+__all__ = ["ReportData", "read_data"]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """The images of a report.
+
+    Args:
+        test: the images that the report is about.
+        description: what the data is, in one line.
+        class_names: as the data numbers them; None where it does not say.
+        validation: images to fit the temperature on, never the test's.
+        training: images seen in training, as evaluation sees them.
+        levels: groups of classes by the name of their level, from fine to coarse.
+        leaks: images of one split that stand in another, or look almost like one there.
+    """
+
+    test: LabelledImages
+    description: str
+    class_names: list[str] | None = None
+    validation: LabelledImages | None = None
+    training: LabelledImages | None = None
+    levels: dict[str, Hierarchy] = field(default_factory=dict)
+    leaks: Sequence[Leak] = ()
+
+
+def read_data(
+    data: Any, class_names: list[str] | None, preprocessing: Preprocessing | None, batch_size: int
+) -> ReportData:
+    """Return the images of a data module, a DataLoader, or a folder of test images, one folder a class.
+
+    Args:
+        data: as in :func:`topk_lightning.write_report`.
+        class_names: the names that the model knows, in its order.
+        preprocessing: how images are prepared for the model.
+        batch_size: images at a time, where the data does not say.
+    """
+    if isinstance(data, str | Path):
+        return _of_folder(Path(data), class_names, preprocessing, batch_size)
+    if isinstance(data, ImageDataModuleBase):
+        return _of_our_module(data, preprocessing)
+    if isinstance(data, DataLoader):
+        test = images_of_loader(data, preprocessing)
+        names = getattr(data.dataset, "classes", None)
+        named = [str(name) for name in names] if isinstance(names, list | tuple) else None
+        return ReportData(test, f"{len(test)} images of a {type(data.dataset).__name__}", named)
+    if hasattr(data, "test_dataloader"):
+        return _of_other_module(data, preprocessing)
+    raise unknown_data(data)
+
+
+def _of_our_module(data: ImageDataModuleBase, preprocessing: Preprocessing | None) -> ReportData:
+    description = str(data.describe())
+    check_same_preparation(preprocessing, data.preprocessing)
+    vendors = getattr(data, "vendors", None)
+    if vendors is not None:
+        split = "; ".join(f"{name}: {', '.join(of_split)}" for name, of_split in vendors.items())
+        description = f"Embedded emoji, {description}; drawn by {split}"
+    root = getattr(data, "root", None)
+    if root is not None:
+        description = f"{root}: {description}"
+
+    def images(split: str) -> LabelledImages:
+        options = {"batch_size": data.batch_size, "num_workers": data.num_workers}
+        names = data.sample_names(split)
+        return LabelledImages(
+            data.evaluation_dataset(split), names.__getitem__, lambda index: data.pictures(split, [index])[0], options
+        )
+
+    groups, group_names = getattr(data, "fine_to_coarse", {}), getattr(data, "coarse_names", {})
+    levels = {
+        level: Hierarchy(tuple(of_class), tuple(group_names[level]), tuple(data.class_names))
+        for level, of_class in groups.items()
+    }
+    leaks = [Leak(group, 0, exact=True) for group in data.duplicates]
+    return ReportData(images("test"), description, data.class_names, images("val"), images("train"), levels, leaks)
+
+
+def _of_other_module(data: Any, preprocessing: Preprocessing | None) -> ReportData:
+    for prepare, arguments in (("prepare_data", ()), ("setup", ("test",))):
+        if callable(getattr(data, prepare, None)):
+            getattr(data, prepare)(*arguments)
+    loader = data.test_dataloader()
+    if isinstance(loader, list | tuple) and len(loader) == 1:
+        loader = loader[0]
+    if not isinstance(loader, DataLoader):
+        raise unknown_data(loader)
+    test = images_of_loader(loader, preprocessing)
+    names = getattr(data, "class_names", None) or getattr(loader.dataset, "classes", None)
+    named = [str(name) for name in names] if isinstance(names, list | tuple) else None
+    return ReportData(test, f"{type(data).__name__}, {len(test)} test images", named)
+
+
+def _of_folder(
+    root: Path, class_names: list[str] | None, preprocessing: Preprocessing | None, batch_size: int
+) -> ReportData:
+    if class_names is None:
+        raise missing_names()
+    if preprocessing is None:
+        raise missing_preprocessing()
+    names, transform = class_names, preprocessing.evaluation_transform()
+
+    def images(folder: Path) -> LabelledImages:
+        found = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        check_class_folders(folder, sorted(found), names)
+        samples = [
+            (name, index)
+            for index, label in enumerate(names)
+            if label in found
+            for name in list_class_files(folder, label)
+        ]
+        check_test_size(len(samples), folder)
+        files = FileSamples(folder, tuple(name for name, _ in samples), tuple(index for _, index in samples))
+        return LabelledImages(
+            ImageDataset(files, transform),
+            lambda index: str(folder / files.names[index]),
+            files.picture,
+            {"batch_size": batch_size},
+        )
+
+    if not has_splits(check_folder(root)):
+        test = images(root)
+        return ReportData(test, f"{len(test)} images in {root}, one folder a class", list(names))
+    splits = {split: images(root / split) for split in SPLITS if (root / split).is_dir()}
+    if "test" not in splits:
+        raise missing_folder(root / "test")
+    sizes = ", ".join(f"{len(found)} {split}" for split, found in splits.items())
+    description = f"{root}: one folder a class, {sizes}"
+    return ReportData(splits["test"], description, list(names), splits.get("val"), splits.get("train"))

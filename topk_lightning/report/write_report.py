@@ -1,0 +1,191 @@
+"""The report of a test: one HTML file that a person reads in a minute."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topk_lightning._checks.options import check_integer, check_k
+from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
+from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics import CalibrationError, ClassReport
+from topk_lightning.report.content import Measured, content_of
+from topk_lightning.report.evaluation import evaluate, iterate_logits
+from topk_lightning.report.labelled_images import LabelledImages
+from topk_lightning.report.page import render
+from topk_lightning.report.provenance import facts_of_the_run, stopwatch
+from topk_lightning.report.report_data import ReportData, read_data
+from topk_lightning.report.subject import Subject, read_subject
+from topk_lightning.report.training_charts import find_trace, read_trace
+from topk_lightning.temperature_scaler import TemperatureScaler
+
+__all__ = ["write_report"]
+
+#: Images of training and of validation that are looked at: enough for an accuracy to two digits and for one temperature.
+SAMPLE = 1000
+
+
+def write_report(
+    model: str | Path | nn.Module,
+    data: Any,
+    out: str | Path = "report.html",
+    *,
+    k: int | None = None,
+    network: nn.Module | None = None,
+    class_names: Sequence[str] | Mapping[Any, Any] | None = None,
+    preprocessing: Any = None,
+    hierarchy: Any = None,
+    trace: str | Path | None = None,
+    hard_images: int = 12,
+    batch_size: int = 32,
+    title: str | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> Path:
+    """Test a classifier and write what came out as one HTML file, which needs neither network nor further files.
+
+    The page holds findings in plain sentences, the numbers with 95 % intervals, calibration, confusions, the hardest images
+    with their k best classes, a table of all classes, the training curves, and how it all was made. Every test image
+    is read once; some bytes an image are kept. Where the data has validation images, the temperature that calibrates
+    the model is fitted on at most 1,000 of them, and where it has training images, the accuracy on at most 1,000 of
+    these is set beside that of the test.
+
+    Args:
+        model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, or any nn.Module that returns logits (N, C).
+        data: a data module, a DataLoader (read in the order of its data set, each image once), or a folder of test images
+            with one folder a class; of a folder with train, val and test the last is the test.
+        out: the .html file; its folder is made.
+        k: the k that "among the first k" means; None: the largest that the classifier was measured by.
+        network: the network of a checkpoint that cannot name it.
+        class_names: a list, {index: name} or {name: index}; None: those of the model, else of the data.
+        preprocessing: a Preprocessing or the dict of one; None: that of the model.
+        hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups}; None: those of the data.
+        trace: the table of epochs that TrainingTrace wrote; None: trace.csv beside the checkpoint, else the table in it.
+        hard_images: how many to show of each kind, at least 0.
+        batch_size: images at a time, where the data does not say.
+        title: the heading.
+        facts: further lines for the last section, such as {"Seed": "0"}.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        FileNotFoundError: a checkpoint, folder or trace that is not there.
+        TypeError: data that no test images can be taken from.
+        ValueError: an empty test set, another number or other names of classes than the model has, a checkpoint of
+            something else, k > C, images that were prepared in another way than in training.
+
+    Examples:
+        >>> import tempfile
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> images, target = torch.eye(3).view(3, 3, 1, 1), torch.tensor([0, 1, 1])
+        >>> test = DataLoader(TensorDataset(images, target))
+        >>> path = write_report(nn.Flatten(), test, tempfile.mkdtemp() + "/report.html", class_names=["ant", "bee", "cat"])
+        >>> "2 of 3 images" in path.read_text()
+        True
+    """
+    path = check_report_path(out)
+    check_integer("hard_images", hard_images, minimum=0)
+    seconds = stopwatch()
+    subject = read_subject(model, network, class_names, preprocessing)
+    source = read_data(data, subject.class_names, subject.preprocessing, batch_size)
+    names = _names(subject, source, class_names is not None)
+    k = max(one for one in subject.k if one <= len(names)) if k is None else check_k(k, len(names))
+    ks = tuple(sorted({*(one for one in subject.k if one <= len(names)), k}))
+
+    report = ClassReport(len(names), ks, names)
+    calibration, scaled = CalibrationError(), CalibrationError()
+    metrics: list[Any] = [report, calibration]
+    scaler = _temperature(subject.network, source.validation, len(names))
+    if scaler is not None:
+        metrics.append(_Scaled(scaled, scaler))
+    device = next((tensor.device for tensor in subject.network.parameters()), torch.device("cpu"))
+    for metric in (report, calibration, scaled):
+        metric.to(device)
+    evaluation = evaluate(subject.network, source.test.loader(), len(names), k, *metrics)
+    measured = Measured(
+        subject=subject,
+        source=source,
+        names=names,
+        k=k,
+        report=report.cpu(),
+        evaluation=evaluation,
+        calibration=calibration.cpu().curve(),
+        scaled=None if scaler is None else scaled.cpu().curve(),
+        temperature=None if scaler is None else float(scaler.temperature),
+        train_accuracy=_accuracy(subject.network, source.training, len(names)),
+        levels=_levels(hierarchy, names) or source.levels,
+        trace=_trace(trace, model, subject),
+    )
+    content = content_of(measured, hard_images, title)
+    content["facts"] += [*(facts or {}).items(), *facts_of_the_run(device, seconds())]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(content), encoding="utf-8")
+    return path
+
+
+class _Scaled:
+    """Pass logits on, divided by a temperature."""
+
+    def __init__(self, metric: CalibrationError, scaler: TemperatureScaler) -> None:
+        self.metric, self.scaler = metric, scaler
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        self.metric.update(self.scaler.to(logits.device)(logits), target)
+
+
+def _names(subject: Subject, source: ReportData, given: bool) -> list[str]:
+    known = subject.class_names or source.class_names
+    if known is None:
+        images, _ = next(iter(source.test.loader(1)))
+        with torch.inference_mode():
+            known = [f"class {index}" for index in range(subject.network(images).shape[-1])]
+    if source.class_names is not None:
+        check_class_number(len(source.class_names), len(known))
+        if not given:
+            check_same_names(known, source.class_names)
+    return known
+
+
+def _temperature(network: nn.Module, images: LabelledImages | None, num_classes: int) -> TemperatureScaler | None:
+    """Return the temperature that validation images ask for; None without such images, or if there is no best one."""
+    if images is None:
+        return None
+    batches = list(zip(*iterate_logits(network, images.loader(SAMPLE), num_classes), strict=True))
+    logits, target = (torch.cat(part) for part in batches)
+    usable = logits.isfinite().all(1)
+    if not usable.any():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with contextlib.suppress(UserWarning):  # of a temperature at its bound
+            return TemperatureScaler().to(logits.device).fit(logits[usable], target[usable])
+    return None
+
+
+def _accuracy(network: nn.Module, images: LabelledImages | None, num_classes: int) -> float | None:
+    if images is None:
+        return None
+    return float((evaluate(network, images.loader(SAMPLE), num_classes, 1).rank == 0).double().mean())
+
+
+def _levels(given: Any, names: list[str]) -> dict[str, Hierarchy]:
+    if given is None:
+        return {}
+    levels = given if isinstance(given, Mapping) and not _is_one_level(given) else {"group": given}
+    return {str(level): Hierarchy.of(groups, names) for level, groups in levels.items()}
+
+
+def _is_one_level(given: Mapping[Any, Any]) -> bool:
+    return all(isinstance(group, str | int) for group in given.values())
+
+
+def _trace(given: str | Path | None, model: object, subject: Subject) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    """Return where the table of epochs comes from, and the table."""
+    path = find_trace(model) if given is None and isinstance(model, str | Path) else given
+    return ("the checkpoint", subject.epochs) if path is None else (str(path), read_trace(path))
