@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.distributed import run_processes
-from topk_lightning.losses import SmoothTopKSVMLoss, TruncatedTopKEntropyLoss
+from tests.losses.cases import CASES, LossCase
+from tests.losses.cases_relaxed import RELAXED_CASES
 
-LOSSES = {"svm": SmoothTopKSVMLoss(k=3), "truncated": TruncatedTopKEntropyLoss(k=3)}
-
-
-def weights_after_a_step(rank: int, world_size: int) -> dict[str, list[list[float]]]:
-    """Return, for each loss, the weights of a linear network after one step on this process's share of 8 rows."""
-    return {name: step(rank, world_size, loss) for name, loss in LOSSES.items()}
+ALL_CASES = CASES + RELAXED_CASES
 
 
-def step(rank: int, world_size: int, loss: torch.nn.Module) -> list[list[float]]:
+def batch() -> tuple[Tensor, dict[str, Tensor]]:
+    """Eight rows, and their targets: class indices, one of them ignored in each half, or mixtures of two classes."""
     generator = torch.Generator().manual_seed(0)
-    rows, target = torch.randn(8, 5, generator=generator), torch.randint(7, (8,), generator=generator)
+    rows, labels = torch.randn(8, 5, generator=generator), torch.randint(7, (8,), generator=generator)
+    one_hot = torch.nn.functional.one_hot
+    mixed = 0.25 * one_hot(labels, 7) + 0.75 * one_hot(labels.roll(1), 7)
+    return rows, {"labels": labels.index_fill(0, torch.tensor([2, 5]), -100), "mixtures": mixed}
+
+
+def gradient(case: LossCase, kind: str, rank: int, world_size: int) -> Tensor:
+    """Return the gradient of a linear network for this process's share of the batch, averaged over the processes."""
+    rows, targets = batch()
     torch.manual_seed(0)
     layer: torch.nn.Module = torch.nn.Linear(5, 7)
     network = DistributedDataParallel(layer) if world_size > 1 else layer
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
-    loss(network(rows[rank::world_size]), target[rank::world_size]).backward()
-    optimizer.step()
-    return layer.weight.tolist()
+    case.make()(network(rows[rank::world_size]), targets[kind][rank::world_size]).backward()
+    return layer.weight.grad
 
 
-def test_two_processes_make_the_step_of_one():
-    first, second = run_processes(weights_after_a_step, 2)
-    assert first == second
-    alone = weights_after_a_step(0, 1)
-    for name in LOSSES:
-        torch.testing.assert_close(torch.tensor(first[name]), torch.tensor(alone[name]))
+def gradients(rank: int, world_size: int) -> list[list[list[float]]]:
+    return [gradient(case, kind, rank, world_size).tolist() for case in ALL_CASES for kind in ("labels", "mixtures")]
+
+
+@pytest.fixture(scope="module")
+def of_two_processes() -> list[list[list[list[float]]]]:
+    """What both processes found, from one start of them for all losses."""
+    return run_processes(gradients, 2)
+
+
+@pytest.mark.parametrize("kind", ["labels", "mixtures"])
+@pytest.mark.parametrize("number", range(len(ALL_CASES)), ids=[case.name for case in ALL_CASES])
+def test_two_processes_have_the_gradient_of_one(of_two_processes, number, kind):
+    place = 2 * number + ["labels", "mixtures"].index(kind)
+    first, second = (torch.tensor(found[place]) for found in of_two_processes)
+    assert torch.equal(first, second)
+    torch.testing.assert_close(first, gradient(ALL_CASES[number], kind, 0, 1))
+    assert first.abs().max() > 0

@@ -98,8 +98,8 @@ def reduce_rows(
 
 
 def _without_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:
-    # Entering torch.autocast takes as long as ten small operations.
-    if torch.is_autocast_enabled(device_type):
+    # Entering torch.autocast takes as long as ten small operations. Tensors without values know no autocast.
+    if device_type != "meta" and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return contextlib.nullcontext()
 

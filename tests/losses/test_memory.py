@@ -1,0 +1,75 @@
+"""What the losses hold: at most a few times the logits within a call, and nothing after it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.benchmarks.timing import peak_extra_bytes
+from tests.losses.cases import CASES
+from tests.losses.cases_relaxed import RELAXED_CASES
+from topk_lightning.losses import NoisedTopKHingeLoss
+
+
+def noised(**changes: object) -> NoisedTopKHingeLoss:
+    return NoisedTopKHingeLoss(k=3, **changes)
+
+
+MAKERS: dict[str, Callable[..., torch.nn.Module]] = {case.name: case.make for case in CASES + RELAXED_CASES}
+MAKERS["noised top-k hinge"] = noised
+
+
+def step(loss: torch.nn.Module, logits: Tensor, target: Tensor) -> Callable[[], None]:
+    def run() -> None:
+        logits.grad = None
+        loss(logits, target).backward()
+
+    return run
+
+
+def tensors() -> int:
+    gc.collect()
+    # type(), since isinstance() would ask each object for its __class__, which some compute.
+    return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+
+def bytes_held_after(*calls: Callable[[], object]) -> int:
+    """Return how many bytes the calls took from the allocator and did not give back."""
+    with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for call in calls:
+            call()
+    return sum(event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "distributions"])
+def test_a_call_leaves_nothing_behind(name, soft):
+    logits = torch.randn(8, 20, requires_grad=True)
+    target = torch.randn(8, 20).softmax(1) if soft else torch.arange(8)
+    run = step(MAKERS[name](weight=[1.0] * 20), logits, target)
+    run()
+    before = tensors()
+    for _ in range(3):
+        run()
+    assert tensors() == before
+
+    def forget() -> None:
+        logits.grad = None
+
+    assert bytes_held_after(run, run, run, forget) == 0
+
+
+# NeuralSort of all classes holds its k rows; the loss that takes 16 candidates by default does not.
+BOUNDED = [name for name in MAKERS if name != "top-k cross entropy, neuralsort, None candidates"]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_memory_is_at_most_four_times_the_logits_beyond_the_gradient(name):
+    logits = torch.randn(16, 100_000, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    size = logits.numel() * logits.element_size()
+    extra = peak_extra_bytes(step(MAKERS[name](), logits, torch.arange(16)))
+    assert size <= extra <= (1 + 4) * size
