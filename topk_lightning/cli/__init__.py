@@ -1,4 +1,4 @@
-"""The command line: ``topk-lightning demo | fit | test | predict``.
+"""The command line: ``topk-lightning demo | fit | test | report | predict``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
@@ -20,7 +20,9 @@ COMMANDS = {
     "demo": ("train, test and predict on the embedded emoji, in a few minutes", "topk_lightning.cli.demo"),
     "fit": ("train a classifier from a yaml file and options", "topk_lightning.cli.fit"),
     "test": ("measure a checkpoint on the test images", "topk_lightning.cli.fit"),
+    "report": ("test a checkpoint and write a page about it", "topk_lightning.cli.report"),
     "predict": ("name the k best classes of images", "topk_lightning.cli.predict"),
+    "serve": ("show a page where a picture is dropped and its k best classes appear", "topk_lightning.cli.serve"),
 }
 
 

@@ -65,19 +65,20 @@ def predict_topk(
         ['bee', 'cat']
     """
     check_integer("batch_size", batch_size)
-    trained = _trained(model, network)
+    trained = load_trained(model, network)
     names = trained.class_names if class_names is None else check_class_names(class_names)
-    prepare = _Prepare(trained.preprocessing if preprocessing is None else preprocessing)
+    prepare = Prepare(trained.preprocessing if preprocessing is None else preprocessing)
     single, source = iterate_images(images)
     predictions: list[tuple[TopKPrediction, ...]] = []
     with evaluating(trained.network), torch.inference_mode():
         for batch in _batches((prepare(image) for image in source), batch_size):
-            logits = trained.network(batch.to(_device(trained.network)))
+            logits = trained.network(batch.to(device_of(trained.network)))
             predictions += topk_predictions(logits, names, k, input="logits")  # type: ignore[arg-type]
     return predictions[0] if single else predictions
 
 
-def _trained(model: str | Path | nn.Module, network: nn.Module | None) -> TrainedModel:
+def load_trained(model: str | Path | nn.Module, network: nn.Module | None = None) -> TrainedModel:
+    """Return a model with what it knows of its classes and images; one from a checkpoint is on the GPU, if there is one."""
     if isinstance(model, nn.Module):
         return TrainedModel(model, getattr(model, "class_names", None), getattr(model, "preprocessing", None))
     trained = load_checkpoint(model, network)
@@ -86,7 +87,7 @@ def _trained(model: str | Path | nn.Module, network: nn.Module | None) -> Traine
     return trained
 
 
-class _Prepare:
+class Prepare:
     """Turns an image into a tensor (3, H, W), with transforms that are built when they are first needed."""
 
     def __init__(self, preprocessing: Any) -> None:
@@ -125,7 +126,8 @@ def _batches(images: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
         yield torch.stack(batch)
 
 
-def _device(network: nn.Module) -> torch.device:
+def device_of(network: nn.Module) -> torch.device:
+    """Return where the weights of a network are."""
     tensor = next((t for tensors in (network.parameters(), network.buffers()) for t in tensors), None)
     return torch.device("cpu") if tensor is None else tensor.device
 

@@ -1,0 +1,35 @@
+"""A small classifier of twelve emoji, trained for a few seconds, and a server of it."""
+
+from __future__ import annotations
+
+import pytest
+import pytorch_lightning as pl
+
+from tests.serving.servers import running
+from topk_lightning.classifier import TopKClassifier
+from topk_lightning.data import EmojiDataModule
+from topk_lightning.serving import create_app
+
+
+@pytest.fixture(scope="session")
+def emoji():
+    return EmojiDataModule(classes=12, batch_size=12, num_workers=0)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(emoji, tmp_path_factory):
+    pl.seed_everything(0, verbose=False)
+    model = TopKClassifier("small_cnn", num_classes=emoji.num_classes)
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(max_epochs=15, accelerator="cpu", enable_model_summary=False, **options)
+    trainer.fit(model, emoji)
+    path = tmp_path_factory.mktemp("served") / "model.ckpt"
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def address(checkpoint):
+    """A server of the checkpoint that takes at most 200,000 bytes and 1,000,000 pixels."""
+    with running(create_app(checkpoint, k=3, max_bytes=200_000, max_pixels=1_000_000)) as url:
+        yield url

@@ -1,0 +1,120 @@
+"""The served page in a real browser: pictures come by drop, by paste and by keyboard, and bars appear."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from tests.browser import LOOKS
+from tests.serving.servers import running
+from topk_lightning.prediction import predict_topk
+from topk_lightning.serving import create_app
+
+# Gives files to the page as a person does who drops or pastes them.
+GIVE = """(kind, files) => {
+    const transfer = new DataTransfer();
+    for (const [name, type, data] of files) {
+        transfer.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name, { type }));
+    }
+    const event = kind === "paste"
+        ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true })
+        : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+    document.body.dispatchEvent(event);
+}"""
+
+
+@pytest.fixture(scope="module")
+def drawings(emoji, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawings")
+    files = []
+    for name, picture in zip(emoji.class_names, emoji.pictures("test", range(12)), strict=True):
+        files.append(folder / f"{name.replace(' ', '-')}.png")
+        picture.resize((320, 320)).save(files[-1])
+    return files
+
+
+def give(opened, kind, files, mime="image/png"):
+    packed = [[file.name, mime, base64.b64encode(file.read_bytes()).decode()] for file in files]
+    opened.page.evaluate(f"([kind, files]) => ({GIVE})(kind, files)", [kind, packed])
+
+
+def shown(opened):
+    """What the page shows of each picture: its classes with their shares, in their order."""
+    opened.wait_for_count(".note", 0)
+    return opened.page.eval_on_selector_all(
+        ".picture",
+        """items => items.map(item => [...item.querySelectorAll(".guesses li")].map(line => [
+            line.querySelector(".name").textContent, line.querySelector(".share").textContent,
+            line.querySelector(".bar").style.width]))""",
+    )
+
+
+def expected(checkpoint, files, k=3):
+    return [
+        [[p.label, f"{100 * p.probability:.1f}%" if p.probability >= 0.001 else "< 0.1%"] for p in row]
+        for row in predict_topk(checkpoint, files, k)
+    ]
+
+
+@pytest.mark.parametrize(*LOOKS)
+def test_dropped_pictures_get_their_bars(open_page, address, checkpoint, drawings, scheme, width):
+    opened = open_page(address, scheme, width)
+    files = [drawings[place] for place in (7, 5, 2, 3)]
+    give(opened, "drop", files)
+    rows = shown(opened)
+    assert [[line[:2] for line in row] for row in rows] == expected(checkpoint, files)
+    for row, predictions in zip(rows, predict_topk(checkpoint, files, 3), strict=True):
+        for (*_, bar), prediction in zip(row, predictions, strict=True):
+            assert float(bar.rstrip("%")) == pytest.approx(100 * prediction.probability, abs=1e-3)
+    opened.assert_fits()
+    opened.assert_readable()
+    opened.screenshot(f"serve_{scheme}_{width}", docs=True)
+
+
+def test_a_picture_comes_by_keyboard_alone(open_page, address, checkpoint, drawings):
+    opened = open_page(address, width=390)
+    opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.type") == "file"
+    opened.screenshot("serve_focus")
+    with opened.page.expect_file_chooser() as chooser:
+        opened.page.keyboard.press("Enter")
+    chooser.value.set_files(drawings[0])
+    assert [[line[:2] for line in row] for row in shown(opened)] == expected(checkpoint, drawings[:1])
+    opened.page.keyboard.press("Tab")
+    opened.page.keyboard.press("ArrowUp")  # one guess more
+    give(opened, "paste", drawings[1:2])
+    newest, _ = shown(opened)
+    assert [line[:2] for line in newest] == expected(checkpoint, drawings[1:2], k=4)[0]
+    spoken = opened.page.text_content("[role=status]")
+    assert spoken == f"{drawings[1].name}: {newest[0][0]}, {newest[0][1]}"
+
+
+def test_what_is_no_picture_gets_a_sentence_and_the_next_picture_its_bars(
+    open_page, address, checkpoint, drawings, tmp_path
+):
+    opened = open_page(address)
+    text, large = tmp_path / "<b>notes.txt", tmp_path / "large.bmp"
+    text.write_text("not a picture")
+    large.write_bytes(bytes(200_001))
+    give(opened, "drop", [text, large, drawings[4]], "text/plain")
+    opened.page.wait_for_selector(".guesses li")
+    opened.wait_for_count(".failed", 2)
+    kind, size = opened.page.locator(".failed .note").all_text_contents()
+    assert "must be a picture in AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP, got 13 bytes of something else." in kind
+    assert size == "The file has 200,001 bytes; at most 200,000 are accepted."
+    assert opened.page.locator(".picture h2").first.text_content() == text.name
+    opened.screenshot("serve_errors")
+    opened.assert_readable()
+    (problem,) = opened.problems  # Chromium reports every answer of 4xx
+    assert "415" in problem
+    opened.problems.clear()
+
+
+def test_a_server_that_has_gone_is_said(open_page, checkpoint, drawings):
+    with running(create_app(checkpoint)) as url:
+        opened = open_page(url)
+    give(opened, "drop", drawings[:1])
+    opened.page.wait_for_selector(".failed")
+    assert opened.page.text_content(".note") == "The server does not answer. Is it still running?"
+    opened.problems.clear()

@@ -1,0 +1,84 @@
+"""``topk-lightning serve``: a page on this machine where a picture is dropped and its k best classes appear."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from jsonargparse import ArgumentParser
+
+from topk_lightning._checks.serving import address_in_use, check_port
+
+__all__ = ["main"]
+
+_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until Ctrl-C; requests that are under way are answered first."""
+    options = _parser().parse_args(list(arguments[1:]))
+    host, port = options.host, check_port(options.port)
+    # Only now: --help and mistakes need no torch.
+    from PIL import Image
+
+    from topk_lightning.serving import create_app
+    from topk_lightning.serving.server import server_of
+
+    local = _is_loopback(host)
+    app = create_app(
+        options.checkpoint,
+        k=options.k,
+        batch_size=options.batch_size,
+        max_bytes=options.max_bytes,
+        max_pixels=options.max_pixels,
+        hosts=_LOOPBACK | {host} if local else None,
+    )
+    # Pillow has a limit of its own, which must not be the lower one.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
+    with _listen(host, port) as listener:
+        shown = f"[{host}]" if ":" in host else host
+        sys.stdout.write(f"Serving {options.checkpoint} on http://{shown}:{listener.getsockname()[1]}\n")
+        sys.stdout.flush()
+        if not local:
+            sys.stderr.write(f"warning: everyone who can reach {host} can use it; it has no password, no encryption.\n")
+        sys.stdout.write("Ctrl-C stops it.\n")
+        sys.stdout.flush()
+        # When all is answered, uvicorn passes the Ctrl-C on that made it stop.
+        with contextlib.suppress(KeyboardInterrupt):
+            server_of(app).run(sockets=[listener])
+    sys.stdout.write("Stopped.\n")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise address_in_use(host, port, error) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="topk-lightning serve",
+        description="Show a page where a picture is dropped and its k best classes appear, and answer POST /predict.",
+        version=version("topk-lightning"),
+    )
+    parser.add_argument("checkpoint", type=str, help="file that a training of TopKClassifier saved")
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="address to bind; 0.0.0.0: all of this machine")
+    parser.add_argument("--port", type=int, default=8000, help="port to bind; 0: any free one")
+    parser.add_argument("--k", type=int, default=5, help="how many classes an image where a request does not say")
+    parser.add_argument("--batch-size", type=int, default=32, help="images that the network sees at a time, at most")
+    parser.add_argument("--max-bytes", type=int, default=20_000_000, help="of an image's file")
+    parser.add_argument("--max-pixels", type=int, default=50_000_000, help="of an image, read from its header")
+    return parser

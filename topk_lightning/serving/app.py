@@ -1,0 +1,126 @@
+"""The application: a page, ``POST /predict`` and ``GET /health``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from torch import Tensor, nn
+
+from topk_lightning._checks.options import check_integer, check_positive
+from topk_lightning._checks.serving import RequestError, check_asked_k, wrong_request
+from topk_lightning.serving.batching import Batcher
+from topk_lightning.serving.guard import Guard
+from topk_lightning.serving.model import ServedModel, TopKPredictions
+from topk_lightning.serving.page import render_page
+from topk_lightning.serving.uploads import read_upload
+
+__all__ = ["create_app"]
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_READERS = min(4, os.cpu_count() or 1)  # threads that decode pictures
+
+
+def create_app(
+    checkpoint: str | Path,
+    *,
+    k: int = 5,
+    batch_size: int = 32,
+    max_bytes: int = 20_000_000,
+    max_pixels: int = 50_000_000,
+    places: int = 128,
+    seconds: float = 30.0,
+    hosts: Iterable[str] | None = ("127.0.0.1", "localhost", "::1"),
+    network: nn.Module | None = None,
+) -> Guard:
+    """Return an ASGI application that names the k best classes of pictures, for uvicorn or any other server.
+
+    Args:
+        checkpoint: file that TopKClassifier saved; it is read with ``weights_only=True``.
+        k: how many classes where a request does not say, 1 ≤ k ≤ C.
+        batch_size: pictures that the network sees at a time, at most.
+        max_bytes: of a picture's file.
+        max_pixels: of a picture.
+        places: requests at a time; one more is answered 503.
+        seconds: that the body of a request may take to arrive.
+        hosts: the names by which the server may be called; None: any, for a server behind another one.
+        network: the network of a checkpoint that cannot name it.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: a checkpoint of something else or without preprocessing, k > C, or numbers out of range.
+    """
+    model = ServedModel(checkpoint, k, max_pixels, network)
+    max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
+    batcher: Batcher[tuple[Tensor, int], TopKPredictions] = Batcher(model.predict, batch_size, places=places)
+    readers = ThreadPoolExecutor(_READERS, "decode")
+    page, policy = render_page(model.num_classes, model.k, max_bytes)
+
+    async def show_page(_: Request) -> Response:
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    async def predict(request: Request) -> Response:
+        asked = check_asked_k(request.query_params.get("k"), model.k, model.num_classes)
+        with batcher.place():
+            data = await read_upload(request, max_bytes, seconds)
+            image = await asyncio.get_running_loop().run_in_executor(readers, model.prepare, data)
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            predictions = await batcher((image, asked))
+        named = [{"class": p.label, "index": p.index, "probability": p.probability} for p in predictions]
+        return JSONResponse({"predictions": named})
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "classes": model.num_classes, "requests": batcher.taken})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with batcher:
+            yield
+        readers.shutdown(cancel_futures=True)
+
+    routes = [Route("/", show_page), Route("/predict", predict, methods=["POST"]), Route("/health", health)]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=_HANDLERS)
+    app.router.redirect_slashes = False  # a redirect would repeat the name that the client called the server by
+    return Guard(app, _HEADERS, None if hosts is None else frozenset(hosts))
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestError):
+        raise error
+    return JSONResponse({"error": str(error)}, error.status, error.headers)
+
+
+async def _wrong(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    refusal = wrong_request(error.status_code, request.method)
+    return JSONResponse({"error": str(refusal)}, error.status_code, error.headers)
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    # The server shows the traceback in its terminal; a stranger learns nothing from the answer.
+    return JSONResponse({"error": "The server failed at this request; its terminal says why."}, 500)
+
+
+_HANDLERS = {RequestError: _refused, HTTPException: _wrong, ClientDisconnect: _gone, Exception: _failed}

@@ -1,0 +1,93 @@
+"use strict";
+const form = document.querySelector("form");
+const [files, count] = [form.elements.image, form.elements.k];
+const results = document.querySelector(".results");
+const said = document.querySelector(".said");
+const card = document.querySelector("template");
+const maxBytes = Number(document.querySelector("main").dataset.maxBytes);
+const AT_A_TIME = 4;
+const waiting = [];
+let running = 0;
+
+const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`);
+const written = (number) => number.toLocaleString("en");
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+
+/** One request for one picture; a busy server is asked again when it says so. */
+async function ask(file, k) {
+  if (file.size > maxBytes) throw new Error(`The file has ${written(file.size)} bytes; at most ${written(maxBytes)} are accepted.`);
+  for (;;) {
+    const body = new FormData();
+    body.append("image", file);
+    const response = await fetch(`predict?k=${encodeURIComponent(k)}`, { method: "POST", body }).catch(() => {
+      throw new Error("The server does not answer. Is it still running?");
+    });
+    const answer = await response.json().catch(() => ({}));
+    if (response.ok) return answer.predictions;
+    if (response.status !== 503) throw new Error(answer.error ?? `The server answered ${response.status}.`);
+    await pause(Number(response.headers.get("Retry-After")) || 1);
+  }
+}
+
+function guess({ class: name, probability }) {
+  const line = document.createElement("li");
+  const add = (parent, kind) => Object.assign(parent.appendChild(document.createElement("span")), { className: kind });
+  add(line, "name").textContent = name;
+  add(line, "share").textContent = percent(probability);
+  const track = add(line, "track");
+  track.setAttribute("aria-hidden", "true");
+  const bar = add(track, "bar");
+  bar.style.width = "0";
+  requestAnimationFrame(() => requestAnimationFrame(() => (bar.style.width = `${100 * probability}%`)));
+  return line;
+}
+
+async function show({ file, item, k }) {
+  const note = item.querySelector(".note");
+  try {
+    const predictions = await ask(file, k);
+    item.querySelector(".guesses").append(...predictions.map(guess));
+    item.querySelector(".guesses").hidden = false;
+    note.remove();
+    said.textContent = `${file.name}: ${predictions[0].class}, ${percent(predictions[0].probability)}`;
+  } catch (error) {
+    item.classList.add("failed");
+    note.textContent = error.message;
+    said.textContent = `${file.name} could not be classified.`;
+  }
+}
+
+async function work() {
+  running += 1;
+  while (waiting.length) await show(waiting.shift());
+  running -= 1;
+}
+
+function take(chosen) {
+  if (!chosen.length || !form.reportValidity()) return;
+  const items = Array.from(chosen, (file) => {
+    const item = card.content.cloneNode(true).firstElementChild;
+    const image = item.querySelector("img");
+    item.querySelector("h2").textContent = item.querySelector("h2").title = file.name;
+    image.alt = file.name;
+    image.onload = () => URL.revokeObjectURL(image.src);
+    image.onerror = () => image.remove();
+    image.src = URL.createObjectURL(file);
+    waiting.push({ file, item, k: count.value });
+    return item;
+  });
+  results.prepend(...items);
+  said.textContent = items.length === 1 ? `Looking at ${chosen[0].name} …` : `Looking at ${items.length} pictures …`;
+  while (running < AT_A_TIME && waiting.length) work();
+}
+
+files.addEventListener("change", () => { take(files.files); files.value = ""; });
+form.addEventListener("submit", (event) => event.preventDefault());
+document.addEventListener("paste", (event) => take(event.clipboardData.files));
+document.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
+document.addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  take(event.dataTransfer.files);
+});
