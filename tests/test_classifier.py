@@ -5,12 +5,14 @@ import functools
 import pytest
 import pytorch_lightning as pl
 import torch
+import torchmetrics
 from jsonargparse import ArgumentParser
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.metrics import TopKAccuracy
+from topk_lightning.metrics import TopKAccuracy, topk_accuracy
+from topk_lightning.prediction import topk_predictions
 from topk_lightning.ranking import in_topk, topk_indices
 
 pytestmark = [
@@ -163,10 +165,63 @@ def test_names_for_people_may_differ_from_those_of_the_folders(tmp_path):
     assert classifier.class_names == ["Ant", "Bee"]
 
 
-METRIC_REMEDY = (
-    "Counting hits is constant almost everywhere, so nothing would be learned: "
-    "use torch.nn.CrossEntropyLoss or one of topk_lightning.losses."
+def no_gradient(what):
+    return (
+        f"loss must be differentiable, got {what} does not change with a small step of the logits, so it has no gradient. "
+        "Train with torch.nn.CrossEntropyLoss or topk_lightning.SmoothTopKSVMLoss and keep the metric to measure."
+    )
+
+
+def counts(name):
+    return no_gradient(f"{name}, which counts hits: a count")
+
+
+def ranks(name):
+    return no_gradient(f"{name}, which ranks classes: a rank")
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (TopKAccuracy(k=2), counts("TopKAccuracy")),
+        (TopKAccuracy, counts("TopKAccuracy")),
+        (functools.partial(TopKAccuracy(k=2), reduction="mean"), counts("TopKAccuracy")),
+        (topk_accuracy, counts("topk_accuracy")),
+        (functools.partial(functools.partial(topk_accuracy, k=2), ties="strict"), counts("topk_accuracy")),
+        (torchmetrics.classification.MulticlassAccuracy(9), counts("MulticlassAccuracy")),
+        (torchmetrics.functional.accuracy, counts("accuracy")),
+        (in_topk, ranks("in_topk")),
+        (topk_predictions, ranks("topk_predictions")),
+        (functools.partial(topk_predictions, k=2, input="logits"), ranks("topk_predictions")),
+    ],
 )
+def test_a_metric_or_a_ranking_is_no_loss(loss, sentence):
+    with pytest.raises(TypeError) as raised:
+        TopKClassifier(num_classes=9, loss=loss)
+    assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (lambda logits, target: topk_accuracy(logits, target, 2), counts("topk_accuracy")),
+        (lambda logits, target: 1 - TopKAccuracy(k=2)(logits, target), counts("TopKAccuracy")),
+        (
+            lambda logits, target: in_topk(logits, target, 2).float().mean(),
+            no_gradient("a value that was counted, ranked or detached: it"),
+        ),
+        (
+            lambda logits, target: topk_predictions(logits, k=2, input="logits"),
+            "loss must return one number (a tensor of shape ()), got list. "
+            "Use torch.nn.CrossEntropyLoss or one of topk_lightning.losses.",
+        ),
+    ],
+    ids=["topk_accuracy", "TopKAccuracy", "in_topk", "topk_predictions"],
+)
+def test_a_metric_inside_a_function_is_named_at_the_first_step(loss, sentence, tmp_path):
+    with pytest.raises(TypeError) as raised:
+        trainer(tmp_path).fit(TopKClassifier(Tiny(10), 10, loss=loss), DataLoader(rows(8), batch_size=4))
+    assert str(raised.value) == sentence
 
 
 @pytest.mark.parametrize(
@@ -188,21 +243,6 @@ METRIC_REMEDY = (
             {"num_classes": 3, "k": 4},
             ValueError,
             "k must be at most the number of classes (3), got 4. Use a smaller k.",
-        ),
-        (
-            {"num_classes": 9, "loss": TopKAccuracy(k=2)},
-            TypeError,
-            f"loss must have a gradient, got the metric TopKAccuracy. {METRIC_REMEDY}",
-        ),
-        (
-            {"num_classes": 9, "loss": TopKAccuracy},
-            TypeError,
-            f"loss must have a gradient, got the metric TopKAccuracy. {METRIC_REMEDY}",
-        ),
-        (
-            {"num_classes": 9, "loss": in_topk},
-            TypeError,
-            f"loss must have a gradient, got the metric in_topk. {METRIC_REMEDY}",
         ),
         (
             {"num_classes": 9, "loss": nn.CrossEntropyLoss},

@@ -154,5 +154,11 @@ def test_what_is_refused_and_in_which_words(error, sentence, arguments):
 
 
 def test_a_row_that_is_no_distribution_is_refused():
-    with pytest.raises(ValueError, match=r"^target must hold a distribution over classes .* sum 0\.5"):
-        truncated_topk_entropy_loss(SCORES, SCORES + 0.05)
+    sentence = (
+        "target must hold a distribution over classes in each row (≥ 0, sum 1) when it is a float tensor of the shape of "
+        "the scores, got a row with minimum 0 and sum 2. Divide a target of several classes by its row sums."
+    )
+    several = torch.eye(10).repeat(4, 1)[:32] + torch.eye(10).roll(1, 0).repeat(4, 1)[:32]
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        truncated_topk_entropy_loss(SCORES, several)
+    truncated_topk_entropy_loss(SCORES, several / several.sum(1, keepdim=True))

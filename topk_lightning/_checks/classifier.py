@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from topk_lightning._checks import must
+from topk_lightning._checks.metric_as_loss import check_differentiable, refuse_metric
 from topk_lightning._checks.options import check_integer
 
 __all__ = [
@@ -84,30 +85,23 @@ def check_same_classes(model: Sequence[str] | None, data: Sequence[str], num_cla
 
 def check_loss(loss: Any) -> None:
     """Raise if `loss` cannot be called, or is a metric."""
-    kind = loss if isinstance(loss, type) else type(loss)
-    name = getattr(loss, "__name__", kind.__name__)
-    is_metric = any(base.__module__.startswith("torchmetrics.") for base in kind.__mro__)
-    if is_metric or getattr(loss, "__module__", "").startswith(("topk_lightning.metrics", "topk_lightning.ranking")):
-        remedy = f"Counting hits is constant almost everywhere, so nothing would be learned: use {_LOSSES}."
-        raise TypeError(must("loss", "have a gradient", f"the metric {name}", remedy))
+    refuse_metric(loss)
     if isinstance(loss, type):
-        raise TypeError(
-            must(
-                "loss",
-                "be an object that is called with (logits, target)",
-                f"the class {name}",
-                f"Did you mean {name}()?",
-            )
-        )
+        name = loss.__name__
+        requirement = "be an object that is called with (logits, target)"
+        raise TypeError(must("loss", requirement, f"the class {name}", f"Did you mean {name}()?"))
     if not callable(loss):
         raise TypeError(must("loss", "be a callable of (logits, target)", f"{loss!r}", f"Use {_LOSSES}."))
 
 
-def check_scalar_loss(loss: Tensor) -> Tensor:
-    """Return the value of a loss if it is one number."""
-    if not isinstance(loss, Tensor) or loss.ndim:
-        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise ValueError(must("loss", "return one number (a tensor of shape ())", found, 'Use reduction="mean".'))
+def check_scalar_loss(loss: Any, logits: Tensor) -> Tensor:
+    """Return the value of a loss if it is one number, with a gradient where the logits have one."""
+    requirement = "return one number (a tensor of shape ())"
+    if not isinstance(loss, Tensor):
+        raise TypeError(must("loss", requirement, type(loss).__name__, f"Use {_LOSSES}."))
+    check_differentiable(loss, logits)
+    if loss.ndim:
+        raise ValueError(must("loss", requirement, f"shape {tuple(loss.shape)}", 'Use reduction="mean".'))
     return loss
 
 

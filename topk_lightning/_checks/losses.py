@@ -75,7 +75,7 @@ def check_rows(target: Tensor, num_classes: int) -> None:
     if not reads_values(target):
         return
     if target.ndim == 2:
-        check_distribution(target, 1)
+        check_distribution(target, 1, remedy="Divide a target of several classes by its row sums.")
     else:
         check_labels(target, num_classes)
 

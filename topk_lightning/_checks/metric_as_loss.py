@@ -1,20 +1,48 @@
-"""The error for a metric that was given where a loss belongs."""
+"""The errors for something that counts or ranks where a loss belongs."""
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
+from torch import Tensor
+
 from topk_lightning._checks import must
 
-__all__ = ["metric_as_loss"]
+__all__ = ["check_differentiable", "metric_as_loss", "ranking_as_loss", "refuse_metric"]
+
+_REMEDY = "Train with torch.nn.CrossEntropyLoss or topk_lightning.SmoothTopKSVMLoss and keep the metric to measure."
 
 
 def metric_as_loss(metric: str) -> TypeError:
     """Return the error that says why a metric has no gradient and what to use instead."""
-    return TypeError(
-        must(
-            "loss",
-            "be differentiable",
-            f"{metric}, which counts hits: a count does not change with a small step of the logits, so it has no "
-            "gradient",
-            "Train with torch.nn.CrossEntropyLoss or topk_lightning.SmoothTopKSVMLoss and keep the metric to measure.",
-        )
-    )
+    return _as_loss(f"{metric}, which counts hits: a count")
+
+
+def ranking_as_loss(function: str) -> TypeError:
+    """Return the same for a function that returns ranks, or the best classes."""
+    return _as_loss(f"{function}, which ranks classes: a rank")
+
+
+def refuse_metric(loss: Any) -> None:
+    """Raise if `loss` is a metric or a ranking, its class, or one with bound arguments."""
+    while isinstance(loss, functools.partial):
+        loss = loss.func
+    kind = loss if isinstance(loss, type) else type(loss)
+    name, home = getattr(loss, "__name__", kind.__name__), getattr(loss, "__module__", "") or ""
+    counts = any(base.__module__.startswith(("torchmetrics.", "topk_lightning.metrics")) for base in kind.__mro__)
+    if counts or home.startswith(("topk_lightning.metrics", "torchmetrics.")):
+        raise metric_as_loss(name)
+    if home.startswith(("topk_lightning.ranking", "topk_lightning.prediction")):
+        raise ranking_as_loss(name)
+
+
+def check_differentiable(loss: Tensor, logits: Tensor) -> None:
+    """Raise if the value of a loss has no gradient though the logits have one: a metric in a function of the user."""
+    if logits.requires_grad and not loss.requires_grad:
+        raise _as_loss("a value that was counted, ranked or detached: it")
+
+
+def _as_loss(what: str) -> TypeError:
+    actual = f"{what} does not change with a small step of the logits, so it has no gradient"
+    return TypeError(must("loss", "be differentiable", actual, _REMEDY))

@@ -112,7 +112,12 @@ def check_labels(target: Tensor, num_classes: int) -> None:
     raise ValueError(must("target", f"hold class indices in [0, {num_classes})", wrong, remedy))
 
 
-def check_distribution(target: Tensor, class_dim: int, kept: Tensor | None = None) -> None:
+def check_distribution(
+    target: Tensor,
+    class_dim: int,
+    kept: Tensor | None = None,
+    remedy: str = "For several right classes a row use MultilabelTopKAccuracy.",
+) -> None:
     """Check that the rows of a float `target` along `class_dim` are ≥ 0 and sum to 1.
 
     `kept` masks the rows that count. Like `check_labels`, it is left out inside a compiled graph.
@@ -130,7 +135,7 @@ def check_distribution(target: Tensor, class_dim: int, kept: Tensor | None = Non
                 "hold a distribution over classes in each row (≥ 0, sum 1) when it is a float tensor of the shape of "
                 "the scores",
                 f"a row with minimum {target.amin(class_dim)[wrong][0]:g} and sum {sums[wrong][0]:g}",
-                "For several right classes a row use MultilabelTopKAccuracy.",
+                remedy,
             )
         )
 

@@ -215,7 +215,7 @@ class TopKClassifierBase(_Module):
         metrics = getattr(self, f"{stage}_metrics")
         metrics.update(logits.detach(), target)
         # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
-        loss = check_scalar_loss(self.loss(logits, target)) if len(logits) else logits.sum()
+        loss = check_scalar_loss(self.loss(logits, target), logits) if len(logits) else logits.sum()
         loss_metric = getattr(self, f"{stage}_loss")
         loss_metric.update(loss, len(logits))
         self.log(f"{stage}/loss", loss_metric, on_step=False, on_epoch=True, prog_bar=True)
