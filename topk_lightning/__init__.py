@@ -42,7 +42,13 @@ if TYPE_CHECKING:
         topk_accuracy,
     )
     from topk_lightning.networks import SmallCNN
-    from topk_lightning.prediction import TopKPrediction, predict_topk, topk_predictions
+    from topk_lightning.prediction import (
+        PredictionTrace,
+        TopKPrediction,
+        predict_topk,
+        topk_predictions,
+        trace_prediction,
+    )
     from topk_lightning.ranking import in_topk, target_rank, topk_indices
     from topk_lightning.temperature_scaler import TemperatureScaler
 
@@ -60,6 +66,7 @@ __all__ = [
     "KAnnealing",
     "MultilabelTopKAccuracy",
     "NoisedTopKHingeLoss",
+    "PredictionTrace",
     "Preprocessing",
     "SmallCNN",
     "SmoothTopKSVMLoss",
@@ -91,6 +98,7 @@ __all__ = [
     "topk_accuracy",
     "topk_indices",
     "topk_predictions",
+    "trace_prediction",
 ]
 
 _HOMES = {
@@ -137,9 +145,11 @@ _HOMES = {
     ),
     "networks": ("SmallCNN",),
     "prediction": (
+        "PredictionTrace",
         "TopKPrediction",
         "predict_topk",
         "topk_predictions",
+        "trace_prediction",
     ),
     "ranking": (
         "in_topk",

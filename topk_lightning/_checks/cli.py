@@ -10,7 +10,7 @@ from topk_lightning._checks import must
 __all__ = ["check_checkpoint_file", "nothing_to_resume", "preprocessing_of_checkpoint", "user_sentence"]
 
 # The form of every sentence that `must` writes, also as an item of the parser's list of what it tried.
-_SENTENCE = re.compile(r"^(?:\s*- )?(\S.* must .+, got .+\.)$", re.MULTILINE)
+_SENTENCE = re.compile(r"^(?:\s*- )?(\S.* must .+, got .+[.?])$", re.MULTILINE)
 
 
 def user_sentence(error: BaseException) -> str | None:

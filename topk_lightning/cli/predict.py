@@ -8,12 +8,15 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from rich.table import Table
 from rich.text import Text
+
+from topk_lightning._checks.trace_options import check_one_file, check_trace_options
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import TopKPrediction
@@ -28,11 +31,16 @@ Named = Sequence[tuple[str, Sequence["TopKPrediction"]]]
 def main(arguments: Sequence[str]) -> None:
     """Predict the images of the command line and print the answer."""
     options = _parser().parse_args(list(arguments[1:]))
+    traced = options.trace or options.trace_picture is not None
+    check_trace_options(traced, options.format, options.target, options.trace_picture)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.prediction import predict_topk
     from topk_lightning.prediction.image_sources import list_images
 
     files = list_images(options.images)
+    if traced:
+        _trace(options, check_one_file(files))
+        return
     predictions = predict_topk(options.checkpoint, files, options.k, batch_size=options.batch_size)
     named = [(str(file), row) for file, row in zip(files, predictions, strict=True)]
     if options.format == "table":
@@ -40,6 +48,20 @@ def main(arguments: Sequence[str]) -> None:
         console.print(prediction_table(named, bars=console.width >= _WIDE))  # type: ignore[arg-type]
     else:
         sys.stdout.write(FORMATS[options.format](named))  # type: ignore[arg-type]
+
+
+def _trace(options: Namespace, file: Path) -> None:
+    from topk_lightning.prediction import trace_prediction
+
+    trace = trace_prediction(options.checkpoint, file, k=options.k, target=options.target)
+    rich.print(trace)
+    if options.trace_picture is not None:
+        from topk_lightning.report.figures import png_of
+
+        path = Path(options.trace_picture)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_of(trace.figure()))
+        rich.get_console().print(f"\npicture: {path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def prediction_table(named: Named, bars: bool = True) -> Table:
@@ -99,4 +121,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
     parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
+    parser.add_argument("--trace", action="store_true", help="show what each layer does with the one image given")
+    parser.add_argument("--target", type=str, default=None, help="its true class, for --trace: a name or an index")
+    parser.add_argument(
+        "--trace-picture", type=str, default=None, metavar="FILE", help="--trace, and a PNG file with its feature maps"
+    )
     return parser

@@ -16,40 +16,47 @@ if TYPE_CHECKING:
 
 __all__ = ["chosen_layers", "trace_picture"]
 
-_ROWS = 5
-_WIDTH, _TOP, _ROW = 10.0, 2.6, 1.25  # inches
+_ROWS, _COLUMNS = 5, 8
+_WIDTH, _TOP, _ROW, _NOTE = 10.0, 2.6, 1.25, 0.4  # inches
+_EXPLANATION = (
+    "Of each layer the maps that vary most over the image, with the number of their channel; each on its own scale, dark "
+    "for small values, light for large ones."
+)
 
 
 def trace_picture(trace: PredictionTrace) -> Figure:
     """Return a figure with the image and its k best classes above rows of feature maps, one row a layer."""
     layers = chosen_layers(trace.layers)
-    height = _TOP + _ROW * len(layers)
+    height = _TOP + _ROW * len(layers) + (_NOTE if layers else 0)
     figure = new_figure(_WIDTH, height)
     # Images of other than three channels are shown in grey.
     picture = trace.picture if trace.picture.shape[2] == 3 else trace.picture.mean(2, keepdim=True).expand(-1, -1, 3)
     item = NamedPicture(picture.numpy(), trace.target_name or "", trace.predictions)
-    top = figure.add_gridspec(
-        1, 2, left=0.02, right=0.9, top=1 - 0.35 / height, bottom=1 - (_TOP - 0.15) / height, width_ratios=[1, 2]
-    )
-    draw_picture(figure.add_subplot(top[0]), item)
-    draw_predictions(figure.add_subplot(top[1]), item)
-    across = max((len(layer.channels) for layer in layers), default=1)
+    ends = {"top": 1 - 0.35 / height, "bottom": 1 - (_TOP - 0.15) / height}
+    grid = figure.add_gridspec(1, 2, left=0.02, right=0.9, width_ratios=[1, 2], **ends)
+    draw_picture(figure.add_subplot(grid[0]), item)
+    draw_predictions(figure.add_subplot(grid[1]), item)
+    figure.text(0.98, 1 - 0.15 / height, trace.verdict, fontsize=9, ha="right", va="top", parse_math=False)
     for row, layer in enumerate(layers):
-        upper = _TOP + row * _ROW  # from the top
-        figure.text(0.02, 1 - (upper + 0.12) / height, _caption(layer), fontsize=9, va="top", parse_math=False)
-        grid = figure.add_gridspec(
-            1, across, left=0.02, right=0.98, top=1 - (upper + 0.33) / height, bottom=1 - (upper + _ROW) / height
-        )
-        for column, channel in enumerate(layer.channels):
-            axes = figure.add_subplot(grid[column])
-            axes.imshow(
-                layer.maps[column].numpy(),  # type: ignore[index]
-                cmap="viridis",
-                interpolation="nearest",
-            )
-            axes.set_axis_off()
-            axes.text(0.03, 0.95, str(channel), transform=axes.transAxes, fontsize=7, va="top", color="white")
+        _draw_maps(figure, layer, _TOP + row * _ROW)
+    if layers:
+        figure.text(0.02, 0.1 / height, _EXPLANATION, fontsize=8, color="#444444")
     return figure
+
+
+def _draw_maps(figure: Figure, layer: LayerTrace, upper: float) -> None:
+    """Draw a row of feature maps, `upper` inches below the top."""
+    height = figure.get_figheight()
+    caption = f"{layer.name}   {layer.kind}, {layer.shapes[0][1]} maps of {layer.shapes[0][2]} × {layer.shapes[0][3]}"
+    figure.text(0.02, 1 - (upper + 0.12) / height, caption, fontsize=9, va="top", parse_math=False)
+    ends = {"top": 1 - (upper + 0.33) / height, "bottom": 1 - (upper + _ROW) / height}
+    grid = figure.add_gridspec(1, max(_COLUMNS, len(layer.channels)), left=0.02, right=0.98, **ends)
+    for column, (channel, values) in enumerate(zip(layer.channels, layer.maps, strict=True)):  # type: ignore[arg-type]
+        axes = figure.add_subplot(grid[column])
+        axes.imshow(values.numpy(), cmap="viridis", interpolation="nearest")
+        axes.set_axis_off()
+        box = {"facecolor": "black", "alpha": 0.65, "linewidth": 0, "pad": 1}
+        axes.text(0.04, 0.94, str(channel), transform=axes.transAxes, fontsize=7, va="top", color="white", bbox=box)
 
 
 def chosen_layers(layers: Sequence[LayerTrace], count: int = _ROWS) -> list[LayerTrace]:
@@ -59,8 +66,3 @@ def chosen_layers(layers: Sequence[LayerTrace], count: int = _ROWS) -> list[Laye
     if len(last) <= count:
         return last
     return [last[round(place * (len(last) - 1) / (count - 1))] for place in range(count)]
-
-
-def _caption(layer: LayerTrace) -> str:
-    channels, *size = layer.shapes[0][1:]
-    return f"{layer.name}   {layer.kind}, {channels} maps of {' × '.join(map(str, size))}"

@@ -1,0 +1,79 @@
+"""``topk-lightning predict --trace``: the real command, in this process."""
+
+from __future__ import annotations
+
+import pytest
+import pytorch_lightning as pl
+from PIL import Image
+
+from topk_lightning import EmojiDataModule, TopKClassifier, predict_topk
+from topk_lightning.cli import main
+
+
+@pytest.fixture(scope="module")
+def fruit(tmp_path_factory):
+    """A checkpoint that was never trained, and two of its test pictures."""
+    folder = tmp_path_factory.mktemp("fruit")
+    data = EmojiDataModule(classes=["food-fruit"], image_size=32)
+    data.setup("test")
+    model = TopKClassifier("small_cnn", class_names=data.class_names, preprocessing=data.preprocessing.to_dict())
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(folder / "fruit.ckpt")
+    (folder / "pictures").mkdir()
+    for name, picture in zip(("grapes", "melon"), data.pictures("test", [0, 1]), strict=True):
+        picture.save(folder / "pictures" / f"{name}.png")
+    return folder
+
+
+def run(fruit, *words):
+    return main(["predict", "--checkpoint", str(fruit / "fruit.ckpt"), *map(str, words)])
+
+
+def test_layers_probabilities_and_the_true_class_are_shown(fruit, capsys):
+    file = fruit / "pictures" / "melon.png"
+    assert run(fruit, file, "--trace", "--target", "melon", "--k", 14) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("layer ")
+    assert "features.0.0  Conv2d" in shown
+    assert "Softmax turns 14 logits from" in shown
+    best = predict_topk(fruit / "fruit.ckpt", file, k=14)
+    rank = [p.label for p in best].index("melon") + 1
+    assert shown.rstrip().endswith(f"The true class 'melon' has rank {rank} of 14: within the top 14.")
+    for prediction in best:
+        assert f"{prediction.probability:.3f}" in shown
+    assert "\x1b" not in shown
+
+
+def test_without_a_true_class_there_is_no_verdict(fruit, capsys):
+    assert run(fruit, fruit / "pictures" / "melon.png", "--trace") == 0
+    assert "true class" not in capsys.readouterr().out
+
+
+def test_the_picture_is_written_also_into_a_new_folder(fruit, tmp_path, capsys):
+    out = tmp_path / "new" / "trace.png"
+    assert run(fruit, fruit / "pictures" / "melon.png", "--trace-picture", out, "--target", "1") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("layer ")
+    assert shown.endswith(f"\npicture: {out}\n")
+    with Image.open(out) as image:
+        assert image.format == "PNG"
+
+
+def test_mistakes_end_in_one_sentence(fruit, tmp_path, capsys):
+    pictures = fruit / "pictures"
+    cases = [
+        ((pictures, "--trace"), f"--trace must be given one image, got 2. Name one of them, such as {pictures / 'grapes.png'}."),
+        ((pictures, "--target", "melon"), "--target must come with --trace, which looks for the true class, got 'melon'."),
+        ((pictures, "--trace", "--format", "json"), "--format must be table for a trace, which is for people, got json."),
+        ((pictures, "--trace-picture", "trace.jpg"), "--trace-picture must end in .png, got 'trace.jpg'."),
+        (
+            (pictures / "melon.png", "--trace", "--target", "meln"),
+            "target must be the name of a class, got 'meln'. Did you mean 'melon'?",
+        ),
+    ]  # fmt: skip
+    for words, sentence in cases:
+        assert run(fruit, *words) == 1
+        shown = capsys.readouterr()
+        assert shown.err == f"error: {sentence}\n"
+        assert shown.out == ""
