@@ -7,6 +7,8 @@ from topk_lightning.data.emoji import EmojiDataModule
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
 from topk_lightning.data.image_folder import ImageFolderDataModule
 from topk_lightning.data.images import load_image
+from topk_lightning.data.leakage import Leak, Leaks, find_leaks
+from topk_lightning.data.perceptual_hash import perceptual_hash
 from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.data.summary import DataSummary
 
@@ -16,9 +18,13 @@ __all__ = [
     "EmojiDataModule",
     "ExactDistributedSampler",
     "ImageFolderDataModule",
+    "Leak",
     "LeakageWarning",
+    "Leaks",
     "Preprocessing",
     "UnreadableImageError",
     "equal_batch_size",
+    "find_leaks",
     "load_image",
+    "perceptual_hash",
 ]

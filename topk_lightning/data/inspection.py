@@ -18,7 +18,7 @@ from topk_lightning._checks.data import UnreadableImageError
 from topk_lightning.data.preprocessing import image_to_tensor
 from topk_lightning.data.samples import Samples
 
-__all__ = ["ChannelSums", "duplicates_across_splits", "inspect_samples"]
+__all__ = ["ChannelSums", "duplicates_across_splits", "inspect_samples", "pixel_digest"]
 
 
 @dataclass
@@ -65,7 +65,7 @@ def inspect_samples(samples: Samples, resize: Callable[[Any], Tensor]) -> Inspec
             image = samples.image(index)
         except UnreadableImageError as error:
             return index, error, None
-        return index, _digest(image), resize(image)
+        return index, pixel_digest(image), resize(image)
 
     digests: dict[int, bytes] = {}
     unreadable: dict[int, UnreadableImageError] = {}
@@ -97,6 +97,7 @@ def duplicates_across_splits(digests: Mapping[str, Mapping[str, bytes]]) -> list
     ]
 
 
-def _digest(image: Image.Image | Tensor) -> bytes:
+def pixel_digest(image: Image.Image | Tensor) -> bytes:
+    """Return a digest of the pixels of an image and of their shape."""
     pixels = image_to_tensor(image)
     return hashlib.sha256(repr(tuple(pixels.shape)).encode() + pixels.numpy().tobytes()).digest()

@@ -36,7 +36,7 @@ from topk_lightning.metrics.findings import (
 )
 
 if TYPE_CHECKING:
-    from topk_lightning.data.leakage import Leak
+    from topk_lightning.data.leakage import Leak, Leaks
 
 __all__ = ["Bounds", "find", "groups_of", "images_to_judge"]
 
@@ -88,7 +88,7 @@ def find(
     groups: Hierarchy | None,
     train_accuracy: float | None,
     val_accuracy: float | None,
-    leaks: Sequence[Leak],
+    leaks: Leaks | Sequence[Leak],
 ) -> list[Finding]:
     """Return all findings, the most serious first."""
     found: list[Finding] = []
@@ -134,8 +134,8 @@ def _classes(
         yield NeverPredicted(tuple(sorted(rare, key=lambda unit: -unit.images)), bounds.min_images)
     if few:
         without = sum(images[index] == 0 for index in few)
-        number = len(units) - (len(names) - len(few))
-        yield TooFewImages(tuple(names[index] for index in few), without, len(names), bounds.min_images, number)
+        pooled = tuple(sorted((unit for unit, _ in judged[len(names) - len(few) :]), key=lambda unit: unit.recall))
+        yield TooFewImages(tuple(names[index] for index in few), without, len(names), bounds.min_images, pooled)
 
 
 def _together(few: Sequence[int], groups: Hierarchy) -> list[tuple[list[int], str]]:
@@ -159,11 +159,12 @@ def _overfitting(
         yield Overfitting(train_accuracy, held_out, split)
 
 
-def _leakage(leaks: Sequence[Leak]) -> Iterator[Finding]:
+def _leakage(leaks: Leaks | Sequence[Leak]) -> Iterator[Finding]:
     if leaks:
         exact = [leak for leak in leaks if leak.exact]
         near = [leak for leak in leaks if not leak.exact]
-        yield Leakage(len(exact), len(near), tuple(leak.images for leak in (*exact, *near)[:_EXAMPLES]))
+        blank = len(getattr(leaks, "blank", ()))
+        yield Leakage(len(exact), len(near), tuple(leak.images for leak in (*exact, *near)[:_EXAMPLES]), blank)
 
 
 def _misses(counts: ReportCounts, k: int, num_classes: int, bounds: Bounds) -> Iterator[Finding]:

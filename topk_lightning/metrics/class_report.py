@@ -21,7 +21,7 @@ from topk_lightning.metrics.findings import Finding
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
 
 if TYPE_CHECKING:
-    from topk_lightning.data.leakage import Leak
+    from topk_lightning.data.leakage import Leak, Leaks
 
 __all__ = ["ClassReport"]
 
@@ -183,7 +183,7 @@ class ClassReport(ClassCounter):
         *,
         train_accuracy: float | Tensor | None = None,
         val_accuracy: float | Tensor | None = None,
-        leaks: Sequence[Leak] | None = None,
+        leaks: Leaks | Sequence[Leak] | None = None,
         groups: Hierarchy
         | Sequence[int]
         | Sequence[str]

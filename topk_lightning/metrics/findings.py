@@ -139,14 +139,14 @@ class TooFewImages(Finding):
         num_classes: number of classes C.
         min_images: images from which on a class is judged by itself: with fewer, the interval of even a faultless class
             reaches below the bound of a low recall.
-        groups: how many groups are judged in their place.
+        groups: the groups that are judged in their place, lowest recall first.
     """
 
     names: tuple[str, ...]
     without: int
     num_classes: int
     min_images: int
-    groups: int = 0
+    groups: tuple[Judged, ...] = ()
 
     @property
     def severity(self) -> str:
@@ -156,14 +156,21 @@ class TooFewImages(Finding):
     @property
     def sentence(self) -> str:
         """The finding in plain English."""
-        which = "" if len(self.names) == self.num_classes else f" ({some([_quoted(name) for name in self.names])})"
+        names = some([f'"{name}"' for name in self.names])
+        which = f"All {self.num_classes} classes have"
+        if len(self.names) < self.num_classes:
+            verb = "has" if len(self.names) == 1 else "have"
+            which = f"{len(self.names)} of {self.num_classes} classes ({names}) {verb}"
         none = f"; {self.without} of them {'has' if self.without == 1 else 'have'} none" if self.without else ""
-        instead = f" They are judged together, as {count(self.groups, 'group')}." if self.groups else ""
-        verb = "has" if len(self.names) == 1 else "have"
-        return (
-            f"{len(self.names)} of {self.num_classes} classes{which} {verb} fewer than {self.min_images} test images, too few "
-            f"to judge them one by one{none}.{instead}"
-        )
+        return f"{which} fewer than {self.min_images} test images, too few to judge one by one{none}.{self._together()}"
+
+    def _together(self) -> str:
+        if not self.groups:
+            return ""
+        if len(self.groups) == 1:
+            return f" Taken together by their group: {self.groups[0]}."
+        worst, best = self.groups[0], self.groups[-1]
+        return f" Taken together they make {len(self.groups)} groups, from {worst} to {best}."
 
 
 @dataclass(frozen=True)
@@ -201,13 +208,15 @@ class Leakage(Finding):
 
     Attributes:
         exact: groups of identical images.
-        near: pairs of images that are almost the same.
+        near: images that look almost like one in another split.
         examples: some of them, each image as "split: name".
+        blank: images of nearly one colour, which were only compared for being identical.
     """
 
     exact: int
     near: int
     examples: tuple[tuple[str, ...], ...]
+    blank: int = 0
 
     @property
     def severity(self) -> str:
@@ -218,11 +227,11 @@ class Leakage(Finding):
     def sentence(self) -> str:
         """The finding in plain English."""
         exact = f"{count(self.exact, 'image')} {'stands' if self.exact == 1 else 'stand'} in more than one split"
-        near = f"{count(self.near, 'pair')} of images from two splits {'looks' if self.near == 1 else 'look'} almost the same"
+        near = f"{count(self.near, 'image')} {'looks' if self.near == 1 else 'look'} almost like one in another split"
         found = " and ".join([exact] * bool(self.exact) + [near] * bool(self.near))
-        return (
-            f"Leakage: {found}, such as {' and '.join(self.examples[0])}. Numbers measured on them flatter the model."
-        )
+        blank = f" {count(self.blank, 'image')} of nearly one colour could not be compared." if self.blank else ""
+        example = " and ".join(self.examples[0])
+        return f"Leakage: {found}, such as {example}. Numbers measured on them flatter the model.{blank}"
 
 
 @dataclass(frozen=True)
@@ -249,7 +258,7 @@ class _Misses(Finding):
         have = "has" if self.nearly == 1 else "have"
         return (
             f"{self.nearly} ({percent(self.nearly / self.missed)}) {have} the true class among the {self.k} best, where "
-            f"chance would put {percent(self.chance)}"
+            f"chance would put {percent(self.chance)} of them"
         )
 
 
@@ -320,7 +329,3 @@ def some(things: Sequence[object]) -> str:
     more = len(things) - _NAMED
     named = ", ".join(map(str, things[:_NAMED]))
     return f"{named} and {more} more" if more > 0 else named
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
