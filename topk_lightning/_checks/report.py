@@ -9,6 +9,7 @@ from pathlib import Path
 from topk_lightning._checks import must
 
 __all__ = [
+    "check_checkpoint_path",
     "check_class_folders",
     "check_class_number",
     "check_report_path",
@@ -56,7 +57,9 @@ def check_class_folders(root: Path, found: Sequence[str], known: Sequence[str]) 
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         remedy = f"Did you mean {near[0]!r}?" if near else "The folders are called as the classes of the checkpoint."
-        raise ValueError(must("data", f"hold only folders of the model's {len(known)} classes", f"{unknown[0]!r}", remedy))
+        raise ValueError(
+            must("data", f"hold only folders of the model's {len(known)} classes", f"{unknown[0]!r}", remedy)
+        )
 
 
 def check_class_number(found: int, num_classes: int) -> None:
@@ -73,6 +76,13 @@ def check_same_preparation(trained: object, given: object) -> None:
         raise ValueError(must("data", f"prepare images as the model was trained ({trained})", given, remedy))
 
 
+def check_checkpoint_path(path: str) -> Path:
+    """Return the path of a checkpoint that exists."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(must("checkpoint", "be an existing file", repr(path)))
+    return Path(path)
+
+
 def check_report_path(path: str | Path) -> Path:
     """Return the path of the report, an .html file."""
     where = Path(path)
@@ -81,9 +91,9 @@ def check_report_path(path: str | Path) -> Path:
     return where
 
 
-def check_trace(path: str | Path, columns: Sequence[str] | None) -> None:
+def check_trace(path: str | Path, columns: Sequence[str]) -> None:
     """Refuse a file that is no table of epochs."""
-    if columns is None or "epoch" not in columns:
+    if "epoch" not in columns:
         wanted = "be a .csv or .json file that TrainingTrace wrote"
         raise ValueError(must("trace", wanted, repr(str(path))))
 

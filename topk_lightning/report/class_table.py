@@ -10,6 +10,8 @@ from torch import Tensor
 
 __all__ = ["ClassRow", "class_rows"]
 
+_FIELDS = ("images", "recall", "recall_topk", "precision", "f1")
+
 
 class ClassRow(NamedTuple):
     """A class: its name, its numbers (NaN where undefined), what it is taken for most often, and its grade."""
@@ -44,7 +46,13 @@ def class_rows(
     columns = ("support", "recall", f"recall_top{k}", "precision", "f1")
     numbers = zip(*(values[column].tolist() for column in columns), strict=True)
     rows = [
-        ClassRow(names[index], *of_class, names[predicted] if count else "", count, grades[index])
+        ClassRow(
+            name=names[index],
+            **dict(zip(_FIELDS, of_class, strict=True)),
+            taken_for=names[predicted] if count else "",
+            taken=count,
+            grade=grades[index],
+        )
         for index, (of_class, (predicted, count)) in enumerate(zip(numbers, worst.tolist(), strict=True))
     ]
-    return sorted(rows, key=lambda row: (row.images == 0, row.recall, -row.images))
+    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))

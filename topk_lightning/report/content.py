@@ -17,7 +17,6 @@ from topk_lightning.report.grade import GRADES, grade_in_words
 from topk_lightning.report.group_rows import distance_rows, group_rows, level_rows
 from topk_lightning.report.hard_images import confidently_wrong, hard_images, highest_loss
 from topk_lightning.report.heat_map import MOST, HeatMap, heat_map, of_groups, of_worst_pairs
-from topk_lightning.report.plot import number
 from topk_lightning.report.report_data import ReportData
 from topk_lightning.report.subject import Subject
 from topk_lightning.report.training_charts import training_plots
@@ -63,14 +62,14 @@ def content_of(measured: Measured, hard: int, title: str | None) -> dict[str, An
         **_hard(measured, hard),
         "rows": class_rows(values, pairs, names, report.class_grades(), k),
         "columns": [
-            ("Class", "t wide", False),
+            ("Class", "t", False),
             ("Images", "", False),
             ("Recall", "", True),
-            (f"Top {k}", "", False),
+            *([(f"Top {k}", "", False)] if k > 1 else []),
             ("Precision", "", False),
             ("F1", "", False),
-            ("Most often taken for", "t wide", False),
-            ("Grade", "t mark", False),
+            ("Most often taken for", "t", False),
+            ("Grade", "t", False),
         ],
         "classes_note": _classes_note(values["support"], k),
         "training": training_plots(measured.trace[1]),
@@ -140,15 +139,18 @@ def _ranks(measured: Measured, images: int) -> dict[str, Any]:
     for rank, count in enumerate(histogram[:-1]):
         reached += count
         if reached >= needed:
-            note += f" To find the right class for 95 of 100 images, {rank + 1:,} of the {classes:,} guesses are needed."
+            note += (
+                f" To find the right class for 95 of 100 images, {rank + 1:,} of the {classes:,} guesses are needed."
+            )
             break
+    near = f", blue nearly right (rank 2 to {measured.k})" if measured.k > 1 else ""
     behind = images - sum(histogram[: measured.k])
     return {
         "accuracy": accuracy_plot(curve, classes, measured.report.k),
         "accuracy_note": note,
         "ranks": rank_plot(histogram, measured.k),
-        "ranks_note": f"Green is right at once, blue nearly right (rank 2 to {measured.k}); for {behind:,} images the class "
-        "stands further behind. Few of these mean that near classes are confused, many that something was not learned.",
+        "ranks_note": f"Green is right at once{near}; for {behind:,} images the class stands further behind. Few of these "
+        "mean that near classes are confused, many that something was not learned.",
     }
 
 
@@ -215,7 +217,7 @@ def _mistakes(measured: Measured, pairs: Tensor, support: Tensor) -> dict[str, A
         f"{int((pairs[:, 0] != pairs[:, 1]).sum()):,} ordered pairs of classes.",
         "heat": heat,
         "pairs": shown,
-        "most_confused": max((max(p.first_as_second, p.second_as_first) for p in shown), default=1),
+        "most_confused": max((pair.total for pair in shown), default=1),
         "nearly": [one for one in nearly if one.nearly > 1],
     }
 
@@ -236,10 +238,11 @@ def _hard(measured: Measured, count: int) -> dict[str, Any]:
 
 def _classes_note(support: Tensor, k: int) -> str:
     without = int((support == 0).sum())
+    among = f" (top {k}: with the class among the first {k})" if k > 1 else ""
     note = (
-        f"Recall: of the images of a class, the fraction named right (top {k}: with the class among the first {k}). "
+        f"Recall: of the images of a class, the fraction named right{among}. "
         "Precision: of the images that were given the name, the fraction that bears it. Lowest recall first; the headings sort."
     )
     if without:
-        note += f" {number(without, 0)} classes have no test image: their recall is not defined."
+        note += f" {without:,} class{' has' if without == 1 else 'es have'} no test image, and so no recall."
     return note

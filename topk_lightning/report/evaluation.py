@@ -58,12 +58,15 @@ def evaluate(network: nn.Module, loader: DataLoader[Any], num_classes: int, k: i
     return Evaluation(*(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
 
 
-def iterate_logits(network: nn.Module, loader: DataLoader[Any], num_classes: int) -> Iterator[tuple[Tensor, Tensor]]:
+def iterate_logits(
+    network: nn.Module, loader: DataLoader[Any], num_classes: int | None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (n, C) and target (n,) of each batch, on the network's device, in evaluation mode."""
     tensors = (tensor for tensors in (network.parameters(), network.buffers()) for tensor in tensors)
     device = next((tensor.device for tensor in tensors), torch.device("cpu"))
     with evaluating(network), torch.inference_mode():
         for batch in loader:
             images, target = check_batch(batch)
-            logits = check_logits(network(images.to(device)), len(images), num_classes)
+            logits = network(images.to(device))
+            check_logits(logits, len(images), logits.shape[-1] if num_classes is None else num_classes)
             yield logits, torch.as_tensor(target).to(device)

@@ -37,8 +37,11 @@ def grade_in_words(report: ClassReport, accuracy: float) -> dict[str, str]:
         reason = f"accuracy {accuracy:.3f}, where reliable begins above {_ACCURACY[0]:.2f} and struggling at {_ACCURACY[1]:.2f}"
         if judged:
             reason += f"; precision and recall of all {len(judged):,} judged classes at least {_OF_CLASS[1]:.2f}"
-    unjudged = len(grades) - len(judged)
-    return {"word": word, "reason": reason + (f"; {unjudged:,} classes have too few images to be judged" if unjudged else "")}
+    if not judged:
+        reason += "; no class has enough images to be judged by itself"
+    elif len(judged) < len(grades):
+        reason += f"; {len(grades) - len(judged):,} classes have too few images to be judged"
+    return {"word": word, "reason": reason}
 
 
 def _classes(some: int, of: int) -> str:

@@ -73,7 +73,9 @@ def group_rows(pairs: Tensor, support: Tensor, hierarchy: Hierarchy) -> list[Row
     names = hierarchy.coarse_names or [f"group {index}" for index in range(hierarchy.num_groups)]
     rows = [
         Row(name, hit / count, low, high, f"{hit:,.0f} of {count:,.0f} images, {of_group:,} classes")
-        for name, hit, count, (low, high), of_group in zip(names, hits.tolist(), images.tolist(), bounds, classes, strict=True)
+        for name, hit, count, (low, high), of_group in zip(
+            names, hits.tolist(), images.tolist(), bounds, classes, strict=True
+        )
         if count
     ]
     return sorted(rows, key=lambda row: row.accuracy)[:MOST]

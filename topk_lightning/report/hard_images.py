@@ -86,7 +86,7 @@ def thumbnail(picture: Image.Image) -> str:
 
 def _largest(values: Tensor, allowed: Tensor, count: int) -> list[int]:
     chosen = allowed.nonzero().flatten()
-    if not len(chosen):
+    if not len(chosen) or not count:
         return []
     best = topk_indices(values[chosen].unsqueeze(0), min(count, len(chosen)))[0]
     return torch.as_tensor(chosen[best]).tolist()

@@ -26,13 +26,17 @@ def render(content: Mapping[str, Any]) -> str:
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     # The only script that may run is this one, and nothing may be loaded: a name that slipped through could do no harm.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _environment().get_template("report.html").render(
-        content,
-        light=css_variables(LIGHT),
-        dark=css_variables(DARK),
-        style=Markup(style),  # noqa: S704 (a file of this package)
-        script=Markup(script),  # noqa: S704
-        script_digest=digest,
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            content,
+            light=css_variables(LIGHT),
+            dark=css_variables(DARK),
+            style=Markup(style),
+            script=Markup(script),
+            script_digest=digest,
+        )
     )
 
 

@@ -137,7 +137,6 @@ def _of_folder(
             if label in found
             for name in list_class_files(folder, label)
         ]
-        check_test_size(len(samples), folder)
         files = FileSamples(folder, tuple(name for name, _ in samples), tuple(index for _, index in samples))
         return LabelledImages(
             ImageDataset(files, transform),
@@ -148,10 +147,13 @@ def _of_folder(
 
     if not has_splits(check_folder(root)):
         test = images(root)
+        check_test_size(len(test), root)
         return ReportData(test, f"{len(test)} images in {root}, one folder a class", list(names))
-    splits = {split: images(root / split) for split in SPLITS if (root / split).is_dir()}
-    if "test" not in splits:
+    if not (root / "test").is_dir():
         raise missing_folder(root / "test")
+    splits = {split: images(root / split) for split in SPLITS if (root / split).is_dir()}
+    check_test_size(len(splits["test"]), root / "test")
+    splits = {split: found for split, found in splits.items() if len(found)}
     sizes = ", ".join(f"{len(found)} {split}" for split, found in splits.items())
     description = f"{root}: one folder a class, {sizes}"
     return ReportData(splits["test"], description, list(names), splits.get("val"), splits.get("train"))

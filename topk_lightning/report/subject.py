@@ -60,8 +60,7 @@ def read_subject(
             trained.cuda()
         checkpoint = read_checkpoint(str(model))
         options = hyperparameters = checkpoint["hyper_parameters"]
-        steps = f"after {checkpoint.get('epoch', 0) + 1} epochs, {checkpoint.get('global_step', 0):,} optimizer steps"
-        facts.append(("Checkpoint", f"{model}, saved {steps}"))
+        facts.append(("Checkpoint", f"{model}, saved after {checkpoint.get('global_step', 0):,} optimizer steps"))
         states = checkpoint.get("callbacks", {})
         epochs = next((state["rows"] for key, state in states.items() if key.startswith("TrainingTrace")), ())
     kind = type(core if isinstance(core, nn.Module) else trained).__name__
@@ -91,7 +90,9 @@ def _named(description: Any) -> str:
     if "unnamed" in description:
         return str(description["unnamed"])
     options = description.get("init_args") or {}
-    named = ", ".join(f"{name}={json.dumps(value, default=str)}" for name, value in options.items() if value is not None)
+    named = ", ".join(
+        f"{name}={json.dumps(value, default=str)}" for name, value in options.items() if value is not None
+    )
     return f"{str(description.get('class_path', '')).rpartition('.')[2]}({named})"
 
 

@@ -38,11 +38,16 @@ def read_trace(path: str | Path) -> list[dict[str, Any]]:
     """Return the table of epochs of a .csv or .json file, numbers as numbers."""
     text = Path(path).read_text(encoding="utf-8")
     try:
-        table = json.loads(text) if Path(path).suffix == ".json" else list(csv.DictReader(text.splitlines()))
+        if Path(path).suffix == ".json":
+            table = json.loads(text)
+            columns = list(table[0]) if table else ["epoch"]
+        else:
+            reader = csv.DictReader(text.splitlines())
+            table, columns = list(reader), list(reader.fieldnames or [])
         rows = [{name: _value(value) for name, value in row.items()} for row in table]
-        check_trace(path, list(rows[0]) if rows else ["epoch"])
-    except (json.JSONDecodeError, AttributeError, TypeError):
-        check_trace(path, None)
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
+        rows, columns = [], []
+    check_trace(path, columns)
     return rows
 
 
@@ -86,9 +91,7 @@ def _plot(name: str, title: str, unit: str, rows: Rows, columns: list[str], top:
             for style, (column, points) in enumerate(curves.items())
         ],
         columns=("epoch", *(column_label(column) for column in curves)),
-        rows=[
-            (f"{row['epoch']:g}", *(number(row[c]) if _finite(row.get(c)) else "–" for c in curves)) for row in rows
-        ]
+        rows=[(f"{row['epoch']:g}", *(number(row[c]) if _finite(row.get(c)) else "–" for c in curves)) for row in rows]
         if curves
         else [],
     )

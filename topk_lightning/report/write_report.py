@@ -142,9 +142,8 @@ class _Scaled:
 def _names(subject: Subject, source: ReportData, given: bool) -> list[str]:
     known = subject.class_names or source.class_names
     if known is None:
-        images, _ = next(iter(source.test.loader(1)))
-        with torch.inference_mode():
-            known = [f"class {index}" for index in range(subject.network(images).shape[-1])]
+        logits, _ = next(iterate_logits(subject.network, source.test.loader(1), None))
+        known = [f"class {index}" for index in range(logits.shape[-1])]
     if source.class_names is not None:
         check_class_number(len(source.class_names), len(known))
         if not given:
