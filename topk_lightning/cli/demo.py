@@ -1,4 +1,4 @@
-"""``topk-lightning demo``: train on the embedded emoji, test on a vendor never seen, name six pictures."""
+"""``topk-lightning demo``: train on the embedded emoji, test on a vendor never seen, name six pictures, report it all."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def _run(options: Namespace, again: str) -> None:
     console.print(_pictures_table(pictures))
     _write_summary(out, trace.rows, pictures, result)
     _write_drawings(out / "drawings", pictures)
+    _write_report(out, data, {"Seed": str(options.seed), "Command": again})
     _say_what_was_written(out)
 
 
@@ -156,6 +157,12 @@ def _write_drawings(folder: Path, pictures: Sequence[NamedPicture]) -> None:
         item.picture.save(folder / f"{number}-{re.sub('[^A-Za-z0-9]+', '-', item.truth)}.png")
 
 
+def _write_report(out: Path, data: Any, facts: dict[str, str]) -> None:
+    from topk_lightning.report import write_report
+
+    write_report(out / "best.ckpt", data, out / "report.html", title="How well emoji are named", facts=facts)
+
+
 def _say_what_was_written(out: Path) -> None:
     command = ["topk-lightning", "predict", "--checkpoint", str(out / "best.ckpt"), str(out / "drawings"), "--k", "3"]
     lines = (
@@ -163,6 +170,7 @@ def _say_what_was_written(out: Path) -> None:
         ("epoch table", out / "trace.csv"),
         ("best checkpoint", out / "best.ckpt"),
         ("predict with it", shlex.join(command)),
+        ("report", out / "report.html"),
     )
     console = rich.get_console()
     console.print()
