@@ -217,7 +217,7 @@ def test_a_column_does_not_depend_on_the_position_of_a_class(relaxation):
 def test_equal_scores_give_each_class_the_same_chance_at_every_rank(relaxation):
     column = torch.tensor([0, 3, 7])
     rows = RELAXATIONS[relaxation](torch.zeros(3, 8), 5, column=column)
-    torch.testing.assert_close(rows.exp(), torch.full((3, 5), 1 / 8))
+    torch.testing.assert_close(rows.exp(), torch.full((3, 5), 1 / 8, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", DISTANCES)

@@ -132,10 +132,17 @@ def test_a_masked_target_costs_infinity_and_keeps_a_finite_gradient(curve):
     assert loss.tolist() == [INF, INF]
     assert logits.grad.isfinite().all()
     assert logits.grad[0, 1] < 0
-    # Exactly k competitors stand against the second target: nothing sets a threshold, so nothing moves.
-    logits.grad = None
-    rows(logits, [1, 1], 2, membership=curve)[1].backward()
-    assert torch.equal(logits.grad, torch.zeros(2, 4))
+
+
+def test_a_masked_target_against_exactly_k_has_the_gradient_that_it_had_just_before(curve):
+    # Half of −1/t lifts the target; the two that hold the places give way by the shares of e^(−s/t).
+    logits = torch.tensor([[1.0, -INF, 2.0, -INF]], requires_grad=True)
+    rows(logits, [1], 2, temperature=0.5, membership=curve).backward()
+    first = math.exp(-1 / 0.5) / (math.exp(-1 / 0.5) + math.exp(-2 / 0.5))
+    torch.testing.assert_close(logits.grad, torch.tensor([[first, -1.0, 1 - first, 0.0]]))
+    before = torch.tensor([[1.0, -60.0, 2.0, -INF]], requires_grad=True)
+    rows(before, [1], 2, temperature=0.5, membership=curve).backward()
+    torch.testing.assert_close(before.grad, logits.grad)
 
 
 def test_nan_logits_show(curve):

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
+from topk_lightning.relaxations._rows import small_dtype
 
-__all__ = ["LogOdds", "hinge", "softplus"]
+__all__ = ["LogOdds", "hinge", "log_share", "softplus"]
 
 
 class LogOdds(torch.autograd.Function):
@@ -52,6 +53,37 @@ class LogOdds(torch.autograd.Function):
         grad = grad.masked_fill(total == 0, 0).unsqueeze(1)
         gradient = e * (grad / total.clamp(min=torch.finfo(e.dtype).tiny).unsqueeze(1))
         return gradient.scatter_(1, group, -shares * grad), None, None, None, None, None
+
+
+def log_share(logits: Tensor, column: Tensor) -> Tensor:
+    """Return the log softmax of one class of each row, (M, 1), in float64 (float32 where the device has no more).
+
+    Its differences to other logarithms of its size count.
+    """
+    share: Tensor = _LogShare.apply(logits, column)
+    return share
+
+
+class _LogShare(torch.autograd.Function):
+    """The class itself is told apart from the sum of the others, so that a share of almost 1 keeps its digits."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, column: Tensor) -> Tensor:
+        top = logits.amax(1, keepdim=True)
+        own = logits.gather(1, column).to(small_dtype(logits)) - top
+        powers = (logits - top).exp_().scatter_(1, column, 0)
+        others = powers.sum(1, keepdim=True)
+        total = own.exp().add_(others)
+        ctx.save_for_backward(powers, others, total, column)
+        return own - torch.where(own == 0, others.to(total.dtype).log1p(), total.log())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        refuse_second_derivative()
+        powers, others, total, column = ctx.saved_tensors
+        grad = grad / total
+        gradient = powers * -grad.to(powers.dtype)
+        return gradient.scatter_(1, column, (grad * others).to(powers.dtype)), None
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +11,8 @@ from topk_lightning._checks.losses import check_temperature
 from topk_lightning._checks.options import check_k
 from topk_lightning._checks.relaxations import check_membership
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
-from topk_lightning.relaxations import Membership, laplace, logistic, soft_threshold
+from topk_lightning.relaxations import Membership, laplace, logistic
+from topk_lightning.relaxations.soft_topk_mask import log_membership
 
 __all__ = ["SoftTopKLoss", "soft_topk_loss"]
 
@@ -83,12 +83,11 @@ def soft_topk_loss(
     curve = check_membership(membership, CURVES)
 
     def rows(logits: Tensor, target: Tensor) -> Tensor:
-        own = logits.gather(1, target.unsqueeze(1))
-        centre, u = soft_threshold(logits, check_k(k, logits.shape[1]), temperature, curve)
-        # Without a (k+1)-th class all have a place, and if even the k-th is missing, one is left for a masked target.
-        all_in = torch.where((own == -math.inf) & (centre > -math.inf), -math.inf, math.inf).to(own.dtype)
-        x = torch.where(u == -math.inf, all_in, (own - centre) / temperature - u)
-        return 0 - curve.log(x).squeeze(1)
+        target = target.unsqueeze(1)
+        if check_k(k, logits.shape[1]) == logits.shape[1]:
+            own = logits.gather(1, target).squeeze(1)
+            return torch.where(own.isnan(), own, 0)
+        return 0 - log_membership(logits, target, k, temperature, curve).squeeze(1)
 
     return reduce_rows(
         rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.losses import check_temperature
+from topk_lightning._checks.losses import check_temperature, reads_values
 from topk_lightning._checks.relaxations import check_k_probabilities, check_num_candidates, check_relaxation
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning.losses._stable import log_share
 from topk_lightning.relaxations import RELAXATIONS, Relaxation, softsort
 from topk_lightning.relaxations._ranked import ranked
 
@@ -92,12 +93,13 @@ def topk_cross_entropy_loss(
 
     def rows(logits: Tensor, target: Tensor) -> Tensor:
         check_k_probabilities(probabilities, logits.shape[1])
-        logits, target = _candidates(logits, target, count)
-        number = (logits > -math.inf).sum(1)
+        dtype, (logits, target) = logits.dtype, _candidates(logits, target, count)
+        number = _number_of_unmasked(logits)
         # A row that is all masked costs 0, by the factors below; a softmax of it would be NaN.
-        empty = (logits == -math.inf).all(1)
-        logits = logits.masked_fill(empty.unsqueeze(1), 0)
-        log_softmax = logits.log_softmax(1).gather(1, target.unsqueeze(1))
+        empty = number == 0
+        if not reads_values(logits) or empty.any():
+            logits = logits.masked_fill(empty.unsqueeze(1), 0)
+        log_softmax = log_share(logits, target.unsqueeze(1))
         log_rows = soft_permutation(logits, len(probabilities), temperature=temperature, column=target)
         terms = torch.cat([log_softmax, log_rows, torch.zeros_like(log_softmax)], 1)
         masked = (log_softmax.squeeze(1) == -math.inf) | empty
@@ -106,7 +108,7 @@ def topk_cross_entropy_loss(
         # A masked target that no k reaches costs +inf, with the gradient of cross entropy.
         lost = masked & (terms[:, -1] == -math.inf)
         log_chance = terms.masked_fill(lost.unsqueeze(1), 0).logsumexp(1)
-        return 0 - torch.where(lost, log_softmax.squeeze(1), log_chance)
+        return (0 - torch.where(lost, log_softmax.squeeze(1), log_chance)).to(dtype)
 
     return reduce_rows(
         rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
@@ -120,6 +122,13 @@ def _candidates(logits: Tensor, target: Tensor, count: int | None) -> tuple[Tens
     own = target.unsqueeze(1)
     others = ranked(logits.scatter(1, own, -math.inf), count - 1)
     return torch.cat([logits.gather(1, own), others], 1), torch.zeros_like(target)
+
+
+def _number_of_unmasked(logits: Tensor) -> Tensor:
+    """Return how many classes of each row are not −∞, (M,)."""
+    if reads_values(logits) and logits.amin() > -math.inf:  # one pass instead of three
+        return torch.full(logits.shape[:1], logits.shape[1])
+    return (logits != -math.inf).sum(1)
 
 
 def _log_factors(probabilities: Sequence[float]) -> list[list[float]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
-from topk_lightning.relaxations._rows import largest, row_blocks
+from topk_lightning.relaxations._rows import largest, row_blocks, small_dtype
 
 __all__ = ["ranked", "ranked_and_rest"]
 
@@ -17,64 +17,80 @@ __all__ = ["ranked", "ranked_and_rest"]
 def ranked(rows: Tensor, count: int) -> Tensor:
     """Return the `count` largest scores of each row of (M, C), falling, (M, count).
 
-    Classes of equal score share their gradient equally, whichever of them stands in the result.
+    Classes of equal score share their gradient equally, whichever of them stands in the result. All results are
+    float64 (float32 where the device has no more): the few numbers of a row that decide the accuracy.
     """
-    values: Tensor = _Ranked.apply(rows, count, None)[0]
+    values: Tensor = _Ranked.apply(rows, None, count, None)[0]
     return values
 
 
-def ranked_and_rest(rows: Tensor, count: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return also log Σ exp((s_j − s_[count])/t) over all other classes, (M, 1): −∞ where there are none."""
-    values, rest = _Ranked.apply(rows, count, temperature)
-    return values, rest
+def ranked_and_rest(
+    rows: Tensor, column: Tensor | None, count: int, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return also log Σ exp((s_j − s_[count])/t) over all other classes, (M, 1), and the scores of `column`, (M, 1).
+
+    The sum is −∞ where there are no others; without `column` its scores are those of the best class.
+    """
+    values, rest, own = _Ranked.apply(rows, column, count, temperature)
+    return values, rest, own
 
 
 class _Ranked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, count: int, temperature: float | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, rows: Tensor, column: Tensor | None, count: int, temperature: float | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         # One score more shows where classes inside tie with classes outside.
         best, index = largest(rows, min(count + 1, rows.shape[1]))
-        values, index = best[:, :count], index[:, :count]
-        rest, log_sum = torch.full_like(values[:, :1], -math.inf), torch.zeros_like(values[:, :1])
+        small, index = best.to(small_dtype(rows)), index[:, :count]
+        values = small[:, :count]
+        powers, total = rows.new_empty(0), torch.zeros_like(values[:, :1])
+        rest = torch.full_like(total, -math.inf)
         if temperature is not None and count < rows.shape[1]:
-            following = best[:, count:]
-            reference = _reference(best)
+            powers, reference = torch.empty_like(rows), _reference(best)
             for block in row_blocks(rows):
-                powers = torch.sub(rows[block], reference[block]).div_(temperature).exp_()
-                torch.log(powers.scatter_(1, index[block], 0).sum(1, keepdim=True), out=log_sum[block])
+                part = torch.sub(rows[block], reference[block], out=powers[block]).mul_(1 / temperature).exp_()
+                total[block] = part.scatter_(1, index[block], 0).sum(1, keepdim=True)
             # The sum is told against the largest score outside: it cannot underflow, unless nothing is there.
-            empty = following == -math.inf
-            log_sum.masked_fill_(empty, 0)
-            rest = torch.where(empty, -math.inf, log_sum + (following - values[:, -1:]) / temperature)
-        ctx.save_for_backward(rows, best, index, log_sum)
+            empty = best[:, count:] == -math.inf
+            total.masked_fill_(empty, 1)
+            rest = torch.where(empty, -math.inf, total.log() + (small[:, count:] - values[:, -1:]) / temperature)
+        own = values[:, :1].clone() if column is None else rows.gather(1, column).to(values.dtype)
+        ctx.save_for_backward(rows, column, best, index, powers, total)
         ctx.temperature, ctx.count = temperature, count
-        return values.clone(), rest
+        return values.clone(), rest, own
 
     @staticmethod
-    def backward(ctx: Any, grad_values: Tensor, grad_rest: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_values: Tensor, grad_rest: Tensor, grad_own: Tensor) -> tuple[Tensor, None, None, None]:
         refuse_second_derivative()
-        rows, best, index, log_sum = ctx.saved_tensors
+        rows, column, best, index, powers, total = ctx.saved_tensors
         count = ctx.count
         values, following = best[:, :count], best[:, -1:]
-        outside = torch.zeros_like(log_sum)
-        if ctx.temperature is None or count == rows.shape[1]:
+        outside = torch.zeros_like(total)
+        if powers.ndim == 1:
             gradient = torch.zeros_like(rows)
         else:
-            gradient, reference = torch.empty_like(rows), _reference(best)
             scale = (grad_rest / ctx.temperature).masked_fill(following == -math.inf, 0)
-            for block in row_blocks(rows):
-                powers = torch.sub(rows[block], reference[block], out=gradient[block]).div_(ctx.temperature)
-                powers.sub_(log_sum[block]).exp_().mul_(scale[block])
-            outside = torch.where(following == values[:, -1:], scale * (-log_sum).exp(), 0)
+            each = scale / total
+            gradient = powers * each.to(rows.dtype)
+            outside = torch.where(following == values[:, -1:], each, 0)
             # The derivative of log Σ exp((s_j − s_[count])/t) in s_[count].
             grad_values = torch.cat([grad_values[:, :-1], grad_values[:, -1:] - scale], 1)
-        same = (values.unsqueeze(1) == values.unsqueeze(2)).to(rows.dtype)
+        same = (values.unsqueeze(1) == values.unsqueeze(2)).to(grad_values.dtype)
         shared = (same @ grad_values.unsqueeze(2)).squeeze(2)
         number = same.sum(2)
-        gradient.scatter_(1, index, shared / number.clamp(min=1))
+        leaders = shared / number.clamp(min=1)
+        if column is not None:
+            # A leader's two parts may cancel, so they meet before they are rounded; tied ones are shared out below.
+            meets = (index == column) & ((following != values[:, -1:]) | (count == rows.shape[1]))
+            leaders = leaders + torch.where(meets, grad_own, 0)
+            grad_own = grad_own.masked_fill(meets.any(1, keepdim=True), 0)
+        gradient.scatter_(1, index, leaders.to(rows.dtype))
         if count < rows.shape[1]:
             _share_across_boundary(gradient, rows, values, following, shared, number, outside)
-        return gradient, None, None
+        if column is not None:
+            gradient.scatter_add_(1, column, grad_own.to(rows.dtype))
+        return gradient, None, None, None
 
 
 def _reference(best: Tensor) -> Tensor:
@@ -100,7 +116,7 @@ def _share_across_boundary(
         return
     part = cut.nonzero().squeeze(1) if eager else slice(None)
     tied = (rows[part] == values[part, -1:]) & cut[part].unsqueeze(1)
-    all_tied = tied.sum(1, keepdim=True).to(rows.dtype)
+    all_tied = tied.sum(1, keepdim=True)
     inside = number[part, -1:]
     mean = (shared[part, -1:] + (all_tied - inside) * outside[part]) / all_tied.clamp(min=1)
-    gradient[part] = torch.where(tied, mean, gradient[part])
+    gradient[part] = torch.where(tied, mean.to(rows.dtype), gradient[part])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["largest", "row_blocks", "small_dtype"]
+__all__ = ["largest", "result_of", "row_blocks", "small_dtype"]
 
 _CPU_BLOCK = 2**18
 # Below this many classes one topk is faster than two.
@@ -29,6 +29,11 @@ def row_blocks(rows: Tensor) -> Iterator[slice]:
 def small_dtype(rows: Tensor) -> torch.dtype:
     """Return the dtype of the few numbers a row that decide the accuracy: float64 where the device has it."""
     return rows.dtype if rows.device.type == "mps" else torch.float64
+
+
+def result_of(log_rows: Tensor, scores: Tensor) -> Tensor:
+    """Return a matrix of results in the dtype of its scores, at least float32."""
+    return log_rows.to(scores.dtype if scores.dtype == torch.float64 else torch.float32)
 
 
 def largest(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -2,19 +2,59 @@
 
 A membership is a rising curve F with F(−∞) = 0 and F(∞) = 1. The mass of class i is m_i = F((s_i − v)/t), and the
 threshold v of a row makes Σ m_i = k. Its derivative is the same for all of them: ∂v/∂s_i = F′_i / Σ_j F′_j.
+
+Scores may be 10⁹ temperatures apart, so nothing is measured from v itself: the few leading classes are told in float64
+from s_[k], and the powers of all others from the best of them.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from topk_lightning._checks.losses import reads_values
 from topk_lightning.relaxations._rows import largest, small_dtype
 
-__all__ = ["MEMBERSHIPS", "ClippedLine", "Laplace", "Logistic", "Membership", "clipped_line", "laplace", "logistic"]
+__all__ = [
+    "MEMBERSHIPS",
+    "ClippedLine",
+    "Laplace",
+    "Logistic",
+    "Membership",
+    "Threshold",
+    "clipped_line",
+    "laplace",
+    "logistic",
+]
+
+# Stands for u where no (k+1)-th class sets a threshold: so far below that F′ is e^−x for every class.
+_FAR_BELOW = -1e3
+
+
+class Threshold(NamedTuple):
+    """The threshold v = s_[k] + t·u of each row, and what its derivative is made of; all but `powers` are small.
+
+    Args:
+        centre: s_[k], (M, 1).
+        u: (M, 1); −1000 where at most k classes are unmasked, so that nothing sets a threshold.
+        free: where that is so, (M, 1).
+        powers: what the curve made of all classes, of the shape of the rows; 0 for the leaders.
+        places: the leaders' classes, (M, L).
+        leaders: (s_i − s_[k])/t of the leaders, (M, L).
+        reference: (s_r − s_[k])/t of the score s_r that has power 1, (M, 1).
+    """
+
+    centre: Tensor
+    u: Tensor
+    free: Tensor
+    powers: Tensor
+    places: Tensor
+    leaders: Tensor
+    reference: Tensor
 
 
 class Membership:
@@ -36,25 +76,34 @@ class Membership:
         """Return log F(x), finite for every finite x."""
         raise NotImplementedError
 
-    def slopes_(self, x: Tensor) -> Tensor:
-        """Turn x (M, C) into F′(x) up to a factor for each row, in place.
-
-        The largest of a row is at least 1/4 where any F′ is above 0, however far the threshold is from all classes.
-        """
+    def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
+        """Find u such that Σ_i F((s_i − s_[k])/t − u) = k in each row of (M, C), k < C; `powers` is filled."""
         raise NotImplementedError
 
-    def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return (s_[k], u), (M, 1) each, such that Σ_i F((s_i − s_[k])/t − u) = k in each row of (M, C), k < C.
+    def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
+        """Write scale · F′_i / Σ_j F′_j of each class into `out` (M, C), however far the threshold is from all classes.
 
-        The threshold is v = s_[k] + t·u. Told as two numbers it loses nothing when all scores are large. With at most
-        k unmasked classes all of them have mass 1: u = −∞.
+        Where a threshold is free, the shares are those in the limit of one more class that is moved to −∞.
         """
         raise NotImplementedError
 
 
-def _known(top: Tensor, k: int, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the threshold (s_[k], u), or (s_[k], −∞) for the rows in which u is nonsense: without a (k+1)-th class."""
-    return top[:, k - 1 : k], u.to(top.dtype).masked_fill(top[:, k : k + 1] == -math.inf, -math.inf)
+def _powers(rows: Tensor, index: Tensor, reference: Tensor, temperature: float, out: Tensor) -> None:
+    """Write exp((s − reference)/t) into `out`, 0 for the classes `index`."""
+    torch.sub(rows, reference, out=out).mul_(1 / temperature).exp_().scatter_(1, index, 0)
+
+
+def _threshold(
+    top: Tensor, k: int, u: Tensor, powers: Tensor, index: Tensor, reference: Tensor, temperature: float
+) -> Threshold:
+    """Gather a :class:`Threshold`; `top` are scores, the first of them the leaders'."""
+    free = top[:, k : k + 1] == -math.inf
+    small = top.to(u.dtype)
+    centre = small[:, k - 1 : k].clamp(min=torch.finfo(top.dtype).min)
+    leaders = (small[:, : index.shape[1]] - centre) / temperature
+    # Nothing has power 1 there; −1000 from the threshold keeps exp finite.
+    distance = ((reference.to(u.dtype) - centre) / temperature).masked_fill(free, 2 * _FAR_BELOW)
+    return Threshold(top[:, k - 1 : k], u.masked_fill(free, _FAR_BELOW), free, powers, index, leaders, distance)
 
 
 class Logistic(Membership):
@@ -70,48 +119,63 @@ class Logistic(Membership):
         """Return log F(x)."""
         return F.logsigmoid(x)
 
-    def slopes_(self, x: Tensor) -> Tensor:
-        """Turn x into F′(x) up to a factor for each row."""
-        # F′ = e^−|x| / (1 + e^−|x|)², the e^−|x| of the class nearest to the threshold set to 1.
-        power, scale = _nearest_is_one_(x)
-        return power.div_(torch.mul(power, scale).add_(1).square_())
-
-    def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return (s_[k], u) by Newton's method on log(mass missing in the top k) = log(mass of the others).
+    def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
+        """Find u by Newton's method on log(mass missing in the top k) = log(mass of the others).
 
         The slope of that difference h in u lies in [1, 2] and |h″| ≤ 1/2, so an error e becomes at most e²/4. The
         start replaces either side by equal classes with the same two first power sums, which makes the equation
-        quadratic; its error is at most log(k + 1). So a fixed number of steps converges for every input.
+        quadratic; its error is at most log(k + 1). So a fixed number of steps converges for every input, and a step of
+        δ leaves at most δ²/4: where values may be read, no step follows one that is small enough.
         """
         top, index = largest(rows, k + 1)
-        following = top[:, k:]
-        # e^((s_i − s_[k+1])/t) of the others, in one buffer; the top k count 0 there.
-        others = torch.sub(rows, following).div_(temperature).exp_().scatter_(1, index[:, :k], 0)
+        following = top[:, k:].clamp(min=torch.finfo(top.dtype).min)
+        _powers(rows, index[:, :k], following, temperature, powers)
         small = top.to(small_dtype(rows))
         gap = (small[:, k - 1 : k] - small[:, k:]) / temperature
         best = ((small[:, k - 1 : k] - small[:, :k]) / temperature).exp()
         power_best, count_best = _power_and_count(best)
-        power_others, count_others = _power_and_count(others)
+        power_others, count_others = _power_and_count(powers)
         # Solved for y = e^(u + gap/2), in the form that does not cancel.
         tilt = (1 / count_best - 1 / count_others) * (-gap / 2).exp()
         root = (tilt.square() + 4 / (power_best * power_others)).sqrt()
         start = torch.where(tilt > 0, (tilt + root) * power_others / 2, 2 / (power_best * (root - tilt)))
         u = start.log() - gap / 2
-        buffer = torch.empty_like(others)
+        buffer = torch.empty_like(powers)
         # Halving steps while the error may be too large for Newton's method, which needs it below 4.
         halvings = max(0, math.ceil(math.log2(math.log(k + 1) / 2)))
-        for step in range(halvings + (6 if rows.dtype == torch.float64 else 4)):
+        double = rows.dtype == torch.float64
+        for step in range(halvings + (6 if double else 4)):
             log_missing, slope_missing = _log_mass(best, u, torch.empty_like(best))
-            log_others, slope_others = _log_mass(others, -gap - u, buffer)
+            log_others, slope_others = _log_mass(powers, -gap - u, buffer)
             difference = log_missing - log_others
-            u = u - (difference * 0.75 if step < halvings else difference / (slope_missing + slope_others))
-        return _known(top, k, u)
+            move = difference * 0.75 if step < halvings else difference / (slope_missing + slope_others)
+            u = u - move
+            if reads_values(rows) and step >= halvings and not (move.abs() > (1e-7 if double else 1e-3)).any():
+                break
+        return _threshold(top, k, u, powers, index[:, :k], following, temperature)
+
+    def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
+        """Write scale · F′_i / Σ_j F′_j into `out`."""
+        # F′ = e^−|x| / (1 + e^−|x|)², and e^x / (1 + e^x)² for either sign of x.
+        distances, reference, nearest = _distances(threshold)
+        leaders = (nearest - distances).exp() / (1 + distances.neg().exp()).square()
+        torch.mul(threshold.powers, reference.exp().to(out.dtype), out=out).add_(1).square_()
+        torch.div(threshold.powers, out, out=out)
+        _share(out, leaders, (reference + nearest).exp(), threshold.places, scale)
 
 
-def _nearest_is_one_(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn x into e^(n − |x|) in place, n the smallest |x| of a row, and return it with e^−n."""
-    nearest = x.abs_().amin(1, keepdim=True).clamp(max=torch.finfo(x.dtype).max)
-    return torch.sub(nearest, x, out=x).exp_(), nearest.neg().exp()
+def _distances(threshold: Threshold) -> tuple[Tensor, Tensor, Tensor]:
+    """Return |x| of the leaders (M, L), x of the reference and the smallest |x| of all these, (M, 1)."""
+    distances = (threshold.leaders - threshold.u).abs()
+    reference = threshold.reference - threshold.u
+    return distances, reference, torch.minimum(distances.amin(1, keepdim=True), reference.abs())
+
+
+def _share(out: Tensor, leaders: Tensor, factor: Tensor, index: Tensor, scale: Tensor) -> None:
+    """Scale the slopes, `leaders` at `index` and factor · out elsewhere, such that each row sums to `scale`."""
+    # The class nearest to the threshold has a slope of at least 1/4, unless all are masked.
+    scale = scale / (leaders.sum(1, keepdim=True) + factor * out.sum(1, keepdim=True)).clamp(min=0.25)
+    out.mul_((factor * scale).to(out.dtype)).scatter_(1, index, (leaders * scale).to(out.dtype))
 
 
 def _power_and_count(powers: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,12 +210,8 @@ class Laplace(Membership):
         # Each branch sees only its own side, so that neither puts NaN into the gradient of the other.
         return torch.where(x < 0, x - math.log(2), torch.log1p(-x.clamp(min=0).neg().exp() / 2))
 
-    def slopes_(self, x: Tensor) -> Tensor:
-        """Turn x into F′(x) up to a factor for each row."""
-        return _nearest_is_one_(x)[0]
-
-    def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return (s_[k], u) in closed form.
+    def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
+        """Find u in closed form.
 
         With j classes above the threshold, a = Σ_(i≤j) e^−d_i and b = Σ_(i>j) e^d_i, Σ m = k is the quadratic
         a·w² − 2(j − k)·w − b = 0 in w = e^u. Each class above has at least mass 1/2, so j ≤ 2k, and the rest of the
@@ -159,7 +219,8 @@ class Laplace(Membership):
         """
         top, index = largest(rows, min(2 * k + 1, rows.shape[1]))
         last = top[:, -1:].clamp(min=torch.finfo(rows.dtype).min)
-        rest = torch.sub(rows, last).div_(temperature).exp_().scatter_(1, index, 0).sum(1, keepdim=True)
+        _powers(rows, index, last, temperature, powers)
+        rest = powers.sum(1, keepdim=True)
         small = top.to(small_dtype(rows))
         d = (small - small[:, k - 1 : k]) / temperature
         # For j = 0, 1, …: the sums over the classes above and below the threshold.
@@ -171,7 +232,15 @@ class Laplace(Membership):
         log_a, log_b = log_a.gather(1, above), log_b.gather(1, above)
         log_q = (above - k).abs().to(d.dtype).log()
         root = torch.logaddexp(torch.logaddexp(2 * log_q, log_a + log_b) / 2, log_q)
-        return _known(top, k, torch.where(above > k, root - log_a, log_b - root))
+        u = torch.where(above > k, root - log_a, log_b - root)
+        return _threshold(top, k, u, powers, index, last, temperature)
+
+    def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
+        """Write scale · F′_i / Σ_j F′_j into `out`."""
+        # F′ = e^−|x|, and all but the leaders stand below the threshold.
+        distances, reference, nearest = _distances(threshold)
+        out.copy_(threshold.powers)
+        _share(out, (nearest - distances).exp(), (reference + nearest).exp(), threshold.places, scale)
 
 
 class ClippedLine(Membership):
@@ -187,22 +256,27 @@ class ClippedLine(Membership):
         """Return log F(x)."""
         return self(x).log()
 
-    def slopes_(self, x: Tensor) -> Tensor:
-        """Turn x into F′(x) up to a factor for each row."""
-        return x.copy_((x > 0) & (x < 1))
-
-    def solve(self, rows: Tensor, k: int, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return (s_[k], u) in closed form: Σ m is a broken line of v, whose 2C kinks are sorted."""
-        top, _ = largest(rows, k + 1)
+    def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
+        """Find u in closed form: Σ m is a broken line of v, whose 2C kinks are sorted."""
+        top, index = largest(rows, k + 1)
         # u lies in [−1, 0], so scores further than 1 from s_[k] have mass 0 or 1 and enter as ±1.
-        d = ((rows - top[:, k - 1 : k]).to(small_dtype(rows)) / temperature).clamp(-1, 1)
-        kinks, index = torch.cat([d, d - 1], 1).sort(1, descending=True)
-        slope = torch.where(index < d.shape[1], 1, -1).cumsum(1)
+        torch.sub(rows, top[:, k - 1 : k], out=powers).div_(temperature).clamp_(-1, 1)
+        d = powers.to(small_dtype(rows))
+        kinks, order = torch.cat([d, d - 1], 1).sort(1, descending=True)
+        slope = torch.where(order < d.shape[1], 1, -1).cumsum(1)
         mass = torch.cat([torch.zeros_like(d[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
         # The last kink with mass below k; from there the line rises to k.
         place = (mass < k).sum(1, keepdim=True) - 1
         short = (k - mass.gather(1, place)) / slope.gather(1, place).clamp(min=1)
-        return _known(top, k, kinks.gather(1, place) - short)
+        u = kinks.gather(1, place) - short
+        return _threshold(top, k, u, powers, index[:, :0], top[:, k:], temperature)
+
+    def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
+        """Write scale · F′_i / Σ_j F′_j into `out`."""
+        x = threshold.powers - threshold.u
+        out.copy_((x > 0) & (x < 1))
+        # No class is on the slope where the k best lead by more than t: the threshold may be anywhere between.
+        out.mul_((scale / out.sum(1, keepdim=True).clamp(min=1)).to(out.dtype))
 
 
 logistic = Logistic()

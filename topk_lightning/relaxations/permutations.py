@@ -11,7 +11,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning._checks.relaxations import check_column, check_relaxation_scores
 from topk_lightning.relaxations._ranked import ranked_and_rest
-from topk_lightning.relaxations._rows import small_dtype
+from topk_lightning.relaxations._rows import result_of, small_dtype
 
 __all__ = ["neuralsort", "softsort"]
 
@@ -38,8 +38,8 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
         column: one class for each row of scores, (…); only its logarithms are returned.
 
     Returns:
-        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows sum to 1 (before
-        the logarithm); a row beyond the last unmasked class is −∞.
+        Logarithms of chances: (…, k, C) in float32 (float64 for float64 scores), or with `column` (…, k) in float64, since
+        differences of them count. Rows sum to 1 (before the logarithm); a row beyond the last unmasked class is −∞.
 
     Raises:
         TypeError: if a dtype is wrong.
@@ -57,7 +57,7 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
-    values, rest = ranked_and_rest(rows, k, temperature)
+    values, rest, own = ranked_and_rest(rows, column, k, temperature)
     exists = values > -math.inf
     places = values.masked_fill(~exists, 0).unsqueeze(2)
     # Beyond the k best every class stands below every s_[r], so all k sums share one sum over the rest.
@@ -65,7 +65,9 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     distances = distances.masked_fill(~exists.unsqueeze(1), -math.inf)
     below = rest.unsqueeze(1) + (places[:, -1:] - places) / temperature
     log_sums = torch.cat([distances, below], 2).masked_fill(~exists.unsqueeze(2), 0).logsumexp(2, keepdim=True)
-    own = (rows if column is None else rows.gather(1, column)).unsqueeze(1)
+    if column is None:
+        own, places, log_sums = rows, places.to(rows.dtype), log_sums.to(rows.dtype)
+    own = own.unsqueeze(1)
     here = exists.unsqueeze(2) & (own > -math.inf)
     log_rows = -(places - own.masked_fill(own == -math.inf, 0)).abs() / temperature - log_sums
     return _unflatten(log_rows.masked_fill(~here, -math.inf), scores, column)
@@ -94,8 +96,8 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
         column: one class for each row of scores, (…); only its logarithms are returned.
 
     Returns:
-        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows sum to 1 (before
-        the logarithm); a row beyond the last unmasked class is −∞.
+        Logarithms of chances: (…, k, C) in float32 (float64 for float64 scores), or with `column` (…, k) in float64, since
+        differences of them count. Rows sum to 1 (before the logarithm); a row beyond the last unmasked class is −∞.
 
     Raises:
         TypeError: if a dtype is wrong.
@@ -113,6 +115,8 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
     """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
+    # Exponents are differences of large sums.
+    rows = rows.to(small_dtype(rows))
     masked = rows == -math.inf
     number = (~masked).sum(1).reshape(-1, 1, 1)
     # Only differences matter: against the best class nothing is lost to large scores.
@@ -134,7 +138,7 @@ def _unflatten(log_rows: Tensor, scores: Tensor, column: Tensor | None) -> Tenso
     num_rows = log_rows.shape[1]
     if column is not None:
         return log_rows.reshape(*scores.shape[:-1], num_rows)
-    return log_rows.reshape(*scores.shape[:-1], num_rows, scores.shape[-1])
+    return result_of(log_rows, scores).reshape(*scores.shape[:-1], num_rows, scores.shape[-1])
 
 
 class _AbsoluteDistances(torch.autograd.Function):
@@ -151,8 +155,8 @@ class _AbsoluteDistances(torch.autograd.Function):
         ctx.save_for_backward(order.indices, below, up_to, masked)
         number = (~masked).sum(1, keepdim=True)
         sums = _cumulated(order.values.masked_fill(order.values == math.inf, 0))
-        distances = (2 * below - number) * rows.to(sums.dtype) + sums[:, -1:] - 2 * sums.gather(1, below)
-        return distances.to(rows.dtype).masked_fill(masked, 0)
+        distances = (2 * below - number) * rows + sums[:, -1:] - 2 * sums.gather(1, below)
+        return distances.masked_fill(masked, 0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -162,10 +166,10 @@ class _AbsoluteDistances(torch.autograd.Function):
         number = (~masked).sum(1, keepdim=True)
         sums = _cumulated(grad.gather(1, index))
         others = sums.gather(1, below) + sums.gather(1, up_to) - sums[:, -1:]
-        gradient = (below + up_to - number) * grad.to(sums.dtype) + others
-        return gradient.to(grad.dtype).masked_fill(masked, 0), None
+        gradient = (below + up_to - number) * grad + others
+        return gradient.masked_fill(masked, 0), None
 
 
 def _cumulated(values: Tensor) -> Tensor:
     """Return the sums of the first 0, 1, … values of each row."""
-    return torch.nn.functional.pad(values.to(small_dtype(values)).cumsum(1), (1, 0))
+    return torch.nn.functional.pad(values.cumsum(1), (1, 0))

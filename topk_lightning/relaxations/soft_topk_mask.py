@@ -10,10 +10,10 @@ from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning._checks.relaxations import check_membership, check_relaxation_scores
-from topk_lightning.relaxations._rows import row_blocks
-from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, logistic
+from topk_lightning.relaxations._rows import row_blocks, small_dtype
+from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, Threshold, logistic
 
-__all__ = ["soft_threshold", "soft_topk_mask"]
+__all__ = ["log_membership", "soft_threshold", "soft_topk_mask"]
 
 
 def soft_topk_mask(
@@ -63,48 +63,67 @@ def soft_topk_mask(
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     masked = rows == -math.inf
     centre, u = soft_threshold(rows, k, temperature, curve)
-    x = (rows.masked_fill(masked, 0) - centre) / temperature - u
+    x = (rows.masked_fill(masked, 0) - centre) / temperature - u.to(rows.dtype)
     return curve(x).masked_fill(masked, 0).reshape(scores.shape)
 
 
 def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
     """Return (c, u), (M, 1) each, such that Σ_i F((s_i − c)/t − u) = k in each row of (M, C).
 
-    c = s_[k] counts as a constant; u carries the whole gradient, ∂u/∂s_i = F′_i/(t Σ_j F′_j). Rows with at most k
-    unmasked classes have u = −∞, so all of them have mass 1; with fewer than k, c is −∞ too.
+    c = s_[k] counts as a constant; u carries the whole gradient, ∂u/∂s_i = F′_i/(t Σ_j F′_j), and is float64 (float32
+    where the device has no more): told as two numbers, the threshold v = c + t·u loses nothing to large scores. Rows
+    with at most k unmasked classes have u = −∞, so all of them have mass 1; with fewer than k, c is −∞ too.
     """
     if k == rows.shape[1]:
-        return rows.detach().amin(1, keepdim=True), torch.full_like(rows[:, :1], -math.inf)
-    centre, u = _Threshold.apply(rows, k, temperature, membership)
-    return centre, u
+        nothing = torch.full_like(rows[:, :1], -math.inf, dtype=small_dtype(rows))
+        return rows.detach().amin(1, keepdim=True), nothing
+    centre, u, free, _ = _Threshold.apply(rows, None, k, temperature, membership)
+    return centre, u.masked_fill(free, -math.inf)
+
+
+def log_membership(rows: Tensor, column: Tensor, k: int, temperature: float, membership: Membership) -> Tensor:
+    """Return log F((s_c − v)/t) of one class c of each row, (M, 1) each; k < C.
+
+    With at most k unmasked classes all of them have mass 1. If they are exactly k and c is not among them, its logarithm
+    is −∞, with the gradient that it tends to as s_c → −∞: half of it lifts c, half lowers the worst of the k.
+    """
+    centre, u, free, own = _Threshold.apply(rows, column, k, temperature, membership)
+    x = (own - centre.to(own.dtype)) / temperature - u
+    masked = own == -math.inf
+    x = torch.where(free & masked, x / 2, x.masked_fill(free, math.inf))
+    return membership.log(x.masked_fill(masked & (centre == -math.inf), math.inf)).to(rows.dtype)
 
 
 class _Threshold(torch.autograd.Function):
-    """The solution of a membership, block by block, with the derivative of the implicit equation."""
+    """The solution of a membership, block by block, with the derivative of the implicit equation.
+
+    Also returns the score of `column`: its gradient then needs no tensor of its own.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
-        parts = [membership.solve(rows[block], k, temperature) for block in row_blocks(rows)]
-        centre, u = (torch.cat(part) for part in zip(*parts, strict=True))
-        ctx.save_for_backward(rows, centre, u)
+    def forward(
+        ctx: Any, rows: Tensor, column: Tensor | None, k: int, temperature: float, membership: Membership
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        powers = torch.empty_like(rows)
+        parts = [membership.solve(rows[block], k, temperature, powers[block]) for block in row_blocks(rows)]
+        small = (torch.cat(part) for name, *part in zip(Threshold._fields, *parts, strict=True) if name != "powers")
+        centre, u, free, index, leaders, reference = small
+        ctx.save_for_backward(centre, u, free, powers, index, leaders, reference, column)
         ctx.temperature, ctx.membership = temperature, membership
-        ctx.mark_non_differentiable(centre)
-        return centre, u
+        ctx.mark_non_differentiable(centre, free)
+        own = centre if column is None else rows.gather(1, column)
+        return centre, u, free, own.to(u.dtype)
 
     @staticmethod
-    def backward(ctx: Any, _: Tensor, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(
+        ctx: Any, _: Tensor, grad_u: Tensor, __: Tensor, grad_own: Tensor
+    ) -> tuple[Tensor, None, None, None, None]:
         refuse_second_derivative()
-        rows, centre, u = ctx.saved_tensors
-        free = u == -math.inf
-        centre, u, scale = (
-            centre.masked_fill(free, 0),
-            u.masked_fill(free, 0),
-            (grad / ctx.temperature).masked_fill(free, 0),
-        )
-        gradient = torch.empty_like(rows)
-        for block in row_blocks(rows):
-            x = torch.sub(rows[block], centre[block], out=gradient[block]).div_(ctx.temperature).sub_(u[block])
-            slopes = ctx.membership.slopes_(x)
-            # A clipped line has no class on its slope where the k best lead by more than t: its threshold is free.
-            slopes.mul_(scale[block] / slopes.sum(1, keepdim=True).clamp(min=0.25))
-        return gradient, None, None, None
+        *saved, column = ctx.saved_tensors
+        threshold, scale = Threshold(*saved), grad_u / ctx.temperature
+        gradient = torch.empty_like(threshold.powers)
+        for block in row_blocks(gradient):
+            ctx.membership.shares(Threshold(*(part[block] for part in threshold)), scale[block], gradient[block])
+        if column is not None:
+            gradient.scatter_add_(1, column, grad_own.to(gradient.dtype))
+        return gradient, None, None, None, None

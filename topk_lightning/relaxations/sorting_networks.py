@@ -12,6 +12,7 @@ from torch import Tensor
 from topk_lightning._checks.options import check_choice
 from topk_lightning._checks.relaxations import check_column, check_relaxation_scores
 from topk_lightning.relaxations._ranked import ranked
+from topk_lightning.relaxations._rows import result_of, small_dtype
 
 __all__ = ["bitonic_network", "odd_even_network"]
 
@@ -45,8 +46,8 @@ def odd_even_network(
         swap: "logistic", F(x) = 1/(1 + e^−x), or "cauchy", F(x) = 1/2 + arctan(x)/π, whose slope falls off more slowly.
 
     Returns:
-        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows and columns sum
-        to 1 (before the logarithm).
+        Logarithms of chances: (…, k, C) in float32 (float64 for float64 scores), or with `column` (…, k) in float64, since
+        differences of them count. Rows and columns sum to 1 (before the logarithm).
 
     Raises:
         TypeError: if a dtype is wrong.
@@ -84,8 +85,8 @@ def bitonic_network(
         swap: "logistic", F(x) = 1/(1 + e^−x), or "cauchy", F(x) = 1/2 + arctan(x)/π, whose slope falls off more slowly.
 
     Returns:
-        Logarithms of chances in float32 (float64 for float64 scores): (…, k, C), or (…, k) with `column`. Rows and columns sum
-        to 1 (before the logarithm).
+        Logarithms of chances: (…, k, C) in float32 (float64 for float64 scores), or with `column` (…, k) in float64, since
+        differences of them count. Rows and columns sum to 1 (before the logarithm).
 
     Raises:
         TypeError: if a dtype is wrong.
@@ -138,6 +139,8 @@ def _network(
     column = check_column(column, scores)
     check_choice("swap", swap, SWAPS)
     num_classes = rows.shape[1]
+    # Each layer would round what the one before has made.
+    rows = rows.to(small_dtype(rows))
     # Only differences matter: against the best class nothing is lost to large scores.
     best = rows.detach().amax(1, keepdim=True)
     rows = rows - best.masked_fill(best == -math.inf, 0)
@@ -154,7 +157,8 @@ def _network(
     mass = _run(wires, identity.expand(len(rows), -1, -1), temperature, swap, layers)[..., :k]
     if column is None:
         masked = (rows == -math.inf).unsqueeze(1)
-        return mass.transpose(1, 2).masked_fill(masked, -math.inf).reshape(*scores.shape[:-1], k, num_classes)
+        mass = result_of(mass.transpose(1, 2).masked_fill(masked, -math.inf), scores)
+        return mass.reshape(*scores.shape[:-1], k, num_classes)
     # A start behind masked classes is no place of its own.
     number = (rows > -math.inf).sum(1).clamp(min=1)
     behind = torch.arange(num_classes, device=rows.device) >= number.unsqueeze(1)
