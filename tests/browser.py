@@ -138,10 +138,11 @@ class OpenedPage:
         faint = self.page.evaluate(_FAINT, ratio)
         assert not faint, "\n".join(["text of too little contrast:", *faint])
 
-    def screenshot(self, name: str, *, full_page: bool = True, docs: bool = False) -> Path:
-        """Save a picture `name`.png for this test; with `docs` and SCREENSHOTS=1 set, a small one for the docs too."""
+    def screenshot(self, name: str, *, full_page: bool = True, docs: bool = False, part: Any = None) -> Path:
+        """Save a picture `name`.png of the page, or of the locator `part`; with `docs` and SCREENSHOTS=1, for the docs too."""
         path = self.folder / f"{name}.png"
-        data = self.page.screenshot(full_page=full_page, animations="disabled")
+        whole = {"full_page": full_page} if part is None else {}
+        data = (part or self.page).screenshot(animations="disabled", **whole)
         path.write_bytes(data)
         if docs and os.environ.get("SCREENSHOTS") == "1":
             image = Image.open(io.BytesIO(data)).convert("RGB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,16 @@ from topk_lightning._checks.report import (
 )
 from topk_lightning.data.base import ImageDataModuleBase
 from topk_lightning.data.folder_layout import has_splits, list_class_files
-from topk_lightning.data.leakage import Leak
+from topk_lightning.data.leakage import Leak, find_leaks
 from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.data.samples import FileSamples, ImageDataset
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.report.labelled_images import LabelledImages, images_of_loader
 
 __all__ = ["ReportData", "read_data"]
+
+#: Images up to which all splits are read once more to look for near-duplicates.
+MOST_COMPARED = 20_000
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,12 @@ def _of_our_module(data: ImageDataModuleBase, preprocessing: Preprocessing | Non
         level: Hierarchy(tuple(of_class), tuple(group_names[level]), tuple(data.class_names))
         for level, of_class in groups.items()
     }
-    leaks = [Leak(group, 0, exact=True) for group in data.duplicates]
-    return ReportData(images("test"), description, data.class_names, images("val"), images("train"), levels, leaks)
+    leaks: Iterable[Leak] = (Leak(group, 0, exact=True) for group in data.duplicates)
+    if sum(len(data.targets(split)) for split in SPLITS) <= MOST_COMPARED:
+        leaks = find_leaks(data)
+    return ReportData(
+        images("test"), description, data.class_names, images("val"), images("train"), levels, tuple(leaks)
+    )
 
 
 def _of_other_module(data: Any, preprocessing: Preprocessing | None) -> ReportData:
@@ -156,4 +163,6 @@ def _of_folder(
     splits = {split: found for split, found in splits.items() if len(found)}
     sizes = ", ".join(f"{len(found)} {split}" for split, found in splits.items())
     description = f"{root}: one folder a class, {sizes}"
-    return ReportData(splits["test"], description, list(names), splits.get("val"), splits.get("train"))
+    files = {split: {name: name for name in map(found.name, range(len(found)))} for split, found in splits.items()}
+    leaks = tuple(find_leaks(files)) if sum(map(len, files.values())) <= MOST_COMPARED else ()
+    return ReportData(splits["test"], description, list(names), splits.get("val"), splits.get("train"), leaks=leaks)
