@@ -62,9 +62,9 @@ class Bounds:
             check_fraction(name, getattr(self, name))
 
 
-def images_to_judge(low_recall: float, level: float = 0.95) -> int:
+def images_to_judge(low_recall: float, level: float = 0.95, name: str = "low_recall") -> int:
     """Return from how many images n on Wilson's interval of a recall of 1, [n/(n + z²), 1], clears `low_recall`."""
-    check_below_one("low_recall", low_recall)
+    check_below_one(name, low_recall)
     z = float(torch.special.ndtri(torch.tensor((1 + check_level(level)) / 2, dtype=torch.float64)))
     return math.floor(z**2 * low_recall / (1 - low_recall)) + 1
 

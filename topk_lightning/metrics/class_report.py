@@ -175,7 +175,8 @@ class ClassReport(ClassCounter):
             min_images: from how many images on a class is graded; by default 6, from which on the 95 % interval of a
                 faultless class clears 0.60 (for another `struggling_class`, the number that clears it).
         """
-        min_images = images_to_judge(struggling_class) if min_images is None else min_images
+        if min_images is None:
+            min_images = images_to_judge(struggling_class, name="struggling_class")
         return grade_classes(self._gathered(), GradeBounds(1.0, reliable_class, 0.0, struggling_class, min_images))
 
     def findings(
