@@ -76,6 +76,7 @@ def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
         "demo.png",
         "drawings",
         "last.ckpt",
+        "report.html",
         "trace.csv",
         "trace.png",
     ]
@@ -83,6 +84,16 @@ def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
         assert picture.width > 1000
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 500  # drawings, not an empty page
     assert [row["epoch"] for row in csv.DictReader(io.StringIO((out / "trace.csv").read_text()))] == ["1", "2"]
+
+
+def test_it_ends_by_saying_where_its_report_is(demo):
+    out, shown = demo
+    assert shown.splitlines()[-1] == f"report:              {out / 'report.html'}"
+    page = (out / "report.html").read_text()
+    assert "How well emoji are named" in page
+    top1 = next(line.split()[1] for line in shown.splitlines() if line.split()[:1] == ["top-1"])
+    assert f"of 8 images ({top1})" in page  # the report tests anew, and finds what the test found
+    assert f"--epochs 2 --out &#39;{out}&#39;" in page or f"--epochs 2 --out {out}" in page
 
 
 def test_the_command_it_shows_predicts_with_its_checkpoint(demo):

@@ -22,7 +22,7 @@ LIGHT: Mapping[str, str] = {
     "wrong": "#d55e00",
     "wrong_text": "#a64900",
     "far": "#8b9099",
-    "notice": "#c98900",
+    "notice": "#b87e00",
     "notice_text": "#7d5500",
     "series_0": "#0072b2",
     "series_1": "#d55e00",

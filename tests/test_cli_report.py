@@ -1,0 +1,109 @@
+"""report on the command line: which data it tests on, what it writes, and what it says of mistakes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from topk_lightning import EmojiDataModule
+from topk_lightning.cli import main
+
+# Lightning's command line on newer versions of what it uses.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A folder in which ``fit`` left its checkpoint, its config.yaml and its table of epochs."""
+    root = tmp_path_factory.mktemp("fitted")
+    words = [
+        "fit",
+        "--seed_everything",
+        "7",
+        "--data.classes",
+        "6",
+        "--data.image_size",
+        "32",
+        "--data.batch_size",
+        "6",
+    ]
+    trainer = {"max_epochs": 2, "default_root_dir": root, "accelerator": "cpu", "enable_model_summary": False}
+    words += [word for name, value in trainer.items() for word in (f"--trainer.{name}", str(value))]
+    assert main(words) == 0
+    (checkpoint,) = root.rglob("last.ckpt")
+    return checkpoint
+
+
+def report(words, tmp_path, capsys):
+    out = tmp_path / "new folder" / "page.html"
+    capsys.readouterr()
+    assert main(["report", *map(str, words), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"report: {out}\n"
+    return out.read_text()
+
+
+def test_without_data_it_tests_on_what_the_training_had(fitted, tmp_path, capsys):
+    page = report([fitted], tmp_path, capsys)
+    assert "6 classes, 42 images (30 train, 6 val, 6 test) at 32×32 pixels" in page
+    assert "<dt>Seed</dt><dd>7</dd>" in page
+    assert f"<code>topk-lightning report {fitted} --out &#39;" in page
+    assert "Loss by epoch" in page  # from the table in the checkpoint
+
+
+def test_without_a_configuration_the_names_of_the_classes_tell_the_emoji(fitted, tmp_path, capsys):
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes(fitted.read_bytes())
+    page = report([alone, "--k", "2", "--title", "Alone & <b>"], tmp_path, capsys)
+    assert "6 classes, 42 images (30 train, 6 val, 6 test) at 32×32 pixels" in page
+    assert "<h1>Alone &amp; &lt;b&gt;</h1>" in page
+    assert "right at rank 2 to 2" in page
+
+
+def test_data_may_be_a_folder_a_configuration_or_the_emoji(fitted, tmp_path, capsys):
+    data = EmojiDataModule(32, classes=6)
+    photos = tmp_path / "photos"
+    for name, picture in zip(data.class_names, data.pictures("test"), strict=True):
+        (photos / name).mkdir(parents=True)
+        picture.save(photos / name / "a.png")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("".join(f"{name},{index % 2}\n" for index, name in enumerate(data.class_names)))
+    page = report([fitted, "--data", photos, "--hierarchy", groups, "--hard-images", "1"], tmp_path, capsys)
+    assert f"6 images in {photos}, one folder a class" in page
+    assert "Accuracy by group" in page
+    assert page.count("<img ") <= 2
+    for given in ("emoji", fitted.parents[1] / "config.yaml"):
+        assert "42 images" in report([fitted, "--data", given], tmp_path, capsys)
+
+
+def sentence(words, capsys):
+    capsys.readouterr()
+    assert main(["report", *map(str, words)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    return said.err.removeprefix("error: ").strip()
+
+
+def test_mistakes_are_said_in_one_sentence(fitted, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence(["no.ckpt"], capsys) == "checkpoint must be an existing file, got 'no.ckpt'."
+    assert sentence([fitted, "--out", "page.pdf"], capsys) == "out must be the name of an .html file, got 'page.pdf'."
+    assert sentence([fitted, "--data", "none"], capsys) == "root must hold the folder none, got no such folder."
+    (tmp_path / "other.ckpt").write_bytes(b"no checkpoint")
+    assert sentence(["other.ckpt"], capsys).startswith("model must be a checkpoint that TopKClassifier saved, got ")
+    for text in ("trainer: {}", "{", "data: 3"):
+        (tmp_path / "some.yaml").write_text(text)
+        assert sentence([fitted, "--data", "some.yaml"], capsys) == (
+            "--data must be a yaml file with data.class_path, as fit saves it, got 'some.yaml'."
+        )
+    unknown = torch.load(fitted, weights_only=True)
+    unknown["hyper_parameters"]["class_names"] = [f"breed {index}" for index in range(6)]
+    torch.save(unknown, "unknown.ckpt")
+    assert sentence(["unknown.ckpt"], capsys) == (
+        "--data must be given for unknown.ckpt, which has no config.yaml beside it, got None. "
+        "Pass a folder of test images (one folder a class), the config.yaml of the training, or emoji."
+    )
+    assert sentence(["unknown.ckpt", "--data", "emoji"], capsys) == (
+        "data must have the 6 classes of the model, got 462. Is this the checkpoint of another model?"
+    )
+    assert not list(tmp_path.glob("*.html"))
