@@ -1,7 +1,7 @@
 """Try the ideas of the library on a LightningModule of your own, which stays as it is: one line each.
 
-The temperature of the softmax falls from 4 to 1, groups of emoji are learned before the emoji, top-1 and top-5 are measured,
-each epoch is a row of a table, and the predictions of the test drawings are written to a file.
+Groups of emoji are learned before the emoji, the temperature of the loss falls from 4 to 1, its k from 5 over 3 to 1,
+top-1 and top-5 are measured, each epoch is a row of a table, and the predictions of the test drawings are written to a file.
 
 python examples/drop_in_callbacks.py --max-epochs 10
 """
@@ -14,9 +14,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from topk_lightning import EmojiDataModule, SmallCNN, TemperatureCrossEntropyLoss
+from topk_lightning import EmojiDataModule, SmallCNN, SmoothTopKSVMLoss
 from topk_lightning.callbacks import (
     CoarseToFine,
+    KAnnealing,
     TemperatureAnnealing,
     TopKMonitor,
     TopKPredictionWriter,
@@ -30,7 +31,7 @@ class YourModule(pl.LightningModule):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.network = SmallCNN(num_classes)
-        self.loss = TemperatureCrossEntropyLoss()
+        self.loss = SmoothTopKSVMLoss(k=5)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images."""
@@ -83,6 +84,7 @@ def main() -> None:
         callbacks=[
             CoarseToFine(level="category", schedule="linear", hold_fraction=0.1, finish_fraction=0.5),
             TemperatureAnnealing(start=4.0, end=1.0),
+            KAnnealing(ladder=(5, 3, 1), at=(0, 0.4, 0.7)),
             TopKMonitor(k=(1, 5)),
             TrainingTrace(),
             TopKPredictionWriter(options.out, k=5),

@@ -83,10 +83,11 @@ def test_two_losses_are_compared_on_the_same_pictures(run):
 def test_the_callbacks_drop_into_a_module_that_stays_as_it_is(run, tmp_path):
     out = run("drop_in_callbacks.py", "--max-epochs", "2", "--classes", "6")
     logged = dict(re.findall(r"^([\w./]+) ([\d.]+)$", out, flags=re.MULTILINE))
-    assert {"val/top1", "val/top5", "val/coarse_top1", "coarse_weight", "loss.temperature"} <= set(logged)
+    assert {"val/top1", "val/top5", "val/coarse_top1", "coarse_weight", "loss.temperature", "loss.k"} <= set(logged)
     assert logged["val/top1"] == logged["val/fine_top1"]
     assert float(logged["coarse_weight"]) == 0
     assert float(logged["loss.temperature"]) == 1
+    assert float(logged["loss.k"]) == 3
     header, *rows = (tmp_path / "predictions.csv").read_text().splitlines()
     assert header == "image,rank,class,probability"
     assert len(rows) % 5 == 0

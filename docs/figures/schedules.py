@@ -1,6 +1,7 @@
-"""Draw the schedules of TemperatureAnnealing and the ladders of KAnnealing.
+"""Draw the schedules of TemperatureAnnealing and CoarseToFine, and the ladders of KAnnealing.
 
-Run with ``python docs/figures/schedules.py``; it writes ``docs/assets/temperature_annealing.svg`` and ``k_annealing.svg``.
+Run with ``python docs/figures/schedules.py``; it writes ``temperature_annealing.svg``, ``k_annealing.svg`` and
+``coarse_to_fine.svg`` into ``docs/assets/``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib import pyplot as plt
 
-from topk_lightning.callbacks import KAnnealing, TemperatureAnnealing
+from topk_lightning.callbacks import CoarseToFine, KAnnealing, TemperatureAnnealing
+from topk_lightning.schedules import Steps
 
 ASSETS = Path(__file__).parents[1] / "assets"
 STYLES = (("#1b3a6b", "-"), ("#3274b5", "--"), ("#e08a1e", "-."), ("#b5382a", ":"))
@@ -49,6 +51,23 @@ def ladders() -> None:
     figure.savefig(ASSETS / "k_annealing.svg", metadata={"Date": None})
 
 
+def coarse_weights() -> None:
+    """The weight of the coarse loss by the schedules with a name, and by steps."""
+    figure, axes = plt.subplots(figsize=(9, 2.8), layout="constrained")
+    groups = [0, 0, 1]
+    schedules = {
+        'schedule="switch"': CoarseToFine(groups),
+        'schedule="linear"': CoarseToFine(groups, schedule="linear"),
+        'schedule="cosine", finish_fraction=0.7': CoarseToFine(groups, schedule="cosine", finish_fraction=0.7),
+        "Steps((1, 0.5, 0), at=(0, 0.2, 0.5))": CoarseToFine(groups, schedule=Steps((1.0, 0.5, 0.0), (0.0, 0.2, 0.5))),
+    }
+    for (name, callback), (colour, dash) in zip(schedules.items(), STYLES, strict=True):
+        callback.plot(axes)
+        axes.lines[-1].set(color=colour, linestyle=dash, linewidth=2, label=name)
+    figure.legend(frameon=False, loc="outside right center")
+    figure.savefig(ASSETS / "coarse_to_fine.svg", metadata={"Date": None})
+
+
 if __name__ == "__main__":
     matplotlib.use("Agg")
     # The same bytes on every run.
@@ -57,3 +76,4 @@ if __name__ == "__main__":
     ASSETS.mkdir(exist_ok=True)
     temperatures()
     ladders()
+    coarse_weights()

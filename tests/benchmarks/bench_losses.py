@@ -1,99 +1,135 @@
-"""Each loss, forward and backward, against F.cross_entropy in one run; where they can be had, against their authors' code.
+"""Each loss, forward and backward, against F.cross_entropy in one run, and against the losses of others.
 
-Run with ``python tests/benchmarks/bench_losses.py [threads]``.
+Run with ``python tests/benchmarks/bench_losses.py``: it prints Markdown tables, each below the page of docs/ that it
+belongs to. ``--write`` puts them there, between the lines ``<!-- costs -->`` and ``<!-- end of costs -->``, and the costs
+into the table of docs/choosing.md. Peers: see peers.py; the numbers of those that are not installed are missing.
 
-Cross entropy itself moves by a factor of three with the state of the allocator (whether its large buffers are handed
-back to the system and faulted in again), so its own time stands beside the ratios. ``pip install difftopk`` adds a peer.
+All candidates take turns in one process, on one thread; each time is the best of many. Cross entropy itself moves by a
+factor of two to three with the state of the allocator, so that is fixed from outside: "reused", blocks of memory stay with
+the process and are used again, as in a training with a good allocator; "fresh", large blocks go back to the system and are
+faulted in again at each call. The ratios of the pages are those of "reused", where cross entropy is fastest.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from cost_pages import SHAPES, pages, write_pages
+from peers import PEERS, hard_cases, missing_peers
 from timing import best_times, peak_extra_bytes
 
 from topk_lightning import losses
 
-SHAPES = ((256, 100), (256, 1000), (64, 10_000), (16, 100_000))
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross entropy": F.cross_entropy,
-    "smooth top-k SVM": losses.SmoothTopKSVMLoss(),
-    "truncated entropy": losses.TruncatedTopKEntropyLoss(),
-    "grouped CE": losses.GroupedTopKCrossEntropyLoss(),
-    "calibrated hinge": losses.CalibratedTopKHingeLoss(),
-    "noised hinge": losses.NoisedTopKHingeLoss(),
-    "temperature CE": losses.TemperatureCrossEntropyLoss(temperature=2.0),
-    "soft top-k": losses.SoftTopKLoss(),
-    "top-k CE, SoftSort": losses.TopKCrossEntropyLoss(),
-    "top-k CE, SoftSort, all classes": losses.TopKCrossEntropyLoss(num_candidates=None),
+MEMORY_SHAPE = (64, 10_000)
+MALLOC = {
+    "reused": {
+        "MALLOC_MMAP_THRESHOLD_": str(2**30),
+        "MALLOC_TRIM_THRESHOLD_": str(2**40),
+        "MALLOC_TOP_PAD_": str(2**26),
+    },
+    "fresh": {"MALLOC_MMAP_THRESHOLD_": str(2**16)},
+}
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def topk_cross_entropy(relaxation: str, candidates: int | None = 16) -> Loss:
+    return losses.TopKCrossEntropyLoss(relaxation=relaxation, num_candidates=candidates)
+
+
+OURS: dict[str, Loss] = {
+    "F.cross_entropy": F.cross_entropy,
+    "TemperatureCrossEntropyLoss": losses.TemperatureCrossEntropyLoss(temperature=2.0),
+    "SmoothTopKSVMLoss": losses.SmoothTopKSVMLoss(),
+    "TruncatedTopKEntropyLoss": losses.TruncatedTopKEntropyLoss(),
+    "GroupedTopKCrossEntropyLoss": losses.GroupedTopKCrossEntropyLoss(),
+    "SoftTopKLoss, logistic": losses.SoftTopKLoss(),
+    "SoftTopKLoss, Laplace": losses.SoftTopKLoss(membership="laplace"),
+    "SoftSort, 16 candidates": topk_cross_entropy("softsort"),
+    "SoftSort, all classes": topk_cross_entropy("softsort", None),
+    "NeuralSort, 16 candidates": topk_cross_entropy("neuralsort"),
+    "NeuralSort, all classes": topk_cross_entropy("neuralsort", None),
+    "odd-even network, 16 candidates": topk_cross_entropy("odd_even_network"),
+    "bitonic network, 16 candidates": topk_cross_entropy("bitonic_network"),
+    "CalibratedTopKHingeLoss": losses.CalibratedTopKHingeLoss(),
+    "NoisedTopKHingeLoss": losses.NoisedTopKHingeLoss(),
 }
 
 
-def peers(num_classes: int) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """Return the authors' losses that are installed."""
-    try:
-        import difftopk
-    except ImportError:
-        return {}
+def peers(num_rows: int, num_classes: int) -> dict[str, Loss]:
+    """Return the peers that are installed, but for those whose C × C matrices would not fit into the memory."""
     return {
-        "difftopk, SoftSort": difftopk.TopKCrossEntropyLoss(
-            diffsort_method="softsort", inverse_temperature=0.5, p_k=[0.2] * 5, n=num_classes, m=16
-        )
+        name: peer.make(num_classes, 5)
+        for name, peer in PEERS.items()
+        if peer.package is not None and not (peer.squared and num_rows * num_classes**2 > 2**24)
     }
 
 
-def main() -> None:
-    """Print the table."""
-    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
-    title = f"k = 5, float32, forward + backward, torch {torch.__version__}, {torch.get_num_threads()} threads"
-    table = Table(
-        "loss",
-        *(f"{shape} ÷ CE" for shape in SHAPES),
-        "memory beyond the gradient ÷ logits at (64, 10000)",
-        title=title,
-    )
-    columns, memory = [], {}
+def measure(state: str) -> dict[str, Any]:
+    """Return seconds of each loss at each shape and, with the blocks reused, what it holds in units of the logits."""
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {"torch": torch.__version__, "seconds": {}, "memory": {}}
     for shape in SHAPES:
-        times, extra = measure(shape)
-        columns.append(times)
-        memory = extra or memory
-    table.add_row("cross entropy, µs", *(f"{times['cross entropy'] * 1e6:.0f}" for times in columns))
-    for name in columns[0]:
-        ratios = (f"{times[name] / times['cross entropy']:.2f}" for times in columns)
-        table.add_row(name, *ratios, f"{memory[name]:.2f}")
-    Console(width=150).print(table)
+        generator = torch.Generator().manual_seed(0)
+        logits = torch.randn(shape, generator=generator).requires_grad_()
+        target = torch.randint(shape[1], shape[:1], generator=generator)
+
+        def step(loss: Loss, logits: Tensor = logits, target: Tensor = target) -> Callable[[], None]:
+            def run() -> None:
+                logits.grad = None
+                loss(logits, target).backward()
+
+            return run
+
+        others = peers(*shape) if state == "reused" else {}
+        calls = {name: step(loss) for name, loss in (OURS | others).items()}
+        for name, seconds in best_times(calls).items():
+            found["seconds"].setdefault(name, {})[str(shape)] = seconds
+        if shape == MEMORY_SHAPE and state == "reused":
+            size = logits.numel() * logits.element_size()
+            # The profile does not see that the old gradient is freed, so what it finds includes the new one.
+            found["memory"] = {name: peak_extra_bytes(call) / size - 1 for name, call in calls.items()}
+    return found
 
 
-def measure(shape: tuple[int, int]) -> tuple[dict[str, float], dict[str, float]]:
-    """Return seconds of each loss, and bytes held at most beyond the gradient as a multiple of the logits."""
-    torch.manual_seed(0)
-    logits = torch.randn(shape, requires_grad=True)
-    target = torch.randint(shape[1], shape[:1])
+def in_process(state: str) -> dict[str, Any]:
+    """Measure in a process of its own, with the allocator in that state."""
+    options = {"env": {**os.environ, **MALLOC[state], "OMP_NUM_THREADS": "1"}, "stdout": subprocess.PIPE, "check": True}
+    done = subprocess.run([sys.executable, __file__, "--measure", state], **options)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
-    def step(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], None]:
-        def run() -> None:
-            logits.grad = None
-            loss(logits, target).backward()
 
-        return run
-
-    calls = {name: step(loss) for name, loss in (LOSSES | peers(shape[1])).items()}
-    times = best_times(calls)
-    if shape != (64, 10_000):
-        return times, {}
-    size = logits.numel() * logits.element_size()
-    # The profile does not see that the old gradient is freed, so what it finds includes the new one.
-    return times, {name: peak_extra_bytes(call) / size - 1 for name, call in calls.items()}
+def main() -> None:
+    """Measure both states of the allocator, then print or write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/")
+    parser.add_argument("--measure", choices=MALLOC, help="print the figures of one state of the allocator as JSON")
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure)))
+        return
+    errors = {name: hard_cases(peer) for name, peer in PEERS.items() if peer.package is not None}
+    found = {state: in_process(state) for state in MALLOC}
+    texts = pages(found["reused"], found["fresh"], errors)
+    for page, text in texts.items():
+        print(f"\n{page}:\n\n{text}")
+    print(f"\n{missing_peers()}")
+    if options.write:
+        write_pages(texts, found["reused"])
 
 
 if __name__ == "__main__":
