@@ -15,8 +15,8 @@ from topk_lightning._checks.scores import check_labels
 __all__ = ["TemperatureScaler"]
 
 BOUNDS = (0.01, 100.0)
-_TOLERANCE = 1e-12  # of log T
-_BLOCK = 2**20  # logits that are taken to float64 at a time
+_STEP = 1e-7  # of log T: Newton's steps square their error, so the next one would be of some 1e-14
+_BLOCK = 2**16  # logits at a time: what is made of them stays in the cache of a processor
 
 
 class TemperatureScaler(nn.Module):
@@ -24,8 +24,8 @@ class TemperatureScaler(nn.Module):
 
     .. math:: p = \mathrm{softmax}(s / T), \quad T = \arg\min_T \; -\sum_n \log p_n(y_n)
 
-    The likelihood of validation images is convex in 1/T and so has one best temperature, which :meth:`fit` finds to
-    twelve digits by Newton's steps within a bracket; there is no learning rate and no number of steps to choose. A model
+    The negative log likelihood of validation images is convex in 1/T and so has one minimum, which :meth:`fit` finds to
+    the precision of the logits by Newton's steps within a bracket; there is no learning rate and no number of steps to choose. A model
     that promises too much gets T > 1, one that promises too little T < 1.
 
     The order of the classes, and so every top-k accuracy, stays as it is. The temperature has nothing to do with that of
@@ -104,38 +104,50 @@ class TemperatureScaler(nn.Module):
 def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float]:
     """Return the first two derivatives of the mean negative log likelihood with respect to 1/T.
 
-    They are the mean over rows of E[s] − s_y and of Var[s], under the softmax of s/T.
+    They are the mean over rows of E[s] − s_y and of Var[s], under the softmax of s/T; summed over rows in float64.
     """
     slope, curvature = 0.0, 0.0
     size = max(1, _BLOCK // rows.shape[1])
     for block, own in zip(torch.split(rows, size), torch.split(label, size), strict=True):
-        scores = block.double()
+        scores = block if block.dtype == torch.float64 else block.float()
         scores = scores - scores.amax(1, keepdim=True)
-        probabilities = (inverse * scores).softmax(1)
-        scores = scores.masked_fill(scores == -torch.inf, 0)  # of probability 0
-        mean = (probabilities * scores).sum(1, keepdim=True)
-        slope += float((mean - scores.gather(1, own.unsqueeze(1))).sum())
-        curvature += float((probabilities * (scores - mean).square()).sum())
+        weights = (inverse * scores).exp_()
+        scores.clamp_(min=torch.finfo(scores.dtype).min)  # −inf has weight 0, and 0 times it is no number
+        total = weights.sum(1).double()
+        mean = weights.mul_(scores).sum(1).double() / total
+        square = weights.mul_(scores).sum(1).double() / total
+        slope += float((mean - scores.gather(1, own.unsqueeze(1)).squeeze(1)).sum())
+        curvature += float((square - mean.square()).sum())
     return slope / len(rows), curvature / len(rows)
 
 
 def _best_temperature(slope: Callable[[float], tuple[float, float]]) -> float:
-    low, high = (-math.log(bound) for bound in reversed(BOUNDS))  # of log(1/T)
-    slope_low, slope_high = slope(math.exp(low))[0], slope(math.exp(high))[0]
-    if slope_low == 0 == slope_high:
-        return 1.0
-    if slope_high <= 0 or slope_low >= 0:
-        bound = BOUNDS[0] if slope_high <= 0 else BOUNDS[1]
-        warnings.warn(at_bound(bound, lower=slope_high <= 0), stacklevel=4)
-        return bound
-    place, previous = 0.0, high - low
-    while True:
+    """Return the root of the slope as a temperature; it grows with 1/T."""
+    low, high = (-math.log(bound) for bound in reversed(BOUNDS))  # of log 1/T
+    place, previous, bracketed = 0.0, high - low, False
+    while high - low > 1e-12:
         value, curvature = slope(math.exp(place))
         low, high = (place, high) if value < 0 else (low, place)
         step = -value / (math.exp(place) * curvature) if curvature > 0 else math.inf
-        # A Newton step that leaves the bracket, or that does not get shorter, is replaced by half the bracket.
-        if not low <= place + step <= high or abs(step) > previous / 2:
-            step = (low + high) / 2 - place
+        if low <= place + step <= high and abs(step) <= previous / 2:
+            if abs(step) < _STEP:
+                return math.exp(-place - step)
+        else:
+            # Newton's step leaves the bracket, or steps do not get shorter: halve the bracket, if a root is in it.
+            if not bracketed and (end := _without_root(slope)) is not None:
+                return end
+            step, bracketed = (low + high) / 2 - place, True
         place, previous = place + step, abs(step)
-        if abs(step) < _TOLERANCE:
-            return math.exp(-place)
+    return math.exp(-place)
+
+
+def _without_root(slope: Callable[[float], tuple[float, float]]) -> float | None:
+    """Return the temperature where no best one lies within the bounds, with a warning; None where one does."""
+    at_lowest, at_highest = (slope(1 / bound)[0] for bound in BOUNDS)
+    if at_lowest == 0 == at_highest:
+        return 1.0
+    if at_highest < 0 < at_lowest:
+        return None
+    bound = BOUNDS[0] if at_lowest <= 0 else BOUNDS[1]
+    warnings.warn(at_bound(bound, lower=at_lowest <= 0), stacklevel=5)
+    return bound
