@@ -19,7 +19,13 @@ if TYPE_CHECKING:
         load_pretrained,
     )
     from topk_lightning.classifier import TopKClassifier
-    from topk_lightning.data import EmojiDataModule, ExactDistributedSampler, ImageFolderDataModule, Preprocessing
+    from topk_lightning.data import (
+        EmojiDataModule,
+        ExactDistributedSampler,
+        ImageFolderDataModule,
+        Preprocessing,
+        find_leaks,
+    )
     from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
     from topk_lightning.losses import (
         CalibratedTopKHingeLoss,
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     )
     from topk_lightning.metrics import (
         CalibrationError,
+        ClassReport,
         MultilabelTopKAccuracy,
         TopKAccuracy,
         hierarchy_levels,
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
         trace_prediction,
     )
     from topk_lightning.ranking import in_topk, target_rank, topk_indices
+    from topk_lightning.report import write_report
     from topk_lightning.temperature_scaler import TemperatureScaler
 
 __version__ = version("topk-lightning")
@@ -57,6 +65,7 @@ __version__ = version("topk-lightning")
 __all__ = [
     "CalibratedTopKHingeLoss",
     "CalibrationError",
+    "ClassReport",
     "CoarseToFine",
     "EmojiDataModule",
     "ExactDistributedSampler",
@@ -85,6 +94,7 @@ __all__ = [
     "__version__",
     "coarsen_logits",
     "coarsen_target",
+    "find_leaks",
     "functional",
     "hierarchy_levels",
     "imbalanced_margins",
@@ -99,6 +109,7 @@ __all__ = [
     "topk_indices",
     "topk_predictions",
     "trace_prediction",
+    "write_report",
 ]
 
 _HOMES = {
@@ -117,6 +128,7 @@ _HOMES = {
         "ExactDistributedSampler",
         "ImageFolderDataModule",
         "Preprocessing",
+        "find_leaks",
     ),
     "hierarchy": (
         "Hierarchy",
@@ -136,6 +148,7 @@ _HOMES = {
     ),
     "metrics": (
         "CalibrationError",
+        "ClassReport",
         "MultilabelTopKAccuracy",
         "TopKAccuracy",
         "hierarchy_levels",
@@ -156,6 +169,7 @@ _HOMES = {
         "target_rank",
         "topk_indices",
     ),
+    "report": ("write_report",),
     "temperature_scaler": ("TemperatureScaler",),
 }
 

@@ -4,19 +4,23 @@ from topk_lightning.metrics.calibration import CalibrationError, ReliabilityCurv
 from topk_lightning.metrics.class_report import ClassReport
 from topk_lightning.metrics.hierarchy_levels import HierarchyLevels, LevelAccuracy, MistakeDistance, hierarchy_levels
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
+from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies, topk_accuracies
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 
 __all__ = [
     "CalibrationError",
     "ClassReport",
+    "ConfusedPair",
     "HierarchyLevels",
     "LevelAccuracy",
     "MistakeDistance",
     "MultilabelTopKAccuracy",
+    "NearlyRight",
     "ReliabilityCurve",
     "TopKAccuracies",
     "TopKAccuracy",
+    "TopKCurve",
     "hierarchy_levels",
     "multilabel_topk_accuracy",
     "topk_accuracies",
