@@ -10,6 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.distributed import run_processes
 from tests.losses.cases import CASES, LossCase
 from tests.losses.cases_relaxed import RELAXED_CASES
+from topk_lightning.losses import NoisedTopKHingeLoss
 
 ALL_CASES = CASES + RELAXED_CASES
 
@@ -33,21 +34,36 @@ def gradient(case: LossCase, kind: str, rank: int, world_size: int) -> Tensor:
     return layer.weight.grad
 
 
-def gradients(rank: int, world_size: int) -> list[list[list[float]]]:
-    return [gradient(case, kind, rank, world_size).tolist() for case in ALL_CASES for kind in ("labels", "mixtures")]
+def noisy_values(rank: int) -> list[float]:
+    """Return a noised loss of the same rows: with the seed that all processes share, and with a generator of its own."""
+    rows = torch.linspace(-1, 1, 7).repeat(4, 1)
+    torch.manual_seed(0)
+    own = torch.Generator().manual_seed(1000 + rank)
+    return [NoisedTopKHingeLoss(k=3, generator=it)(rows, torch.arange(4)).item() for it in (None, own)]
+
+
+def found_in_process(rank: int, world_size: int) -> tuple[list[list[list[float]]], list[float]]:
+    found = [gradient(case, kind, rank, world_size).tolist() for case in ALL_CASES for kind in ("labels", "mixtures")]
+    return found, noisy_values(rank)
 
 
 @pytest.fixture(scope="module")
-def of_two_processes() -> list[list[list[list[float]]]]:
+def of_two_processes() -> list[tuple[list[list[list[float]]], list[float]]]:
     """What both processes found, from one start of them for all losses."""
-    return run_processes(gradients, 2)
+    return run_processes(found_in_process, 2)
 
 
 @pytest.mark.parametrize("kind", ["labels", "mixtures"])
 @pytest.mark.parametrize("number", range(len(ALL_CASES)), ids=[case.name for case in ALL_CASES])
 def test_two_processes_have_the_gradient_of_one(of_two_processes, number, kind):
     place = 2 * number + ["labels", "mixtures"].index(kind)
-    first, second = (torch.tensor(found[place]) for found in of_two_processes)
+    first, second = (torch.tensor(found[place]) for found, _ in of_two_processes)
     assert torch.equal(first, second)
     torch.testing.assert_close(first, gradient(ALL_CASES[number], kind, 0, 1))
     assert first.abs().max() > 0
+
+
+def test_noise_is_the_same_in_all_processes_unless_a_generator_knows_the_rank(of_two_processes):
+    (shared, own), (other_shared, other_own) = (noise for _, noise in of_two_processes)
+    assert shared == other_shared
+    assert own != other_own
