@@ -90,8 +90,8 @@ class _Recorder:
         found = output[0].detach().float().cpu()
         deviation = found.flatten(1).std(1).nan_to_num(-1)
         best = topk_indices(deviation.unsqueeze(0), min(self.num_maps, len(found)))[0]
-        # A copy: an activation may work in place.
-        return found[best].clone(), tuple(best.tolist())
+        # Indexing copies: the activation behind this layer may work in place.
+        return found[best], tuple(best.tolist())
 
 
 @dataclass
