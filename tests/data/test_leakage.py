@@ -72,7 +72,7 @@ def test_identical_pixels_are_exact_leaks_in_any_lossless_format(photos, tmp_pat
         (("train: 3.png", "val: same.bmp", "test: u"), 0, True),
         (("train: 4.png", "test: t"), 0, True),
     ]
-    assert str(found) == "63 images: 2 in more than one split, 0 that look almost like one there"
+    assert str(found) == "63 images: 2 identical and 0 nearly identical across splits"
 
 
 def test_copies_within_one_split_are_no_leak(photos):
@@ -111,7 +111,7 @@ def test_blank_images_do_not_all_match_and_are_named():
     assert found.leaks[0].exact
     assert len(found.blank) == len(plain) + 1
     assert str(found) == (
-        "24 images: 1 in more than one split, 0 that look almost like one there; 24 of nearly one colour not compared"
+        "24 images: 1 identical and 0 nearly identical across splits; 24 of nearly one colour compared for identity alone"
     )
     assert perceptual_hash(plain["10"]) is None
 

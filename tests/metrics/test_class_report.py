@@ -216,7 +216,8 @@ def test_pickle_copies_state_dict_reset_and_half(kept_as):
     report.update(scores[:100], target[:100])
     loaded = ClassReport(7)
     loaded.persistent(True)
-    loaded.load_state_dict(copy.deepcopy(report.state_dict()))
+    saved = report.state_dict()
+    loaded.load_state_dict(dict(saved))
     others = [pickle.loads(pickle.dumps(report)), copy.deepcopy(report), report.clone(), loaded]
     report.update(scores[100:], target[100:])
     for other in others:
@@ -224,6 +225,7 @@ def test_pickle_copies_state_dict_reset_and_half(kept_as):
         other.half().to("cpu").update(scores[100:], target[100:])
         assert torch.equal(other.confusions(), report.confusions())
         assert torch.equal(other.rank_histogram(), report.rank_histogram())
+    assert saved[report._histogram].sum() == 100  # what was saved is left alone
     report.reset()
     assert report.confusions().shape == (0, 3)
     assert report.rank_histogram().sum() == 0

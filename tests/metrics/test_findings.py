@@ -104,6 +104,18 @@ def test_a_class_never_predicted():
     )
 
 
+def test_a_class_never_predicted_among_many_needs_more_images():
+    # A class of n images is missed by chance with probability e⁻ⁿ: with 1000 judged classes 0.05/1000 asks for n = 10.
+    table = torch.diag(torch.full((1000,), 30))
+    table[:2, 2] = torch.tensor([9, 10])
+    table[[0, 1], [0, 1]] = 0
+    certain, chance = (finding for finding in report_of(table).findings() if isinstance(finding, NeverPredicted))
+    assert [one.name for one in certain.never] == ["class 1"]
+    assert (certain.min_images, certain.severity) == (10, "serious")
+    assert [one.name for one in chance.never] == ["class 0"]
+    assert chance.severity == "good to know"
+
+
 def test_classes_with_too_few_images():
     table = torch.diag(torch.tensor([100, 100, 100, 5, 0]))
     (finding,) = report_of(table, ["cat", "dog", "owl", "fox", "bat"]).findings()
@@ -261,7 +273,7 @@ def test_a_model_of_constant_scores_has_not_learned_although_its_top_5_is_one_ha
 def test_a_share_of_near_misses_that_chance_explains_makes_no_finding():
     assert ranked(20, 20, 0.60, 0.20).findings(min_images=1000)[0].__class__ is TooFewImages
     assert not {ConfusesNeighbours, NotLearned} & set(kinds(ranked(20, 20, 0.60, 0.20).findings()))
-    # k = C says nothing: every miss is among the C best.
+    # k = C says nothing: every miss is among the C best. The next smaller k is asked.
     report = ClassReport(3, (1, 3))
     report.update(torch.eye(3)[[1, 2, 0]].repeat(50, 1), torch.arange(3).repeat(50))
     assert not {ConfusesNeighbours, NotLearned} & set(kinds(report.findings()))

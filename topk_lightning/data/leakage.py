@@ -66,10 +66,8 @@ class Leaks:
 
     def __str__(self) -> str:
         exact = sum(leak.exact for leak in self.leaks)
-        text = (
-            f"{self.images} images: {exact} in more than one split, {len(self) - exact} that look almost like one there"
-        )
-        return text + (f"; {len(self.blank)} of nearly one colour not compared" if self.blank else "")
+        text = f"{self.images} images: {exact} identical and {len(self) - exact} nearly identical across splits"
+        return text + (f"; {len(self.blank)} of nearly one colour compared for identity alone" if self.blank else "")
 
 
 def find_leaks(

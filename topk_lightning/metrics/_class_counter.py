@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -104,6 +105,12 @@ class ClassCounter(ExactMetric):
         """Return the counts of all processes."""
         with self.synced():
             return self._counts()
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        # Counting adds in place, so what was loaded must not stay that of the caller.
+        for name in self._defaults:
+            setattr(self, name, deepcopy(getattr(self, name)))
 
     def _sync_dist(
         self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any | None = None

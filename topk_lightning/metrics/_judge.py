@@ -99,7 +99,7 @@ def find(
     found += _leakage(leaks)
     found += _classes(counts, names, bounds, groups, accuracy)
     found += _overfitting(accuracy, images, train_accuracy, val_accuracy, bounds)
-    if k > 1:
+    if 1 < k < len(names):
         found += _misses(counts, k, len(names), bounds)
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -110,32 +110,49 @@ def _classes(
     images, right, predicted = (part.tolist() for part in (counts.support, counts.within(1), counts.predicted))
     few = [index for index, number in enumerate(images) if number < bounds.min_images]
     units = [([index], names[index]) for index in range(len(names)) if images[index] >= bounds.min_images]
-    together = [] if groups is None else _together(few, groups)
-    units += [unit for unit in together if sum(images[index] for index in unit[0]) >= bounds.min_images]
-    level = 1 - (1 - bounds.level) / max(1, len(units))
-    judged = []
-    for members, name in units:
-        seen, hit = sum(images[index] for index in members), sum(right[index] for index in members)
-        low, high = _interval(hit, seen, level)
-        judged.append((Judged(name, seen, hit, low, high, len(members)), sum(predicted[index] for index in members)))
-    weak = [unit for unit, _ in judged if unit.high < min(bounds.low_recall, accuracy)]
+    pooled = [] if groups is None else _together(few, groups)
+    pooled = [unit for unit in pooled if sum(images[index] for index in unit[0]) >= bounds.min_images]
+    rare = [([index], names[index]) for index in few if images[index] and not predicted[index]]
+    level = 1 - (1 - bounds.level) / max(1, len(units) + len(pooled))
+    judged, together, unseen = (_judge(some, images, right, level) for some in (units, pooled, rare))
+
+    weak = [unit for unit in (*judged, *together) if unit.high < min(bounds.low_recall, accuracy)]
     if weak:
         kind = AccuracyParadox if accuracy >= bounds.high_accuracy else LowRecall
         yield kind(accuracy, bounds.low_recall, tuple(sorted(weak, key=lambda unit: unit.recall)))
-    never = [unit for unit, times in judged if times == 0]
-    if never:
-        yield NeverPredicted(tuple(sorted(never, key=lambda unit: -unit.images)), bounds.min_images)
-    rare = [
-        Judged(names[index], images[index], right[index], *_interval(right[index], images[index], level))
-        for index in few
-        if images[index] and not predicted[index]
+
+    # A class named as often as it has images, n times on average, is missed by chance with probability e⁻ⁿ.
+    certain = max(bounds.min_images, math.ceil(-math.log1p(-level)))
+    silent = [
+        unit
+        for unit, (members, _) in zip((*judged, *together), (*units, *pooled), strict=True)
+        if not any(predicted[index] for index in members)
     ]
-    if rare:
-        yield NeverPredicted(tuple(sorted(rare, key=lambda unit: -unit.images)), bounds.min_images)
+    for never in (
+        [unit for unit in silent if unit.images >= certain],
+        [*(unit for unit in silent if unit.images < certain), *unseen],
+    ):
+        if never:
+            yield NeverPredicted(tuple(sorted(never, key=lambda unit: -unit.images)), certain)
+
     if few:
         without = sum(images[index] == 0 for index in few)
-        pooled = tuple(sorted((unit for unit, _ in judged[len(names) - len(few) :]), key=lambda unit: unit.recall))
-        yield TooFewImages(tuple(names[index] for index in few), without, len(names), bounds.min_images, pooled)
+        worst_first = tuple(sorted(together, key=lambda unit: unit.recall))
+        yield TooFewImages(tuple(names[index] for index in few), without, len(names), bounds.min_images, worst_first)
+
+
+def _judge(
+    units: Sequence[tuple[list[int], str]], images: Sequence[int], right: Sequence[int], level: float
+) -> list[Judged]:
+    """Return each unit, the indices of its classes and its name, with its recall and the interval of that."""
+    seen = [sum(images[index] for index in members) for members, _ in units]
+    hits = [sum(right[index] for index in members) for members, _ in units]
+    rows = torch.tensor(seen, dtype=torch.float64)
+    bounds = wilson_interval(torch.tensor(hits, dtype=torch.float64) / rows, rows, level).tolist()
+    return [
+        Judged(name, number, hit, low, high, len(members))
+        for (members, name), number, hit, (low, high) in zip(units, seen, hits, bounds, strict=True)
+    ]
 
 
 def _together(few: Sequence[int], groups: Hierarchy) -> list[tuple[list[int], str]]:
@@ -173,7 +190,7 @@ def _misses(counts: ReportCounts, k: int, num_classes: int, bounds: Bounds) -> I
     missed, nearly = images - right, within - right
     # A random order puts the true class, which is not first, at rank 2 … k with probability (k − 1)/(C − 1).
     chance = (k - 1) / (num_classes - 1)
-    if not missed or chance == 1:
+    if not missed:
         return
     bound = chance + bounds.neighbour_share * (1 - chance)
     low, high = _interval(nearly, missed, bounds.level)

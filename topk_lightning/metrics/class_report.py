@@ -241,7 +241,9 @@ class ClassReport(ClassCounter):
         hierarchy = None if groups is None else groups_of(groups, self.class_names)
         train = check_accuracy("train_accuracy", train_accuracy)
         val = check_accuracy("val_accuracy", val_accuracy)
-        return find(self._seen(), max(self.k), self.class_names, bounds, hierarchy, train, val, leaks or ())
+        # At k = C every miss is a near miss, which says nothing.
+        k = max((k for k in self.k if k < self.num_classes), default=1)
+        return find(self._seen(), k, self.class_names, bounds, hierarchy, train, val, leaks or ())
 
     def _seen(self) -> ReportCounts:
         counts = self._gathered()

@@ -110,7 +110,7 @@ class NeverPredicted(Finding):
 
     Attributes:
         never: the classes or groups, most images first.
-        min_images: images from which on a class or group is judged by itself.
+        min_images: images from which on chance is no explanation.
     """
 
     never: tuple[Judged, ...]
