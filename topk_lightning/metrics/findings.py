@@ -12,6 +12,7 @@ __all__ = [
     "Judged",
     "Leakage",
     "LowRecall",
+    "Misses",
     "NanScores",
     "NeverPredicted",
     "NotLearned",
@@ -235,7 +236,7 @@ class Leakage(Finding):
 
 
 @dataclass(frozen=True)
-class _Misses(Finding):
+class Misses(Finding):
     """What the images missed at top 1 say.
 
     Attributes:
@@ -263,8 +264,8 @@ class _Misses(Finding):
 
 
 @dataclass(frozen=True)
-class ConfusesNeighbours(_Misses):
-    """Many misses are near misses: the true class stands at rank 2 … k."""
+class ConfusesNeighbours(Misses):
+    """Many misses are near misses: the true class stands at rank 2 … k; the numbers are those of :class:`Misses`."""
 
     severity = "good to know"
 
@@ -275,8 +276,8 @@ class ConfusesNeighbours(_Misses):
 
 
 @dataclass(frozen=True)
-class NotLearned(_Misses):
-    """A low accuracy whose misses are no near misses: the classes are not learned."""
+class NotLearned(Misses):
+    """A low accuracy whose misses are no near misses; the numbers are those of :class:`Misses`."""
 
     severity = "serious"
 
