@@ -1,4 +1,4 @@
-"""Calibration error and reliability curve against loops, torchmetrics, and several processes."""
+"""Calibration error and reliability curve against loops and torchmetrics; several processes: test_distributed.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from torchmetrics import MetricCollection
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from tests.distributed import run_processes
 from topk_lightning.metrics import CalibrationError, TopKAccuracy
 from topk_lightning.metrics._intervals import wilson_interval
 
@@ -203,29 +202,6 @@ def test_mistakes_get_a_sentence(arguments, target, error, sentence):
 def test_predicted_labels_and_whole_numbers_are_no_logits():
     with pytest.raises(TypeError, match=r"^logits must be of a float dtype, got torch.int64\. Did you mean"):
         CalibrationError().update(torch.zeros(1, 2).long(), torch.tensor([0]))
-
-
-def measure(rank, world_size):
-    """Measure with 123 rows in the first process, and with all of them there and the second idle."""
-    logits, target = data()
-    found = []
-    for share in (123, len(logits)):
-        rows = slice(0, share) if rank == 0 else slice(share, None)
-        metric = CalibrationError(k=2)
-        if len(logits[rows]):
-            metric.update(logits[rows], target[rows])
-        curve = metric.curve()
-        found.append((metric.compute().item(), {name: getattr(curve, name).tolist() for name in CURVE}))
-    return found
-
-
-def test_two_processes_of_which_one_may_be_idle_measure_like_one():
-    alone = measured(*data(), k=2)
-    curve = alone.curve()
-    for error, found in [case for process in run_processes(measure, 2) for case in process]:
-        assert error == pytest.approx(alone.compute().item(), abs=1e-7)
-        for name in CURVE:
-            torch.testing.assert_close(torch.tensor(found[name]), getattr(curve, name), equal_nan=True)
 
 
 class Logging(pl.LightningModule):

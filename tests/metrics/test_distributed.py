@@ -7,7 +7,13 @@ import torch
 from torchmetrics import MetricCollection
 
 from tests.distributed import run_processes
-from topk_lightning.metrics import MultilabelTopKAccuracy, TopKAccuracy, multilabel_topk_accuracy, topk_accuracies
+from topk_lightning.metrics import (
+    CalibrationError,
+    MultilabelTopKAccuracy,
+    TopKAccuracy,
+    multilabel_topk_accuracy,
+    topk_accuracies,
+)
 from topk_lightning.metrics import topk_accuracy as accuracy
 
 ROWS, CLASSES = 61, 9
@@ -44,6 +50,11 @@ def measure(rank, world_size, share):
             found[f"{name} curve"] = metric.curve().tolist()
         own = metric.counts.whole.sum() + metric.counts.fractional[..., :-1].sum()
         found[f"{name} own"] = own.item()
+    calibration = CalibrationError(k=2)
+    if rows.start != ROWS:
+        calibration.update(scores[rows], target[rows])
+    curve = calibration.curve()
+    found["calibration"] = [calibration.compute().item(), curve.accuracy.tolist(), curve.low.tolist()]
     several = topk_accuracies(prefix="val/")
     several.update(scores[rows], target[rows])
     found.update({name: value.item() for name, value in several.compute().items()})
@@ -67,6 +78,13 @@ def test_two_processes_count_like_one(share):
         for key, expected in {"interval": alone[name].confidence_interval(), "curve": alone[name].curve()}.items():
             for found in (first, second):
                 torch.testing.assert_close(torch.tensor(found[f"{name} {key}"]), expected, equal_nan=True)
+    calibration = CalibrationError(k=2)
+    calibration.update(scores, target)
+    curve = calibration.curve()
+    for found in (first, second):
+        expected = calibration.compute(), curve.accuracy, curve.low
+        for value, wanted in zip(found["calibration"], expected, strict=True):
+            torch.testing.assert_close(torch.tensor(value), wanted, equal_nan=True)
     assert first["micro own"] == share
     assert second["micro own"] == ROWS - share
     for found in (first, second):
