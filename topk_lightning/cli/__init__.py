@@ -1,4 +1,4 @@
-"""The command line: ``topk-lightning demo | fit | test | report | predict``.
+"""The command line: ``topk-lightning demo | fit | test | report | predict | serve``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
