@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-__all__ = ["ClassRow", "class_rows"]
+__all__ = ["MOST", "ClassRow", "class_rows"]
+
+#: Rows of the table: with more, a browser takes seconds to show it.
+MOST = 3000
 
 _FIELDS = ("images", "recall", "recall_topk", "precision", "f1")
 
@@ -32,6 +34,8 @@ def class_rows(
 ) -> list[ClassRow]:
     """Return the rows, lowest recall first; of equal ones the class with more images first, then by index.
 
+    Of more than 3,000 classes those with the lowest recall are returned.
+
     Args:
         values: as ClassReport computes them.
         pairs: actual class, predicted class and count of every pair that occurs, in order (M, 3).
@@ -39,20 +43,23 @@ def class_rows(
         grades: of the classes.
         k: which recall within the k best to show.
     """
-    worst = torch.zeros(len(names), 2, dtype=torch.int64)  # predicted class and count of the most frequent mistake
+    worst: dict[
+        int, tuple[int, int]
+    ] = {}  # predicted class and count of the most frequent mistake, the first of equals
     for actual, predicted, count in pairs[pairs[:, 0] != pairs[:, 1]].tolist():
-        if count > worst[actual, 1]:
-            worst[actual] = torch.tensor([predicted, count])
+        if count > worst.get(actual, (0, 0))[1]:
+            worst[actual] = predicted, count
     columns = ("support", "recall", f"recall_top{k}", "precision", "f1")
-    numbers = zip(*(values[column].tolist() for column in columns), strict=True)
-    rows = [
-        ClassRow(
-            name=names[index],
-            **dict(zip(_FIELDS, of_class, strict=True)),
-            taken_for=names[predicted] if count else "",
-            taken=count,
-            grade=grades[index],
+    rows = []
+    for index, of_class in enumerate(zip(*(values[column].tolist() for column in columns), strict=True)):
+        predicted, count = worst.get(index, (0, 0))
+        rows.append(
+            ClassRow(
+                name=names[index],
+                **dict(zip(_FIELDS, of_class, strict=True)),
+                taken_for=names[predicted] if count else "",
+                taken=count,
+                grade=grades[index],
+            )
         )
-        for index, (of_class, (predicted, count)) in enumerate(zip(numbers, worst.tolist(), strict=True))
-    ]
-    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))
+    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))[:MOST]

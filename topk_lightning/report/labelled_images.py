@@ -59,7 +59,7 @@ def images_of_loader(loader: DataLoader[Any], preprocessing: Preprocessing | Non
     options = {
         "batch_size": loader.batch_size or 32,
         "num_workers": loader.num_workers,
-        "collate_fn": loader.collate_fn if loader.batch_size else None,
+        "collate_fn": None if loader.batch_sampler is None else loader.collate_fn,  # without batches it converts only
     }
     files = [str(sample[0]) for sample in getattr(dataset, "samples", ())]
     if len(files) == len(dataset) and all(isinstance(sample[0], str | Path) for sample in dataset.samples):

@@ -15,9 +15,10 @@ from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
-from topk_lightning.report.content import Measured, content_of
+from topk_lightning.report.content import content_of
 from topk_lightning.report.evaluation import evaluate, iterate_logits
 from topk_lightning.report.labelled_images import LabelledImages
+from topk_lightning.report.measured import Measured
 from topk_lightning.report.page import render
 from topk_lightning.report.provenance import facts_of_the_run, stopwatch
 from topk_lightning.report.report_data import ReportData, read_data
