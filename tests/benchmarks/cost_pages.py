@@ -53,10 +53,9 @@ def pages(reused: dict[str, Any], fresh: dict[str, Any], errors: dict[str, dict[
     """Return the text of each page, by its name below docs/."""
     texts = {}
     for page, rows in ROWS.items():
-        parts = [
-            _times(reused, rows),
-            f"{_caption(reused)} Blocks of memory are reused. – would not fit into the memory.",
-        ]
+        times = _times(reused, rows)
+        large = " – would not fit into the memory." if "–" in times else ""
+        parts = [times, f"{_caption(reused)} Blocks of memory are reused.{large}"]
         compared = {name: errors[name] for name in rows if errors.get(name)}
         if compared:
             parts += [_errors(compared), _ERRORS]
