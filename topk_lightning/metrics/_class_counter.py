@@ -93,7 +93,7 @@ class ClassCounter(ExactMetric):
         state = getattr(self, self._confusions)
         pairs = pairs_of_list(self._parts(state), self.num_classes) if self.is_sparse else pairs_of_table(state)
         ranks, histogram, nan_rows = (getattr(self, name) for name in (self._ranks, self._histogram, self._nan_rows))
-        return ReportCounts(self._cuts, ranks, histogram, pairs, nan_rows)
+        return ReportCounts(self._cuts, ranks, histogram, pairs.to(ranks.device), nan_rows)
 
     def _parts(self, state: Tensor | list[Tensor]) -> list[Tensor]:
         """Return the list of pairs, which is one tensor once it is gathered and not empty where nothing was seen."""

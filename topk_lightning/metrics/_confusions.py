@@ -40,7 +40,8 @@ def append(parts: Sequence[Tensor], code: Tensor, counted: Tensor) -> list[Tenso
 
 def compact(parts: Sequence[Tensor]) -> Tensor:
     """Return each code once, in ascending order, with its count: (M, 2)."""
-    pairs = torch.cat(list(parts))
+    # The option compute_on_cpu of torchmetrics takes earlier parts off the accelerator.
+    pairs = torch.cat([part.to(parts[-1].device) for part in parts])
     pairs = pairs[pairs[:, 0] >= 0]
     codes, place = pairs[:, 0].unique(return_inverse=True)  # type: ignore[no-untyped-call]
     return torch.stack([codes, torch.zeros_like(codes).index_add_(0, place, pairs[:, 1])], dim=1)

@@ -72,8 +72,8 @@ def images_to_judge(low_recall: float, level: float = 0.95, name: str = "low_rec
 def groups_of(groups: Any, class_names: Sequence[str]) -> Hierarchy:
     """Return the group of each class, from its names in the order of the classes or from all a hierarchy is made of."""
     if isinstance(groups, Sequence) and not isinstance(groups, str) and all(isinstance(one, str) for one in groups):
-        coarse = sorted(set(groups))
-        hierarchy = Hierarchy(tuple(coarse.index(name) for name in groups), tuple(coarse))
+        coarse = {name: number for number, name in enumerate(sorted(set(groups)))}
+        hierarchy = Hierarchy(tuple(coarse[name] for name in groups), tuple(coarse))
     else:
         hierarchy = Hierarchy.of(groups, class_names)
     check_one_group_a_class(len(hierarchy.groups), len(class_names))
