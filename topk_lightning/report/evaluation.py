@@ -15,7 +15,7 @@ from topk_lightning._checks.network import check_logits
 from topk_lightning.prediction.predict_topk import evaluating
 from topk_lightning.ranking import target_rank, topk_indices
 
-__all__ = ["Evaluation", "evaluate", "iterate_logits"]
+__all__ = ["Evaluation", "device_of", "evaluate", "iterate_logits"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,16 @@ def iterate_logits(
     network: nn.Module, loader: DataLoader[Any], num_classes: int | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (n, C) and target (n,) of each batch, on the network's device, in evaluation mode."""
-    tensors = (tensor for tensors in (network.parameters(), network.buffers()) for tensor in tensors)
-    device = next((tensor.device for tensor in tensors), torch.device("cpu"))
+    device = device_of(network)
     with evaluating(network), torch.inference_mode():
         for batch in loader:
             images, target = check_batch(batch)
             logits = network(images.to(device))
             check_logits(logits, len(images), logits.shape[-1] if num_classes is None else num_classes)
             yield logits, torch.as_tensor(target).to(device)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return where a network is; the CPU for one without weights."""
+    tensors = (tensor for tensors in (network.parameters(), network.buffers()) for tensor in tensors)
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from topk_lightning._checks.report import check_class_number, check_report_path,
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.report.content import content_of
-from topk_lightning.report.evaluation import evaluate, iterate_logits
+from topk_lightning.report.evaluation import device_of, evaluate, iterate_logits
 from topk_lightning.report.labelled_images import LabelledImages
 from topk_lightning.report.measured import Measured
 from topk_lightning.report.page import render
@@ -24,7 +23,7 @@ from topk_lightning.report.provenance import facts_of_the_run, stopwatch
 from topk_lightning.report.report_data import ReportData, read_data
 from topk_lightning.report.subject import Subject, read_subject
 from topk_lightning.report.training_charts import find_trace, read_trace
-from topk_lightning.temperature_scaler import TemperatureScaler
+from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
 
 __all__ = ["write_report"]
 
@@ -65,7 +64,8 @@ def write_report(
         network: the network of a checkpoint that cannot name it.
         class_names: a list, {index: name} or {name: index}; None: those of the model, else of the data.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
-        hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups}; None: those of the data.
+        hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups} from fine to coarse, a file as
+            a Path; None: those of the data.
         trace: the table of epochs that TrainingTrace wrote; None: trace.csv beside the checkpoint, else the table in it.
         hard_images: how many to show of each kind, at least 0.
         batch_size: images at a time, where the data does not say.
@@ -105,7 +105,7 @@ def write_report(
     scaler = _temperature(subject.network, source.validation, len(names))
     if scaler is not None:
         metrics.append(_Scaled(scaled, scaler))
-    device = next((tensor.device for tensor in subject.network.parameters()), torch.device("cpu"))
+    device = device_of(subject.network)
     for metric in (report, calibration, scaled):
         metric.to(device)
     evaluation = evaluate(subject.network, source.test.loader(), len(names), k, *metrics)
@@ -126,8 +126,10 @@ def write_report(
     content = content_of(measured, hard_images, title)
     content["facts"] += [*(facts or {}).items(), *facts_of_the_run(device, seconds())]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(content), encoding="utf-8")
-    return path
+    # In one move: a run that is killed leaves the old page or the new one.
+    part = path.with_name(path.name + ".part")
+    part.write_text(render(content), encoding="utf-8")
+    return part.replace(path)
 
 
 class _Scaled:
@@ -162,10 +164,10 @@ def _temperature(network: nn.Module, images: LabelledImages | None, num_classes:
     if not usable.any():
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        with contextlib.suppress(UserWarning):  # of a temperature at its bound
-            return TemperatureScaler().to(logits.device).fit(logits[usable], target[usable])
-    return None
+        warnings.simplefilter("ignore", UserWarning)  # of a temperature at its bound, which is not used
+        scaler = TemperatureScaler().to(logits.device).fit(logits[usable], target[usable])
+    low, high = BOUNDS
+    return scaler if 1.001 * low < float(scaler.temperature) < 0.999 * high else None
 
 
 def _accuracy(network: nn.Module, images: LabelledImages | None, num_classes: int) -> float | None:
