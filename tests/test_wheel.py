@@ -53,7 +53,14 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_the_sheet_the_notice_the_licence_and_py_typed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    for name in ("data/emoji_sheet.webp", "data/emoji_sheet.json", "data/NOTICE", "py.typed"):
+    for name in (
+        "data/emoji_sheet.webp",
+        "data/emoji_sheet.json",
+        "data/NOTICE",
+        "py.typed",
+        "report/templates/report.html",
+        "serving/templates/page.html",
+    ):
         assert f"topk_lightning/{name}" in sizes
     assert any(name.endswith("licenses/LICENSE") for name in sizes)
     assert sizes["topk_lightning/data/emoji_sheet.webp"] + sizes["topk_lightning/data/emoji_sheet.json"] <= 4 * 2**20
