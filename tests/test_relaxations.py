@@ -119,7 +119,8 @@ def test_at_most_k_unmasked_classes_are_all_in(curve, k):
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("temperature", [0.3, 3.0])
 def test_mask_has_the_gradient_of_the_exact_solution(curve, k, temperature):
-    scores = scores_of(5, 4, 6).requires_grad_()
+    # Close enough that every row has a class on the slope of the clipped line, and none within 0.008 of its kinks.
+    scores = (scores_of(8, 4, 6) / 10).requires_grad_()
     assert gradcheck(lambda s: soft_topk_mask(s, k, temperature=temperature, membership=curve), (scores,))
 
 

@@ -10,6 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.benchmarks.timing import peak_extra_bytes
+from tests.losses.cases import CASES
+from tests.losses.cases_relaxed import RELAXED_CASES
 from topk_lightning.losses import (
     SmoothTopKSVMLoss,
     TemperatureCrossEntropyLoss,
@@ -57,6 +60,33 @@ def test_a_dense_target_is_evaluated_in_blocks(monkeypatch):
     assert max(sizes) <= 40
     torch.testing.assert_close(loss, (logits**2 / 8).sum())
     torch.testing.assert_close(logits.grad, 2 * logits / 8)
+
+
+@pytest.mark.parametrize("case", CASES + RELAXED_CASES, ids=lambda case: case.name)
+def test_a_soft_target_holds_at_most_four_times_the_logits_beyond_the_gradient(case):
+    if case.options.get("relaxation") == "neuralsort" and case.options["num_candidates"] is None:
+        pytest.skip("holds its k rows of all classes")
+    logits = torch.randn(16, 20_000, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    mixed = torch.zeros(16, 20_000)
+    mixed[:, 3], mixed[:, 7] = 0.25, 0.75
+    loss = case.make()
+
+    def run() -> None:
+        logits.grad = None
+        loss(logits, mixed).backward()
+
+    size = logits.numel() * logits.element_size()
+    assert peak_extra_bytes(run) <= (1 + 4) * size
+
+
+def test_float64_weights_keep_their_digits():
+    weight = torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)
+    loss = TruncatedTopKEntropyLoss(k=1, weight=weight, reduction="sum")
+    logits = torch.tensor([[0.0, 0.0]], dtype=torch.float64)
+    assert loss.weight.dtype == torch.float64
+    assert loss(logits, torch.tensor([0])).item() == pytest.approx(math.log(2) / 3, rel=1e-15)
+    assert TruncatedTopKEntropyLoss(weight=[1 / 3, 2 / 3]).weight.dtype == torch.float32
+    assert TruncatedTopKEntropyLoss(weight=torch.tensor([1, 2])).weight.dtype == torch.float32
 
 
 def test_soft_targets_compile_into_a_static_form():

@@ -90,6 +90,22 @@ def test_is_exact_at_every_temperature(case, batch, temperature):
     assert_matches_oracle(case, *batch, temperature=temperature)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+def test_float32_is_float64_to_a_few_roundings(case, scale):
+    # Every second target leads by far, so that losses of all sizes occur.
+    logits, target = make_batch(6, 20)
+    logits[::2].scatter_add_(1, target[::2].unsqueeze(1), torch.full((3, 1), 9.0, dtype=torch.float64))
+    single = (scale * logits).float()
+    for temperature in (1e-3, 1.0, 1e3) if "temperature" in case.options else (None,):
+        options = {"temperature": temperature} if temperature else {}
+        found, expected = (rows(case, x, target, **options).double() for x in (single, single.double()))
+        # A loss of 1e-24 is exp of a rounded −55.
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-18)
+        found, expected = (gradient(case, x, target, **options).double() for x in (single, single.double()))
+        largest = expected.abs().amax(1, keepdim=True)
+        assert ((found - expected).abs() <= 1e-6 * largest + 1e-18).all()
+
+
 def test_tends_to_the_hard_loss_as_the_temperature_falls(case, batch):
     if case.hard is None:
         pytest.skip("has no hard limit")
@@ -195,7 +211,9 @@ def test_fewer_than_k_unmasked_competitors_cost_nothing(case):
         pytest.skip("has no such k")
     logits = torch.tensor([[-5.0, 3.0, *[-INF] * 5]])
     for y in (0, 1, 6):  # even a masked target is in the top 3 of two others
-        assert rows(case, logits, torch.tensor([y]), k=3).item() == 0
+        found = rows(case, logits, torch.tensor([y]), k=3)
+        assert found.item() == 0
+        assert not found.signbit()
         assert torch.equal(gradient(case, logits, torch.tensor([y]), k=3), torch.zeros(1, C))
 
 

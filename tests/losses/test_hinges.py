@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import re
 
 import pytest
 import torch
+from torch.autograd import gradcheck
 
 from topk_lightning.losses import (
     CalibratedTopKHingeLoss,
@@ -37,6 +40,44 @@ def test_the_same_generator_gives_the_same_loss_and_gradient(batch):
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
     assert not torch.equal(results[0][0], results[2][0])
+
+
+def test_with_its_noise_held_fixed_the_gradient_is_the_derivative():
+    logits = torch.randn(4, 8, dtype=torch.float64, generator=seeded(1)).requires_grad_()
+    target = torch.tensor([0, 3, 5, 7])
+    for k, margins in ((1, None), (3, torch.arange(8.0)), (7, None)):
+
+        def loss(x: torch.Tensor, k: int = k, margins: torch.Tensor | None = margins) -> torch.Tensor:
+            return noised_topk_hinge_loss(x, target, k, margins=margins, generator=seeded(), reduction="none")
+
+        assert (loss(logits) > 0).any()
+        assert gradcheck(loss, logits)
+
+
+def test_twins_of_a_loss_draw_what_it_would_draw_next(batch):
+    loss = NoisedTopKHingeLoss(k=3, generator=seeded())
+    first = loss(*batch)
+    twins = pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss)
+    second = loss(*batch)
+    assert first != second
+    for twin in twins:
+        assert twin(*batch) == second
+
+
+def test_a_generator_of_another_device_is_refused():
+    sentence = (
+        "generator must be on the device of the logits (meta), got cpu. Make it with torch.Generator(device=...)."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        noised_topk_hinge_loss(
+            torch.zeros(2, 8, device="meta"), torch.zeros(2, dtype=torch.long, device="meta"), 3, generator=seeded()
+        )
+
+
+def test_float64_margins_keep_their_digits():
+    margins = torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)
+    loss = NoisedTopKHingeLoss(k=1, margins=margins).eval()
+    assert loss(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([1])).item() == 2 / 3
 
 
 def test_noise_is_off_in_eval_mode(batch):

@@ -71,6 +71,20 @@ def test_a_rest_of_a_thousand_classes():
     torch.testing.assert_close(slope[:, order], turned, atol=1e-14, rtol=1e-11)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@pytest.mark.parametrize(("k", "c"), [(6, 400), (50, 300), (100, 400)])
+def test_a_large_k_counts_also_those_of_the_rest_whose_powers_underflow(dtype, tolerance, k, c):
+    # In units of k · t the classes spread over −0.5 … 0.5 and, every third, far below.
+    scores = torch.linspace(-0.5, 0.5, c, dtype=torch.float64)
+    scores[::3] -= 3.0
+    scores = (k * scores).to(dtype)
+    found, slope = value_and_gradient(scores.unsqueeze(0), torch.tensor([c // 2]), k=k)
+    classes = [0, 1, c // 4, c // 2, c - 2, c - 1]
+    expected, gradient = oracles.smooth_topk_svm_in_decimals(scores.tolist(), c // 2, k=k, classes=classes)
+    assert found.item() == pytest.approx(expected, rel=tolerance)
+    assert slope[0, classes].tolist() == pytest.approx(gradient, rel=tolerance)
+
+
 @pytest.mark.parametrize("k", [1, 5, 20, 100])
 @pytest.mark.parametrize("c", [1000, 100_000])
 def test_equal_scores_of_many_classes(c, k):

@@ -203,6 +203,27 @@ def test_any_function_of_the_same_form_is_a_relaxation():
     assert TopKCrossEntropyLoss().relaxation is softsort
 
 
+def own_relaxation(scores, k, *, temperature, column=None):
+    """Return SoftSort at half the temperature, as a user's function that a yaml file names."""
+    return softsort(scores, k, temperature=temperature / 2, column=column)
+
+
+def test_a_relaxation_of_ones_own_comes_by_its_dotted_path():
+    logits, target = randn(10, 3, 8), torch.tensor([0, 1, 2])
+    named = TopKCrossEntropyLoss(relaxation=f"{__name__}.own_relaxation", num_candidates=None)
+    assert named(logits, target) == TopKCrossEntropyLoss(relaxation=own_relaxation, num_candidates=None)(logits, target)
+    assert named(logits, target) == TopKCrossEntropyLoss(temperature=1.0, num_candidates=None)(logits, target)
+
+
+@pytest.mark.parametrize(
+    "path", ["tests.nowhere.softsort", "topk_lightning.relaxations.sinkhorn", "math.pi", "..", ".a"]
+)
+def test_a_dotted_path_without_a_function_is_refused(path):
+    with pytest.raises(ValueError, match=r"^relaxation must be a function or one of softsort, neuralsort, ") as error:
+        TopKCrossEntropyLoss(relaxation=path)
+    assert str(error.value).endswith(f"cauchy_bitonic_network, got {path!r}.")
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "sentence"),
     [

@@ -10,6 +10,7 @@ from torch import nn
 from tests.losses.cases import CASES
 from tests.losses.cases_relaxed import RELAXED_CASES
 from tests.losses.test_contract import make_batch
+from topk_lightning.losses import topk_cross_entropy_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:tests")  # jsonargparse renames its methods
 
@@ -33,6 +34,16 @@ def test_a_loss_comes_by_class_path_with_plain_options(case):
     assert type(loss) is case.module
     logits, target = make_batch(6, 7)
     assert loss(logits, target) == case.make(weight=weight)(logits, target)
+
+
+def test_a_relaxation_of_ones_own_is_named_in_yaml():
+    parser = loss_parser()
+    path = "tests.losses.test_topk_cross_entropy.own_relaxation"
+    described = {"class_path": "topk_lightning.losses.TopKCrossEntropyLoss", "init_args": {"relaxation": path}}
+    saved = parser.dump(parser.parse_object({"loss": described}), skip_none=False)
+    loss = parser.instantiate_classes(parser.parse_string(saved)).loss
+    logits, target = make_batch(6, 7)
+    assert loss(logits, target) == topk_cross_entropy_loss(logits, target, temperature=1.0)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["options", "defaults"])

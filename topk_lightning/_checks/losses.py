@@ -16,6 +16,7 @@ __all__ = [
     "check_at_least_zero",
     "check_class_counts",
     "check_class_weight",
+    "check_generator",
     "check_logits_and_target",
     "check_margins",
     "check_reduction",
@@ -103,6 +104,15 @@ def check_margins(margins: object, num_classes: int) -> Tensor:
     if margins.shape != (num_classes,):
         raise ValueError(must("margins", f"have shape ({num_classes},), one margin a class", tuple(margins.shape)))
     return margins
+
+
+def check_generator(generator: torch.Generator | None, logits: Tensor) -> None:
+    """Check that `generator` draws on the kind of device that holds the logits."""
+    if generator is not None and generator.device.type != logits.device.type:
+        remedy = "Make it with torch.Generator(device=...)."
+        raise ValueError(
+            must("generator", f"be on the device of the logits ({logits.device})", generator.device, remedy)
+        )
 
 
 def check_class_counts(class_counts: Tensor | Sequence[int]) -> Tensor:

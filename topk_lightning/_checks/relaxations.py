@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -65,15 +66,25 @@ def check_membership(membership: T | str, known: Mapping[str, T]) -> T:
 def check_relaxation(
     relaxation: Callable[..., Tensor] | str, known: Mapping[str, Callable[..., Tensor]]
 ) -> Callable[..., Tensor]:
-    """Return the function that `relaxation` is or names, bare or with the dotted path that a saved yaml file holds."""
-    if isinstance(relaxation, str):
-        name = relaxation.rpartition(".")[2] if relaxation.startswith("topk_lightning.relaxations.") else relaxation
-        if name not in known:
-            raise ValueError(must("relaxation", "be a function or one of " + ", ".join(known), repr(relaxation)))
-        return known[name]
-    if not callable(relaxation):
-        raise TypeError(must("relaxation", "be a function or the name of one", repr(relaxation)))
-    return relaxation
+    """Return the function that `relaxation` is or names: one of `known`, or a dotted path as a yaml file holds it."""
+    if not isinstance(relaxation, str):
+        if not callable(relaxation):
+            raise TypeError(must("relaxation", "be a function or the name of one", repr(relaxation)))
+        return relaxation
+    name = relaxation.rpartition(".")[2] if relaxation.startswith("topk_lightning.relaxations.") else relaxation
+    found = known.get(name) or _function_at(relaxation)
+    if found is None:
+        raise ValueError(must("relaxation", "be a function or one of " + ", ".join(known), repr(relaxation)))
+    return found
+
+
+def _function_at(path: str) -> Callable[..., Tensor] | None:
+    """Return the function at a dotted path, ``package.module.function``, or None."""
+    try:
+        found = pkgutil.resolve_name(path) if "." in path else None
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if callable(found) else None
 
 
 def check_k_probabilities(probabilities: Iterable[Any], num_classes: int | None = None) -> tuple[float, ...]:

@@ -24,13 +24,13 @@ from topk_lightning._checks.losses import (
 )
 from topk_lightning.ranking import topk_indices
 
-__all__ = ["ClassificationLoss", "Rows", "reduce_rows"]
+__all__ = ["ClassificationLoss", "Rows", "float_tensor", "reduce_rows"]
 
 Rows = Callable[[Tensor, Tensor], Tensor]
 
-# Pairs (row, class) of soft targets are evaluated in blocks of about this many scores, so that a target without a
-# zero costs time, not memory.
-_PAIR_BLOCK = 2**22
+# Pairs (row, class) of soft targets are evaluated in blocks, so that a target without a zero costs time, not memory: of
+# a third of the scores of the logits, but no fewer scores than this, which are soon done and small.
+_PAIR_BLOCK = 2**16
 
 
 def reduce_rows(
@@ -166,7 +166,7 @@ class _ExpectedLoss(torch.autograd.Function):
         losses = logits.new_zeros(logits.shape[0])
         needs_grad = ctx.needs_input_grad[0]
         gradient = torch.zeros_like(logits) if needs_grad else None
-        step = max(1, _PAIR_BLOCK // logits.shape[1])
+        step = max(1, max(_PAIR_BLOCK, logits.numel() // 3) // logits.shape[1])
         for start in range(0, len(row), step):
             block = slice(start, start + step)
             with torch.set_grad_enabled(needs_grad):
@@ -183,6 +183,13 @@ class _ExpectedLoss(torch.autograd.Function):
         refuse_second_derivative()
         (gradient,) = ctx.saved_tensors
         return gradient * grad.unsqueeze(1), None, None
+
+
+def float_tensor(values: Tensor | Sequence[float]) -> Tensor:
+    """Return float tensors as they are and all else in float32."""
+    if isinstance(values, Tensor) and values.is_floating_point():
+        return values
+    return torch.as_tensor(values, dtype=torch.float32)
 
 
 class ClassificationLoss(nn.Module):
@@ -216,7 +223,7 @@ class ClassificationLoss(nn.Module):
         class_dim: int = 1,
     ) -> None:
         super().__init__()
-        self.register_buffer("weight", None if weight is None else torch.as_tensor(weight, dtype=torch.float32))
+        self.register_buffer("weight", None if weight is None else float_tensor(weight))
         self.ignore_index = ignore_index
         self.reduction = check_reduction(reduction)
         self.class_dim = class_dim

@@ -55,12 +55,12 @@ class LogOdds(torch.autograd.Function):
         return gradient.scatter_(1, group, -shares * grad), None, None, None, None, None
 
 
-def log_share(logits: Tensor, column: Tensor) -> Tensor:
-    """Return the log softmax of one class of each row, (M, 1), in float64 (float32 where the device has no more).
+def log_share(logits: Tensor, column: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the log softmax of logits / temperature at one class of each row, (M, 1).
 
-    Its differences to other logarithms of its size count.
+    In float64 (float32 where the device has no more), since its differences to other logarithms of its size count.
     """
-    share: Tensor = _LogShare.apply(logits, column)
+    share: Tensor = _LogShare.apply(logits, column, temperature)
     return share
 
 
@@ -68,27 +68,32 @@ class _LogShare(torch.autograd.Function):
     """The class itself is told apart from the sum of the others, so that a share of almost 1 keeps its digits."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, column: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, column: Tensor, temperature: float) -> Tensor:
         top = logits.amax(1, keepdim=True)
-        own = logits.gather(1, column).to(small_dtype(logits)) - top
-        powers = (logits - top).exp_().scatter_(1, column, 0)
+        own = (logits.gather(1, column).to(small_dtype(logits)) - top) / temperature
+        # Shifted before it is divided: the scores may be large against both their differences and the temperature.
+        powers = (logits - top).mul_(1 / temperature).exp_().scatter_(1, column, 0)
         others = powers.sum(1, keepdim=True)
         total = own.exp().add_(others)
-        ctx.save_for_backward(powers, others, total, column)
+        ctx.save_for_backward(logits, column, powers, others, total)
+        ctx.temperature = temperature
         return own - torch.where(own == 0, others.to(total.dtype).log1p(), total.log())
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        refuse_second_derivative()
-        powers, others, total, column = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        logits, column, powers, others, total = ctx.saved_tensors
+        grad = grad / ctx.temperature
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # to be differentiated again
+            shares = ((logits - logits.detach().amax(1, keepdim=True)) / ctx.temperature).softmax(1)
+            return (-shares * grad).scatter_add(1, column, grad).to(logits.dtype), None, None
         grad = grad / total
         gradient = powers * -grad.to(powers.dtype)
-        return gradient.scatter_(1, column, (grad * others).to(powers.dtype)), None
+        return gradient.scatter_(1, column, (grad * others).to(powers.dtype)), None, None
 
 
 def softplus(x: Tensor) -> Tensor:
     """Return log(1 + exp(x)) to full precision (``F.softplus`` is linear from 20 on), finite gradient at ±inf."""
-    return -F.logsigmoid(-x)
+    return 0 - F.logsigmoid(-x)  # never −0.0
 
 
 def hinge(margin: Tensor | float, gap: Tensor, best: Tensor) -> Tensor:

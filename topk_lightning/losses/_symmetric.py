@@ -111,10 +111,10 @@ def _newton(signed: Tensor) -> Tensor:
     Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i).
     """
     k = signed.shape[0]
-    found = torch.zeros_like(signed)
-    found[0] = 1
-    for r in range(1, k + 1):
-        found = torch.cat([(signed * found[:k]).sum(0, keepdim=True).div_(-r), found])
+    zeros = torch.zeros_like(signed)
+    found = torch.cat([-signed[:1], torch.ones_like(signed[:1]), zeros[1:]])
+    for r in range(2, k + 1):
+        found = torch.cat([(signed[:r] * found[:r]).sum(0, keepdim=True).div_(-r), found])
     return found.clamp_(min=0)
 
 

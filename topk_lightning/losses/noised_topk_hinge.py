@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.losses import check_at_least_zero, check_class_counts, check_margins
+from topk_lightning._checks.losses import check_at_least_zero, check_class_counts, check_generator, check_margins
 from topk_lightning._checks.options import check_integer, check_k, check_positive
-from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning.losses._base import ClassificationLoss, float_tensor, reduce_rows
 from topk_lightning.losses._stable import hinge
 from topk_lightning.ranking import topk_indices
 
@@ -93,7 +93,7 @@ def noised_topk_hinge_loss(
 
     Raises:
         TypeError: if a dtype is wrong.
-        ValueError: if k > C, or an option, a shape or a label is out of range.
+        ValueError: if k > C, an option, a shape or a label is out of range, or the generator is on another device.
 
     Examples:
         Without noise, k = 1: the second largest of 5, 3, 0 is 3, so target 1 costs 1 + 3 − 3.
@@ -122,6 +122,7 @@ def noised_topk_hinge_loss(
         if noise == 0:
             places, noise_there = best[:, k:], logits.new_zeros(1)
         else:
+            check_generator(generator, logits)
             places, noise_there = _noisy_places(logits, k, noise, num_samples, generator)
         best_scores = logits.gather(1, best[:, :k])
         bars = logits.gather(1, places).clamp(min=torch.finfo(logits.dtype).min)
@@ -178,7 +179,7 @@ class NoisedTopKHingeLoss(ClassificationLoss):
         self.k = check_k(k)
         self.noise = check_at_least_zero("noise", noise)
         self.num_samples = check_integer("num_samples", num_samples)
-        self.register_buffer("margins", None if margins is None else torch.as_tensor(margins, dtype=torch.float32))
+        self.register_buffer("margins", None if margins is None else float_tensor(margins))
         self.scale = check_positive("scale", scale)
         self.generator = generator
 

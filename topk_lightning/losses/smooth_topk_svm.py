@@ -13,11 +13,14 @@ from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
 from topk_lightning.losses._stable import softplus
 from topk_lightning.losses._symmetric import Polynomials, gradient, polynomials
+from topk_lightning.relaxations._rows import small_dtype
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
 # Rows are handled in blocks of about this many scores, whose temporaries stay in cache.
 _BLOCK = 2**17
+# Up to this k the power sums of float32 scores are summed in float32.
+_FEW = 5
 
 
 def smooth_topk_svm_loss(
@@ -99,7 +102,7 @@ class _SmoothTopKSVM(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, k: int, temperature: float, margin: float) -> Tensor:
         target = target.unsqueeze(1)
-        wide = torch.float32 if logits.device.type == "mps" else torch.float64
+        wide = small_dtype(logits)
         # From 2k − 2 leaders on the gradient of the rest is well conditioned.
         num_leaders = min(max(2 * k - 2, k + 1), logits.shape[1] - 1)
         rest = logits.scatter(1, target, -torch.inf)
@@ -148,13 +151,19 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
     """Turn scores into e_j = exp((s_j − reference) / (k t)), 0 for `leaders`; return Σ_j e_j^r, r = 1 … k, (k, N)."""
     lowest, sums = torch.finfo(scores.dtype), []
     reference = reference.clamp(min=lowest.min)
+    # Numbers that underflow are slow. Those left out are below the last digit of the leaders, which are at least 1.
+    many = k > _FEW
+    floor = 1e-75 if many else lowest.tiny ** (1 / k)
     for block in _blocks(scores):
         e = scores[block].sub_(reference[block]).mul_(1 / (k * temperature)).exp_().scatter_(1, leaders[block], 0)
+        # The larger k, the more of the sums' digits Newton's identities cancel.
+        e = e.to(small_dtype(e)) if many else e
         sums.append([e.sum(1)])
-        # What would underflow in a higher power is too small to count in any, and slow.
-        power = torch.threshold(e, lowest.tiny ** (1 / k), 0.0)
-        for _ in range(k - 1):
+        power = torch.threshold(e, floor, 0.0)
+        for r in range(2, k + 1):
             sums[-1].append(power.mul_(e).sum(1))
+            if r % 4 == 0 and many:
+                torch.threshold_(power, 1e-100, 0.0)
     return torch.cat([torch.stack(block) for block in sums], 1)
 
 

@@ -41,7 +41,7 @@ def soft_topk_loss(
     As t → 0, t · loss → max(0, (s_[k] + s_[k+1])/2 − s_y). Smooth for finite t, also where the target enters the top
     k. The gradient is −F′_y/(t·F_y) · (1_y − F′/ΣF′): it pulls the target up and pushes the classes near the threshold
     v down, each by its share of the slope. With at most k unmasked classes the loss is 0, except that a masked target
-    costs +inf where k competitors are unmasked: with a gradient of 0 if they are exactly k, as no threshold exists.
+    costs +inf where k competitors are unmasked: with a finite gradient, also if they are exactly k.
 
     Shape:
         As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from topk_lightning._checks.losses import check_temperature
 from topk_lightning._checks.options import check_choice, check_fraction
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning.losses._stable import log_share
 
 __all__ = ["TemperatureCrossEntropyLoss", "temperature_cross_entropy_loss"]
 
@@ -81,9 +81,11 @@ def temperature_cross_entropy_loss(
     factor = temperature ** SCALES[scale_loss]
 
     def rows(logits: Tensor, target: Tensor) -> Tensor:
-        # Shifted before it is divided: the scores may be large against both their differences and the temperature.
-        scaled = (logits - logits.detach().amax(1, keepdim=True)) / temperature
-        return factor * F.cross_entropy(scaled, target, reduction="none", label_smoothing=smoothing)
+        loss = 0 - log_share(logits, target.unsqueeze(1), temperature).squeeze(1).to(logits.dtype)
+        if smoothing:
+            scaled = (logits - logits.detach().amax(1, keepdim=True)) / temperature
+            loss = (1 - smoothing) * loss + smoothing * (scaled.logsumexp(1) - scaled.mean(1))
+        return factor * loss
 
     return reduce_rows(
         rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
