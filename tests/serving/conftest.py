@@ -1,4 +1,4 @@
-"""A small classifier of twelve emoji, trained for a few seconds, and a server of it."""
+"""A small classifier of twelve emoji, trained a little, and a server of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def checkpoint(emoji, tmp_path_factory):
     pl.seed_everything(0, verbose=False)
     model = TopKClassifier("small_cnn", num_classes=emoji.num_classes)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = pl.Trainer(max_epochs=15, accelerator="cpu", enable_model_summary=False, **options)
+    trainer = pl.Trainer(max_epochs=3, accelerator="cpu", enable_model_summary=False, **options)
     trainer.fit(model, emoji)
     path = tmp_path_factory.mktemp("served") / "model.ckpt"
     trainer.save_checkpoint(path)

@@ -62,7 +62,7 @@ def test_it_serves_its_options_and_ends_at_ctrl_c_with_the_last_answer_given(sta
         threading.Timer(0.3, connection.sendall, [body[100:]]).start()
         assert b"HTTP/1.1 200 OK" in connection.recv(65536)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, "Ctrl-C stops it.\nStopped.\n", "")
+    assert (process.returncode, out, err) == (0, "Stopped.\n", "")
 
 
 def test_bound_to_more_than_loopback_it_warns_and_goes_by_any_name(started, checkpoint):

@@ -29,24 +29,23 @@ def main(arguments: Sequence[str]) -> None:
     from topk_lightning.serving.server import server_of
 
     local = _is_loopback(host)
-    app = create_app(
-        options.checkpoint,
-        k=options.k,
-        batch_size=options.batch_size,
-        max_bytes=options.max_bytes,
-        max_pixels=options.max_pixels,
-        hosts=_LOOPBACK | {host} if local else None,
-    )
     # Pillow has a limit of its own, which must not be the lower one.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     with _listen(host, port) as listener:
+        app = create_app(
+            options.checkpoint,
+            k=options.k,
+            batch_size=options.batch_size,
+            max_bytes=options.max_bytes,
+            max_pixels=options.max_pixels,
+            hosts=_LOOPBACK | {host} if local else None,
+        )
         shown = f"[{host}]" if ":" in host else host
-        sys.stdout.write(f"Serving {options.checkpoint} on http://{shown}:{listener.getsockname()[1]}\n")
+        address = f"http://{shown}:{listener.getsockname()[1]}"
+        sys.stdout.write(f"Serving {options.checkpoint} on {address} until Ctrl-C.\n")
         sys.stdout.flush()
         if not local:
             sys.stderr.write(f"warning: everyone who can reach {host} can use it; it has no password, no encryption.\n")
-        sys.stdout.write("Ctrl-C stops it.\n")
-        sys.stdout.flush()
         # When all is answered, uvicorn passes the Ctrl-C on that made it stop.
         with contextlib.suppress(KeyboardInterrupt):
             server_of(app).run(sockets=[listener])
