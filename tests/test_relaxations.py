@@ -23,6 +23,7 @@ from topk_lightning.relaxations import (
     soft_topk_mask,
     softsort,
 )
+from topk_lightning.relaxations._rows import largest
 
 INF = float("inf")
 DISTANCES = ("softsort", "neuralsort")
@@ -291,6 +292,19 @@ def test_a_bitonic_network_pads_to_a_power_of_two_without_a_trace():
     scores = scores_of(18, 5)
     padded = torch.cat([scores, torch.full((3,), -INF)])
     torch.testing.assert_close(bitonic_network(scores, 5), bitonic_network(padded, 5)[:, :5])
+
+
+# The search for the largest
+
+
+@pytest.mark.parametrize("count", [1, 6, 13])
+@pytest.mark.parametrize("c", [20, 300, 1000, 6007])
+def test_the_search_in_groups_finds_what_a_sort_finds(c, count):
+    scores = torch.randint(0, 40, (9, c), generator=torch.Generator().manual_seed(c)).float()
+    values, places = largest(scores, count)
+    assert torch.equal(values, scores.sort(1, descending=True).values[:, :count])
+    assert torch.equal(scores.gather(1, places), values)
+    assert all(len(set(row.tolist())) == count for row in places)
 
 
 # Errors

@@ -13,7 +13,7 @@ from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
 from topk_lightning.losses._stable import softplus
 from topk_lightning.losses._symmetric import Polynomials, gradient, polynomials
-from topk_lightning.relaxations._rows import small_dtype
+from topk_lightning.relaxations._rows import largest, small_dtype
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
@@ -107,7 +107,7 @@ class _SmoothTopKSVM(torch.autograd.Function):
         num_leaders = min(max(2 * k - 2, k + 1), logits.shape[1] - 1)
         rest = logits.scatter(1, target, -torch.inf)
         # Which of equal scores is named does not matter: value and gradient are the same for each.
-        values, leaders = _largest(rest, num_leaders)
+        values, leaders = largest(rest, num_leaders)
         power_sums = _to_rest(rest, leaders, values[:, -1:], k, temperature)
         # In units of k t above the k-th competitor; the last is the target.
         z = torch.cat([values.T, logits.gather(1, target).T]).to(wide)
@@ -165,30 +165,6 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
             if r % 4 == 0 and many:
                 torch.threshold_(power, 1e-100, 0.0)
     return torch.cat([torch.stack(block) for block in sums], 1)
-
-
-def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the `count` largest of each row (N, C), sorted down, and their places.
-
-    Where C is large the maxima of strided groups come first: the largest scores stand in the groups whose maxima are
-    largest, so only these are searched.
-    """
-    num_rows, num_classes = scores.shape
-    # torch.topk is quickest while count is below 1/64 of what it searches; else the two searches are balanced.
-    height = min(num_classes // (64 * count), 32)
-    if height < 4:
-        height = int((num_classes / count) ** 0.4)
-    if height < 4:
-        values, places = scores.topk(count, dim=1)
-        return values, places
-    width = num_classes // height
-    groups = scores[:, : height * width].reshape(num_rows, height, width)
-    columns = groups.amax(1).topk(count, dim=1, sorted=False).indices
-    starts = torch.arange(height, device=scores.device).unsqueeze(1) * width
-    tail = torch.arange(height * width, num_classes, device=scores.device).expand(num_rows, -1)
-    candidates = torch.cat([(columns.unsqueeze(1) + starts).flatten(1), tail], 1)
-    values, chosen = scores.gather(1, candidates).topk(count, dim=1)
-    return values, candidates.gather(1, chosen)
 
 
 class SmoothTopKSVMLoss(ClassificationLoss):

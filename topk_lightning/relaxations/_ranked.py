@@ -77,7 +77,7 @@ class _Ranked(torch.autograd.Function):
             # The derivative of log Σ exp((s_j − s_[count])/t) in s_[count].
             grad_values = torch.cat([grad_values[:, :-1], grad_values[:, -1:] - scale], 1)
         same = (values.unsqueeze(1) == values.unsqueeze(2)).to(grad_values.dtype)
-        shared = (same @ grad_values.unsqueeze(2)).squeeze(2)
+        shared = (same * grad_values.unsqueeze(1)).sum(2)
         number = same.sum(2)
         leaders = shared / number.clamp(min=1)
         if column is not None:

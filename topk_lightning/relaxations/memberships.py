@@ -2,15 +2,11 @@
 
 A membership is a rising curve F with F(−∞) = 0 and F(∞) = 1. The mass of class i is m_i = F((s_i − v)/t), and the
 threshold v of a row makes Σ m_i = k. Its derivative is the same for all of them: ∂v/∂s_i = F′_i / Σ_j F′_j.
-
-Scores may be 10⁹ temperatures apart, so nothing is measured from v itself: the few leading classes are told in float64
-from s_[k], and the powers of all others from the best of them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +14,13 @@ from torch import Tensor
 
 from topk_lightning._checks.losses import reads_values
 from topk_lightning.relaxations._rows import largest, small_dtype
+from topk_lightning.relaxations._threshold import (
+    Threshold,
+    distances_from,
+    threshold_of,
+    write_powers,
+    write_shares,
+)
 
 __all__ = [
     "MEMBERSHIPS",
@@ -25,36 +28,10 @@ __all__ = [
     "Laplace",
     "Logistic",
     "Membership",
-    "Threshold",
     "clipped_line",
     "laplace",
     "logistic",
 ]
-
-# Stands for u where no (k+1)-th class sets a threshold: so far below that F′ is e^−x for every class.
-_FAR_BELOW = -1e3
-
-
-class Threshold(NamedTuple):
-    """The threshold v = s_[k] + t·u of each row, and what its derivative is made of; all but `powers` are small.
-
-    Args:
-        centre: s_[k], (M, 1).
-        u: (M, 1); −1000 where at most k classes are unmasked, so that nothing sets a threshold.
-        free: where that is so, (M, 1).
-        powers: what the curve made of all classes, of the shape of the rows; 0 for the leaders.
-        places: the leaders' classes, (M, L).
-        leaders: (s_i − s_[k])/t of the leaders, (M, L).
-        reference: (s_r − s_[k])/t of the score s_r that has power 1, (M, 1).
-    """
-
-    centre: Tensor
-    u: Tensor
-    free: Tensor
-    powers: Tensor
-    places: Tensor
-    leaders: Tensor
-    reference: Tensor
 
 
 class Membership:
@@ -88,24 +65,6 @@ class Membership:
         raise NotImplementedError
 
 
-def _powers(rows: Tensor, index: Tensor, reference: Tensor, temperature: float, out: Tensor) -> None:
-    """Write exp((s − reference)/t) into `out`, 0 for the classes `index`."""
-    torch.sub(rows, reference, out=out).mul_(1 / temperature).exp_().scatter_(1, index, 0)
-
-
-def _threshold(
-    top: Tensor, k: int, u: Tensor, powers: Tensor, index: Tensor, reference: Tensor, temperature: float
-) -> Threshold:
-    """Gather a :class:`Threshold`; `top` are scores, the first of them the leaders'."""
-    free = top[:, k : k + 1] == -math.inf
-    small = top.to(u.dtype)
-    centre = small[:, k - 1 : k].clamp(min=torch.finfo(top.dtype).min)
-    leaders = (small[:, : index.shape[1]] - centre) / temperature
-    # Nothing has power 1 there; −1000 from the threshold keeps exp finite.
-    distance = ((reference.to(u.dtype) - centre) / temperature).masked_fill(free, 2 * _FAR_BELOW)
-    return Threshold(top[:, k - 1 : k], u.masked_fill(free, _FAR_BELOW), free, powers, index, leaders, distance)
-
-
 class Logistic(Membership):
     """F(x) = 1/(1 + e^−x)."""
 
@@ -129,7 +88,7 @@ class Logistic(Membership):
         """
         top, index = largest(rows, k + 1)
         following = top[:, k:].clamp(min=torch.finfo(top.dtype).min)
-        _powers(rows, index[:, :k], following, temperature, powers)
+        write_powers(rows, index[:, :k], following, temperature, powers)
         small = top.to(small_dtype(rows))
         gap = (small[:, k - 1 : k] - small[:, k:]) / temperature
         best = ((small[:, k - 1 : k] - small[:, :k]) / temperature).exp()
@@ -150,32 +109,18 @@ class Logistic(Membership):
             difference = log_missing - log_others
             move = difference * 0.75 if step < halvings else difference / (slope_missing + slope_others)
             u = u - move
-            if reads_values(rows) and step >= halvings and not (move.abs() > (1e-7 if double else 1e-3)).any():
+            if reads_values(rows) and step >= halvings and not (move.abs() > (1e-7 if double else 2e-3)).any():
                 break
-        return _threshold(top, k, u, powers, index[:, :k], following, temperature)
+        return threshold_of(top, k, u, powers, index[:, :k], following, temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""
         # F′ = e^−|x| / (1 + e^−|x|)², and e^x / (1 + e^x)² for either sign of x.
-        distances, reference, nearest = _distances(threshold)
+        distances, reference, nearest = distances_from(threshold)
         leaders = (nearest - distances).exp() / (1 + distances.neg().exp()).square()
         torch.mul(threshold.powers, reference.exp().to(out.dtype), out=out).add_(1).square_()
         torch.div(threshold.powers, out, out=out)
-        _share(out, leaders, (reference + nearest).exp(), threshold.places, scale)
-
-
-def _distances(threshold: Threshold) -> tuple[Tensor, Tensor, Tensor]:
-    """Return |x| of the leaders (M, L), x of the reference and the smallest |x| of all these, (M, 1)."""
-    distances = (threshold.leaders - threshold.u).abs()
-    reference = threshold.reference - threshold.u
-    return distances, reference, torch.minimum(distances.amin(1, keepdim=True), reference.abs())
-
-
-def _share(out: Tensor, leaders: Tensor, factor: Tensor, index: Tensor, scale: Tensor) -> None:
-    """Scale the slopes, `leaders` at `index` and factor · out elsewhere, such that each row sums to `scale`."""
-    # The class nearest to the threshold has a slope of at least 1/4, unless all are masked.
-    scale = scale / (leaders.sum(1, keepdim=True) + factor * out.sum(1, keepdim=True)).clamp(min=0.25)
-    out.mul_((factor * scale).to(out.dtype)).scatter_(1, index, (leaders * scale).to(out.dtype))
+        write_shares(out, leaders, (reference + nearest).exp(), threshold.places, scale)
 
 
 def _power_and_count(powers: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,7 +164,7 @@ class Laplace(Membership):
         """
         top, index = largest(rows, min(2 * k + 1, rows.shape[1]))
         last = top[:, -1:].clamp(min=torch.finfo(rows.dtype).min)
-        _powers(rows, index, last, temperature, powers)
+        write_powers(rows, index, last, temperature, powers)
         rest = powers.sum(1, keepdim=True)
         small = top.to(small_dtype(rows))
         d = (small - small[:, k - 1 : k]) / temperature
@@ -233,14 +178,14 @@ class Laplace(Membership):
         log_q = (above - k).abs().to(d.dtype).log()
         root = torch.logaddexp(torch.logaddexp(2 * log_q, log_a + log_b) / 2, log_q)
         u = torch.where(above > k, root - log_a, log_b - root)
-        return _threshold(top, k, u, powers, index, last, temperature)
+        return threshold_of(top, k, u, powers, index, last, temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""
         # F′ = e^−|x|, and all but the leaders stand below the threshold.
-        distances, reference, nearest = _distances(threshold)
+        distances, reference, nearest = distances_from(threshold)
         out.copy_(threshold.powers)
-        _share(out, (nearest - distances).exp(), (reference + nearest).exp(), threshold.places, scale)
+        write_shares(out, (nearest - distances).exp(), (reference + nearest).exp(), threshold.places, scale)
 
 
 class ClippedLine(Membership):
@@ -269,7 +214,7 @@ class ClippedLine(Membership):
         place = (mass < k).sum(1, keepdim=True) - 1
         short = (k - mass.gather(1, place)) / slope.gather(1, place).clamp(min=1)
         u = kinks.gather(1, place) - short
-        return _threshold(top, k, u, powers, index[:, :0], top[:, k:], temperature)
+        return threshold_of(top, k, u, powers, index[:, :0], top[:, k:], temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning._checks.relaxations import check_membership, check_relaxation_scores
 from topk_lightning.relaxations._rows import row_blocks, small_dtype
-from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, Threshold, logistic
+from topk_lightning.relaxations._threshold import Threshold
+from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, logistic
 
 __all__ = ["log_membership", "soft_threshold", "soft_topk_mask"]
 
