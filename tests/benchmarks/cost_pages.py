@@ -99,7 +99,7 @@ def _ratio(found: dict[str, Any], name: str, shape: tuple[int, int]) -> str:
     if seconds is None:
         return "–"
     ratio = seconds / found["seconds"][BASE][str(shape)]
-    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
+    return f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
 
 
 def _times(found: dict[str, Any], rows: list[str]) -> str:

@@ -30,9 +30,14 @@ def best_times(calls: dict[str, Callable[[], object]], rounds: int = 7, seconds:
     return best
 
 
-def peak_extra_bytes(call: Callable[[], object]) -> int:
-    """Return how many bytes the call held at most on the CPU beyond what was there before."""
+def peak_extra_bytes(call: Callable[[], object], forget: Callable[[], object] = lambda: None) -> int:
+    """Return how many bytes the call held at most on the CPU beyond what was there before.
+
+    `forget` drops what an earlier call left, such as a gradient: if the call did so itself, the profiler would count it
+    where it happens to know the address from an earlier profile.
+    """
     call()
+    forget()
     with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         call()
     held = most = 0

@@ -23,12 +23,18 @@ MAKERS: dict[str, Callable[..., torch.nn.Module]] = {case.name: case.make for ca
 MAKERS["noised top-k hinge"] = noised
 
 
-def step(loss: torch.nn.Module, logits: Tensor, target: Tensor) -> Callable[[], None]:
-    def run() -> None:
-        logits.grad = None
-        loss(logits, target).backward()
+class Training:
+    """Forward and backward of a loss; the gradient of the logits stays, until it is forgotten."""
 
-    return run
+    def __init__(self, loss: torch.nn.Module, logits: Tensor, target: Tensor) -> None:
+        self.loss, self.logits, self.target = loss, logits.requires_grad_(), target
+
+    def run(self) -> None:
+        self.forget()
+        self.loss(self.logits, self.target).backward()
+
+    def forget(self) -> None:
+        self.logits.grad = None
 
 
 def tensors() -> int:
@@ -45,26 +51,22 @@ def bytes_held_after(*calls: Callable[[], object]) -> int:
     return sum(event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]")
 
 
-def training(name: str, soft: bool) -> tuple[Tensor, Callable[[], None]]:
-    logits = torch.randn(8, 20, requires_grad=True)
+def training(name: str, soft: bool) -> Training:
     target = torch.randn(8, 20).softmax(1) if soft else torch.arange(8)
-    return logits, step(MAKERS[name](weight=[1.0] * 20), logits, target)
+    return Training(MAKERS[name](weight=[1.0] * 20), torch.randn(8, 20), target)
 
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("soft", [False, True], ids=["labels", "distributions"])
 def test_a_call_gives_back_what_it_took(name, soft):
-    logits, run = training(name, soft)
-    run()
-
-    def forget() -> None:
-        logits.grad = None
-
-    assert bytes_held_after(run, run, forget) == 0
+    its = training(name, soft)
+    its.run()
+    its.forget()
+    assert bytes_held_after(its.run, its.run, its.forget) == 0
 
 
 def test_no_tensor_is_kept_from_call_to_call():
-    runs = [training(name, soft)[1] for name in MAKERS for soft in (False, True)]
+    runs = [training(name, soft).run for name in MAKERS for soft in (False, True)]
     counts = []
     for _ in range(3):
         for run in runs:
@@ -79,7 +81,7 @@ BOUNDED = [name for name in MAKERS if name != "top-k cross entropy, neuralsort, 
 
 @pytest.mark.parametrize("name", BOUNDED)
 def test_memory_is_at_most_four_times_the_logits_beyond_the_gradient(name):
-    logits = torch.randn(16, 100_000, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    logits = torch.randn(16, 100_000, generator=torch.Generator().manual_seed(0))
     size = logits.numel() * logits.element_size()
-    extra = peak_extra_bytes(step(MAKERS[name](), logits, torch.arange(16)))
-    assert size <= extra <= (1 + 4) * size
+    its = Training(MAKERS[name](), logits, torch.arange(16))
+    assert size <= peak_extra_bytes(its.run, its.forget) <= (1 + 4) * size
