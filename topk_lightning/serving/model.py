@@ -17,7 +17,7 @@ from topk_lightning._checks.prediction import missing_preprocessing
 from topk_lightning._checks.serving import RequestError, check_picture_size, too_many_pixels, undecodable, unknown_kind
 from topk_lightning.data.images import to_rgb
 from topk_lightning.data.preprocessing import Preprocessing
-from topk_lightning.prediction.predict_topk import load_trained, predict_topk
+from topk_lightning.prediction.predict_topk import device_of, load_trained, predict_topk
 from topk_lightning.prediction.topk_predictions import TopKPrediction
 
 __all__ = ["FORMATS", "ServedModel", "TopKPredictions"]
@@ -57,9 +57,8 @@ class ServedModel:
         self._network, self._class_names = trained.network.eval(), trained.class_names
         # One answer before anybody asks: the first is slow, and it says how many classes there are.
         blank = self._transform(Image.new("RGB", (preprocessing.image_size,) * 2))
-        device = next(iter(self._network.state_dict().values()), blank).device
         with torch.inference_mode():
-            self.num_classes = self._network(blank[None].to(device)).shape[1]
+            self.num_classes = self._network(blank[None].to(device_of(self._network))).shape[1]
         self.k = check_k(k, self.num_classes)
 
     def prepare(self, data: bytes) -> Tensor:
