@@ -28,7 +28,7 @@ def soft_topk_mask(
 
     As t → 0 the k best get 1 and all others 0 (classes that tie for the last places share them); as t → ∞ all get k/C.
     Adding a constant to a row changes nothing. The threshold is exact: in closed form for Laplace and the clipped line,
-    by a fixed number of Newton steps that provably suffice for the logistic. The gradient is that of the exact
+    by Newton steps for the logistic, of which a fixed number provably suffices. The gradient is that of the exact
     solution, J = (1/t)(diag f − f fᵀ/Σf) with f = F′, whatever way the threshold was found.
 
     Shape:
