@@ -256,6 +256,7 @@ def test_files_pictures_and_tensors_of_a_classifier(tmp_path):
         assert (trace.target, trace.target_name) == (2, "cat")
         torch.testing.assert_close(trace.picture, torch.tensor([1, 128 / 255, 0]).expand(32, 32, 3))
     assert traces[0].layers[0].name == "network.features.0.0"
+    assert "maps=" not in repr(traces[0].layers[0])  # a screen of numbers for each layer
 
 
 def test_a_tensor_of_unknown_normalisation_is_stretched_for_the_eye():

@@ -153,6 +153,10 @@ def test_grades_say_why():
     )
     assert graded([[90, 0], [8, 2]]) == ("struggling", "precision or recall of 1 of 2 judged classes below 0.60")
     assert graded([[5, 5], [6, 4]])[1].startswith("accuracy of at most 0.50 and precision or recall of all 2")
+    assert graded([[30, 0], [0, 3]])[1] == (
+        "accuracy above 0.90, precision and recall of the one judged class above 0.85; "
+        "1 class has too few images to be judged"
+    )
     assert graded([[3, 0], [1, 1]]) == (
         "fair",
         "accuracy 0.800, where reliable begins above 0.90 and struggling at 0.50; "

@@ -165,6 +165,7 @@ def test_a_group_of_classes_is_reported_where_a_hierarchy_is_given(tmp_path):
     right = 150 - (3 + 1 + 2 + 3)  # all but those between mammals and birds
     assert f"{right} of 150 images; 2 groups" in page.text
     assert f"{2 + 4} of 15 mistakes" in page.text
+    assert "40 of 45 images, 1 class" in page.text
 
 
 def test_a_classifier_of_two_classes_has_no_second_best(tmp_path):
@@ -254,9 +255,10 @@ def test_what_cannot_be_reported_is_said_in_one_sentence(trained, tmp_path, monk
     assert (
         wrong(Scores(), good, tmp_path, out="report.pdf") == "out must be the name of an .html file, got 'report.pdf'."
     )
-    assert wrong(Scores(), good, tmp_path, class_names=["a", "b"]) == (
-        "network must return logits of shape (50, 2), got (50, 3). Give its last layer 2 outputs, one a class."
-    )
+    two = {"class_names": ["a", "b"]}
+    assert wrong(Scores(), good, tmp_path, **two) == "class_names must hold 3 names, one a class, got 2."
+    assert wrong(trained.checkpoint, good, tmp_path, **two) == "class_names must hold 24 names, one a class, got 2."
+    assert wrong(Scores(), good, tmp_path, trace="no.csv") == "trace must be an existing file, got 'no.csv'."
     assert wrong("no.ckpt", good, tmp_path) == "model must be an existing checkpoint or an nn.Module, got 'no.ckpt'."
     (tmp_path / "other.ckpt").write_bytes(b"PK")
     assert wrong("other.ckpt", good, tmp_path).startswith(
@@ -281,9 +283,10 @@ def test_what_cannot_be_reported_is_said_in_one_sentence(trained, tmp_path, monk
 
 def test_data_of_another_model_is_refused(trained, tmp_path):
     other = TopKClassifier("small_cnn", num_classes=5)
-    assert wrong(other, trained.data, tmp_path, class_names=list("abcde")) == (
-        "data must have the 5 classes of the model, got 24. Is this the checkpoint of another model?"
-    )
+    for names in (None, list("abcde")):
+        assert wrong(other, trained.data, tmp_path, class_names=names) == (
+            "data must have the 5 classes of the model, got 24. Is this the checkpoint of another model?"
+        )
     renamed = TopKClassifier("small_cnn", class_names=[name.upper() for name in trained.data.class_names])
     first = trained.data.class_names[0]
     assert wrong(renamed, trained.data, tmp_path) == (

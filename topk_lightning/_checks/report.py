@@ -18,6 +18,7 @@ __all__ = [
     "check_test_size",
     "check_trace",
     "missing_names",
+    "missing_trace",
     "no_data_known",
     "no_data_section",
     "no_order",
@@ -89,6 +90,11 @@ def check_report_path(path: str | Path) -> Path:
     if where.suffix.lower() not in (".html", ".htm") or where.is_dir():
         raise ValueError(must("out", "be the name of an .html file", repr(str(path))))
     return where
+
+
+def missing_trace(path: str | Path) -> FileNotFoundError:
+    """Return the error for a table of epochs that is not there."""
+    return FileNotFoundError(must("trace", "be an existing file", repr(str(path))))
 
 
 def check_trace(path: str | Path, columns: Sequence[str]) -> None:

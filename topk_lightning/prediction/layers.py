@@ -41,7 +41,7 @@ class LayerTrace:
     shapes: tuple[tuple[int, ...], ...]
     parameters: int
     call: int
-    maps: Tensor | None = None
+    maps: Tensor | None = field(default=None, repr=False)
     channels: tuple[int, ...] = ()
 
 

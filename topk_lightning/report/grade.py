@@ -36,13 +36,16 @@ def grade_in_words(report: ClassReport, accuracy: float) -> dict[str, str]:
     else:
         reason = f"accuracy {accuracy:.3f}, where reliable begins above {_ACCURACY[0]:.2f} and struggling at {_ACCURACY[1]:.2f}"
         if judged:
-            reason += f"; precision and recall of all {len(judged):,} judged classes at least {_OF_CLASS[1]:.2f}"
+            reason += f"; precision and recall of {_classes(len(judged), len(judged))} at least {_OF_CLASS[1]:.2f}"
     if not judged:
         reason += "; no class has enough images to be judged by itself"
     elif len(judged) < len(grades):
-        reason += f"; {len(grades) - len(judged):,} classes have too few images to be judged"
+        few = len(grades) - len(judged)
+        reason += f"; {few:,} {'class has' if few == 1 else 'classes have'} too few images to be judged"
     return {"word": word, "reason": reason}
 
 
 def _classes(some: int, of: int) -> str:
+    if of == 1:
+        return "the one judged class"
     return f"all {of:,} judged classes" if some == of else f"{some:,} of {of:,} judged classes"

@@ -72,10 +72,20 @@ def group_rows(pairs: Tensor, support: Tensor, hierarchy: Hierarchy) -> list[Row
     classes = torch.bincount(group, minlength=hierarchy.num_groups).tolist()
     names = hierarchy.coarse_names or [f"group {index}" for index in range(hierarchy.num_groups)]
     rows = [
-        Row(name, hit / count, low, high, f"{hit:,.0f} of {count:,.0f} images, {of_group:,} classes")
+        Row(
+            name,
+            hit / count,
+            low,
+            high,
+            f"{hit:,.0f} of {_number(count, 'image', 'images')}, {_number(of_group, 'class', 'classes')}",
+        )
         for name, hit, count, (low, high), of_group in zip(
             names, hits.tolist(), images.tolist(), bounds, classes, strict=True
         )
         if count
     ]
     return sorted(rows, key=lambda row: row.accuracy)[:MOST]
+
+
+def _number(of: float, one: str, many: str) -> str:
+    return f"{of:,.0f} {one if of == 1 else many}"

@@ -69,7 +69,8 @@ def read_subject(
     trained_with = [_named(hyperparameters.get(name)) for name in ("loss", "optimizer")]
     if any(trained_with):
         facts.append(("Trained with", ", ".join(part for part in trained_with if part)))
-    names = options.get("class_names") if class_names is None else class_names
+    own = options.get("class_names")
+    names = own if class_names is None else check_class_names(class_names, len(own) if isinstance(own, list) else None)
     prepared = options.get("preprocessing") if preprocessing is None else preprocessing
     if isinstance(prepared, Mapping):
         prepared = Preprocessing.from_dict(prepared)

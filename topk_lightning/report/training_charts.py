@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from topk_lightning._checks.report import check_trace
+from topk_lightning._checks.report import check_trace, missing_trace
 from topk_lightning.report.plot import Line, Plot, Point, Scale, nice_ticks, number, path_of
 from topk_lightning.report.trace_columns import column_label, known_columns
 
@@ -36,6 +36,8 @@ def find_trace(checkpoint: str | Path) -> Path | None:
 
 def read_trace(path: str | Path) -> list[dict[str, Any]]:
     """Return the table of epochs of a .csv or .json file, numbers as numbers."""
+    if not Path(path).is_file():
+        raise missing_trace(path)
     text = Path(path).read_text(encoding="utf-8")
     try:
         if Path(path).suffix == ".json":

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
 from topk_lightning.hierarchy import Hierarchy
@@ -143,15 +144,20 @@ class _Scaled:
 
 
 def _names(subject: Subject, source: ReportData, given: bool) -> list[str]:
-    known = subject.class_names or source.class_names
-    if known is None:
+    own, found = subject.class_names, source.class_names
+    if own is None or given:  # names that are not the model's own are held against its outputs
         logits, _ = next(iterate_logits(subject.network, source.test.loader(1), None))
-        known = [f"class {index}" for index in range(logits.shape[-1])]
-    if source.class_names is not None:
-        check_class_number(len(source.class_names), len(known))
-        if not given:
-            check_same_names(known, source.class_names)
-    return known
+        num_classes = logits.shape[-1]
+    else:
+        num_classes = len(own)
+    if found is not None:
+        check_class_number(len(found), num_classes)
+    if own is None:
+        return found or [f"class {index}" for index in range(num_classes)]
+    check_class_names(own, num_classes)
+    if found is not None and not given:
+        check_same_names(own, found)
+    return own
 
 
 def _temperature(network: nn.Module, images: LabelledImages | None, num_classes: int) -> TemperatureScaler | None:
