@@ -15,7 +15,9 @@ LAYERS = {
     "_checks": -1,
     **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "kernels"), 0),
     **dict.fromkeys(("losses", "metrics", "networks", "functional", "temperature_scaler"), 1),
-    **dict.fromkeys(("classifier", "callbacks", "data", "prediction", "report", "serving", "integrations", "lightning"), 2),
+    **dict.fromkeys(
+        ("classifier", "callbacks", "data", "prediction", "report", "serving", "integrations", "lightning"), 2
+    ),
     **dict.fromkeys(("cli", "__main__", "__init__"), 3),
 }
 
