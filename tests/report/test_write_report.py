@@ -105,6 +105,19 @@ def test_images_with_nan_scores_are_listed_and_count_as_misses(tmp_path):
     assert page.classes["dog"][:2] == ["4", "0.750"]
 
 
+def test_a_nan_elsewhere_is_a_miss_at_the_first_guess_alone_and_infinity_none(tmp_path):
+    logits, target = 9 * torch.eye(3).repeat(4, 1), torch.arange(3).repeat(4)
+    logits[0, 2] = torch.nan  # of another class: the true one is second
+    page = report_of(Scores(), loader_of(logits, target), tmp_path, class_names=NAMES, k=2)
+    assert "for 11 of 12 images (0.917). Among its first 2 guesses it is there for 12" in page.text
+    assert "1 image has scores without a finite maximum" in page.text
+    assert "No image was taken for another class." in page.text
+    logits[0, 2], logits[1, 1] = 0, torch.inf
+    page = report_of(Scores(), loader_of(logits, target), tmp_path, class_names=NAMES, k=2)
+    assert "The first guess is right for 12 of 12 images" in page.text
+    assert "1 image has scores without a finite maximum" in page.text
+
+
 def test_a_test_set_of_nan_alone_still_makes_a_report(tmp_path):
     page = report_of(Scores(), loader_of(torch.full((4, 3), torch.nan), torch.tensor([0, 1, 2, 0])), tmp_path)
     assert "The first guess is right for 0 of 4 images (0.000)" in page.text

@@ -166,6 +166,7 @@ def hard(measured: Measured, count: int) -> dict[str, Any]:
         "wrong_images": hard_images(evaluation, images, names, wrong),
         "lost_images": hard_images(evaluation, images, names, lost),
         "broken": [f"{images.name(index)} ({names[int(evaluation.target[index])]})" for index in broken],
-        "broken_note": f"{len(broken):,} images have scores without a finite maximum (NaN or infinite). They have no "
-        "probabilities, stand in no confusion, and count as misses where the score of their own class is NaN.",
+        "broken_note": f"{len(broken):,} {'image has' if len(broken) == 1 else 'images have'} scores without a finite "
+        "maximum (NaN or infinite), and so no probabilities. Where a score is NaN there is no first guess: a miss, and no "
+        "confusion. Where it is the score of the true class, it is a miss at every k.",
     }
