@@ -271,6 +271,13 @@ def test_what_cannot_be_reported_is_said_in_one_sentence(trained, tmp_path, monk
     two = {"class_names": ["a", "b"]}
     assert wrong(Scores(), good, tmp_path, **two) == "class_names must hold 3 names, one a class, got 2."
     assert wrong(trained.checkpoint, good, tmp_path, **two) == "class_names must hold 24 names, one a class, got 2."
+    assert wrong(nn.MaxPool2d((1, 3), return_indices=True), good, tmp_path) == (
+        "network must return logits of shape (1, C), got tuple. "
+        "Switch its auxiliary outputs off, or wrap it in a module that returns the logits alone."
+    )
+    assert wrong(nn.Identity(), good, tmp_path) == (
+        "network must return logits of shape (1, C), got (1, 3, 1, 3). Give its last layer C outputs, one a class."
+    )
     assert wrong(Scores(), good, tmp_path, trace="no.csv") == "trace must be an existing file, got 'no.csv'."
     assert wrong("no.ckpt", good, tmp_path) == "model must be an existing checkpoint or an nn.Module, got 'no.ckpt'."
     (tmp_path / "other.ckpt").write_bytes(b"PK")

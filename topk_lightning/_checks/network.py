@@ -44,14 +44,15 @@ def check_images(images: Tensor, channels: int, minimum: int) -> None:
         raise ValueError(must("images", f"be at least {minimum} x {minimum} pixels", size, "Enlarge them first."))
 
 
-def check_logits(logits: object, rows: int, num_classes: int) -> Tensor:
-    """Return the output of a network if it is one row of `num_classes` logits an image."""
-    wanted = f"return logits of shape ({rows}, {num_classes})"
+def check_logits(logits: object, rows: int, num_classes: int | None) -> Tensor:
+    """Return the output of a network if it is one row of `num_classes` logits an image; None: of any number."""
+    number = "C" if num_classes is None else num_classes
+    wanted = f"return logits of shape ({rows}, {number})"
     if not isinstance(logits, Tensor):
         remedy = "Switch its auxiliary outputs off, or wrap it in a module that returns the logits alone."
         raise TypeError(must("network", wanted, type(logits).__name__, remedy))
-    if tuple(logits.shape) != (rows, num_classes):
-        remedy = f"Give its last layer {num_classes} outputs, one a class."
+    if logits.ndim != 2 or tuple(logits.shape) != (rows, logits.shape[1] if num_classes is None else num_classes):
+        remedy = f"Give its last layer {number} outputs, one a class."
         raise ValueError(must("network", wanted, tuple(logits.shape), remedy))
     return logits
 

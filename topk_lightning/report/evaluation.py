@@ -66,8 +66,7 @@ def iterate_logits(
     with evaluating(network), torch.inference_mode():
         for batch in loader:
             images, target = check_batch(batch)
-            logits = network(images.to(device))
-            check_logits(logits, len(images), logits.shape[-1] if num_classes is None else num_classes)
+            logits = check_logits(network(images.to(device)), len(images), num_classes)
             yield logits, torch.as_tensor(target).to(device)
 
 
