@@ -199,7 +199,7 @@ def test_a_multi_hot_target_is_refused_where_a_distribution_belongs():
     learn = vision.Learner(
         loaders((rows, target), (rows, target), 4), nn.Linear(3, 4), loss_func=losses.SoftTopKLoss(k=2)
     )
-    with pytest.raises(ValueError, match="For several right classes a row use MultilabelTopKAccuracy"):
+    with pytest.raises(ValueError, match="Divide a target of several classes by its row sums"):
         quiet(learn).fit(1)
 
 
