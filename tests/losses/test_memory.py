@@ -72,7 +72,8 @@ def test_no_tensor_is_kept_from_call_to_call():
         for run in runs:
             run()
         counts.append(tensors())
-    assert counts[0] == counts[1] == counts[2]
+    # What other tests left behind may still go; nothing may come.
+    assert counts == sorted(counts, reverse=True)
 
 
 # NeuralSort of all classes holds its k rows; the loss that takes 16 candidates by default does not.

@@ -55,7 +55,7 @@ def test_counts_are_those_of_a_loop_over_images(case):
     assert found.mistakes == sum(met)
     for level in found.levels:
         if images:
-            rows = torch.tensor(float(len(images)))
+            rows = torch.tensor(len(images), dtype=torch.float64)
             low, high = wilson_interval(level.right / rows, rows, 0.95).tolist()
             assert (level.low, level.high) == pytest.approx((low, high))
             assert level.accuracy == level.right / len(images)
