@@ -167,6 +167,7 @@ def test_the_embedded_emoji():
     assert 1 <= len(found) < 30  # diamonds, squares and a bubble that two sets draw alike, of 924 held out
     images = {image for leak in found for image in leak.images}
     assert "train: large blue diamond (fxemoji)" in images
+    assert sum(not image.startswith("train") for image in images) < len(found)  # an image may be in several pairs
     assert found.images == 2310 + 462 + 462
 
 

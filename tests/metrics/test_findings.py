@@ -220,12 +220,15 @@ def test_leaks():
     assert isinstance(finding, Leakage)
     assert (finding.exact, finding.near, finding.blank, finding.severity) == (1, 2, 1, "serious")
     assert finding.sentence == (
-        "Leakage: 1 image stands in more than one split and 2 images look almost like one in another split, such as "
-        "train: a.png and test: b.png. Numbers measured on them flatter the model. "
+        "Leakage: 1 image stands in more than one split and 2 pairs of images from different splits look almost the same, "
+        "such as train: a.png and test: b.png. Numbers measured on them flatter the model. "
         "1 image of nearly one colour could not be compared."
     )
     (finding,) = report_of(ANIMALS).findings(leaks=[near])
     assert finding.severity == "warning"
+    assert finding.sentence.startswith(
+        "Leakage: 1 pair of images from different splits looks almost the same, such as val:"
+    )
     assert report_of(ANIMALS).findings(leaks=[]) == []
 
 

@@ -209,7 +209,7 @@ class Leakage(Finding):
 
     Attributes:
         exact: groups of identical images.
-        near: images that look almost like one in another split.
+        near: pairs of images from different splits that look almost the same.
         examples: some of them, each image as "split: name".
         blank: images of nearly one colour, which were only compared for being identical.
     """
@@ -228,7 +228,8 @@ class Leakage(Finding):
     def sentence(self) -> str:
         """The finding in plain English."""
         exact = f"{count(self.exact, 'image')} {'stands' if self.exact == 1 else 'stand'} in more than one split"
-        near = f"{count(self.near, 'image')} {'looks' if self.near == 1 else 'look'} almost like one in another split"
+        look = "looks" if self.near == 1 else "look"
+        near = f"{count(self.near, 'pair')} of images from different splits {look} almost the same"
         found = " and ".join([exact] * bool(self.exact) + [near] * bool(self.near))
         blank = f" {count(self.blank, 'image')} of nearly one colour could not be compared." if self.blank else ""
         example = " and ".join(self.examples[0])
