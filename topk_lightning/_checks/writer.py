@@ -6,16 +6,21 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from topk_lightning._checks import must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.monitor import describe
 
 __all__ = [
+    "are_probabilities",
     "check_predictions_path",
     "check_row_count",
     "fewer_predictions",
     "missing_part",
     "missing_pyarrow",
+    "shared_file",
+    "softmax_of_probabilities",
     "unknown_images",
     "unreadable_predictions",
 ]
@@ -67,3 +72,22 @@ def missing_part(path: str) -> CallbackError:
     """Return the error for the file of a process that is not there when the files are joined."""
     remedy = "All processes must write to the same file system."
     return CallbackError(must("path", "be reachable by all processes", f"no file {path!r}", remedy))
+
+
+def shared_file(path: str, other: str) -> CallbackError:
+    """Return the error for two writers whose processes would write to one file."""
+    wanted = "have a name of its own before the ending for each TopKPredictionWriter"
+    return CallbackError(must("path", wanted, f"{path!r} and {other!r}"))
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Return whether rows (N, C) can hardly be anything but what a softmax returned; one-hot rows can."""
+    rows = outputs.double()
+    sums = (rows.sum(1) - 1).abs() < 1e-3
+    return len(rows) > 0 and bool(((rows > 0).all(1) & sums & (rows.amax(1) < 1)).all())
+
+
+def softmax_of_probabilities() -> str:
+    """Return the warning for probabilities that are taken for logits."""
+    wanted = 'return logits where input is "logits"'
+    return must("predict_step", wanted, "rows of probabilities", 'Say input="probabilities", or fix predict_step.')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,14 +13,17 @@ from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning._checks.prediction import check_input
 from topk_lightning._checks.writer import (
+    are_probabilities,
     check_predictions_path,
     check_row_count,
     fewer_predictions,
+    shared_file,
+    softmax_of_probabilities,
     unknown_images,
     unreadable_predictions,
 )
 from topk_lightning.callbacks._base import Callback
-from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts
+from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts, part_path
 from topk_lightning.callbacks._topk_log import loader_at, sampler_of
 from topk_lightning.classifier.repeated_rows import rows_seen_once
 from topk_lightning.prediction import TopKPrediction, topk_predictions
@@ -87,6 +91,10 @@ class TopKPredictionWriter(Callback):
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file of this process."""
+        for other in trainer.callbacks:  # type: ignore[attr-defined]
+            is_writer = isinstance(other, TopKPredictionWriter) and other is not self
+            if is_writer and part_path(other.path, 0) == part_path(self.path, 0):
+                raise shared_file(str(self.path), str(other.path))
         if not self.keep_predictions:
             trainer.predict_loop.return_predictions = False
         names = self.class_names or getattr(pl_module, "class_names", None)
@@ -147,6 +155,8 @@ class TopKPredictionWriter(Callback):
             kind = "logits" if "logits" in outputs else "probabilities"
             outputs = outputs.get(kind)
         if isinstance(outputs, Tensor) and outputs.ndim == 2:
+            if kind == "logits" and not self._rows_seen and are_probabilities(outputs):
+                warnings.warn(softmax_of_probabilities(), stacklevel=1)
             return list(topk_predictions(outputs, self._names, self.k, input=kind))  # type: ignore[arg-type]
         if not isinstance(outputs, list) or not all(_is_row(row) for row in outputs):
             raise unreadable_predictions(outputs)
@@ -172,11 +182,13 @@ def _images(loader: Any, batch: Any, batch_idx: int, rows: int, seen: int, world
         paths = batch[1]
     if isinstance(paths, tuple | list) and all(isinstance(path, str | Path) for path in paths):
         return [str(path) for path in paths]
-    # What the trainer's sampler drew for each batch. It would keep that for the whole run, which is let go here.
+    # What the trainer's sampler drew for each batch. It would keep that for the whole run; the batch before is let go
+    # here, this one not yet, since other callbacks may read it.
     drawn = getattr(getattr(loader, "batch_sampler", None), "seen_batch_indices", None)
     if drawn:
-        indices, drawn[batch_idx] = list(drawn[batch_idx]), ()
-        return [_name(loader.dataset, index) for index in indices]
+        if batch_idx:
+            drawn[batch_idx - 1] = ()
+        return [_name(loader.dataset, index) for index in drawn[batch_idx]]
     if world_size > 1:
         raise unknown_images()
     return list(range(seen, seen + rows))
