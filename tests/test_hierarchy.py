@@ -245,6 +245,10 @@ def test_errors_of_names_and_files(tmp_path):
         f"line 2 of {path} must name a class and its group, got 'beagle'. "
         "Write a line class,group for each class, or columns with the headings fine and coarse."
     )
+    path.write_text("")
+    assert error(lambda: Hierarchy.of(path, ["boston"])) == (
+        "fine_to_coarse must name a group for each class, got none for 'boston'. It names no class."
+    )
     path.write_text("boston,terrier\nboston,hound\n")
     assert error(lambda: Hierarchy.of(path)) == (
         "fine_to_coarse must put class 'boston' into one group, got 'hound' and 'terrier'."

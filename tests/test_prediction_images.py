@@ -187,7 +187,7 @@ def test_what_cannot_be_predicted_ends_in_a_sentence(tmp_path, folder):
     network = MeanColour()
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.png").write_bytes(b"no image")
-    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    (tmp_path / "text.ckpt").write_text("hello")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     options = {"k": 1, "preprocessing": PREPROCESSING}
     sentences = {

@@ -122,8 +122,9 @@ def test_files_that_are_no_plain_checkpoint(tmp_path, capsys):
     plain = f"coarse_checkpoint must be a file of plain data that loads with weights_only=True, got {str(path)!r}. "
     assert error({"state_dict": {}, "extra": Evil()}) == plain + "Save the state_dict of its module alone."
     assert capsys.readouterr().out == ""
-    path.write_bytes(b"no checkpoint")
-    assert error(None) == plain + "Save the state_dict of its module alone."
+    for junk in (b"no checkpoint", b"hello", b"0", b"Jx", b"\x8c\x01\xff", b""):
+        path.write_bytes(junk)
+        assert error(None) == plain + "Save the state_dict of its module alone."
     assert error({"epoch": 3}) == f"coarse_checkpoint must hold a state dict of tensors, got {str(path)!r}."
     assert error({"other.weight": torch.zeros(7)}) == (
         f"coarse_checkpoint must hold weights of the fine model, got none in {str(path)!r} "

@@ -75,7 +75,7 @@ def wrong_hierarchy(given: object) -> TypeError:
 def missing_classes(names: Sequence[str], known: Sequence[object]) -> ValueError:
     """Return the error for classes that the hierarchy does not name."""
     shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    near = f"It names {', '.join(map(repr, known[:5]))}{' and more' if len(known) > 5 else ''}."
+    near = f"It names {', '.join(map(repr, known[:5])) or 'no class'}{' and more' if len(known) > 5 else ''}."
     return ValueError(must(_GROUPS, "name a group for each class", f"none for {shown}", near))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +120,9 @@ def _read(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by their names."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever the bytes of a file that is no checkpoint make torch stumble over
         raise unsafe_checkpoint(str(path)) from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
