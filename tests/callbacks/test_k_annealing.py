@@ -300,6 +300,8 @@ def test_it_can_be_plotted_and_pickled():
             ValueError,
             "threshold must be given with monitor, and only then, got 0.9.",
         ),
+        ({"at": (0, 0.5, 0.8), "patience": 2}, ValueError, "patience must be given only with monitor, got 2."),
+        ({"at": (0, 0.5, 0.8), "mode": "min"}, ValueError, "mode must be given only with monitor, got 'min'."),
         ({"at": (0, 0.5)}, ValueError, "at must hold 3 numbers, one for each of the rungs of ladder, got 2."),
         ({"at": (0, 0.5, 1.5)}, ValueError, "at must be a fraction in [0, 1], got 1.5."),
         ({"ladder": (5,), "at": (0,)}, ValueError, "ladder must hold at least two k, got (5,)."),

@@ -37,6 +37,22 @@ def test_a_function_has_no_k():
     message(".*loss_func is the function cross_entropy.*Pass loss_func=SmoothTopKSVMLoss\\(k=5\\) to Learner\\.", learn)
 
 
+@pytest.mark.parametrize(
+    ("attribute", "where"),
+    [
+        ("loss_func.sharpness", "loss_func is SmoothTopKSVMLoss, which has no sharpness"),
+        ("model.head.temperature", "model is Linear, which has no head"),
+    ],
+)
+def test_another_attribute_is_an_error_that_shows_the_line_to_add(attribute, where):
+    learn, _ = watched(TemperatureAnnealing(attribute=attribute), loss=SmoothTopKSVMLoss())
+    sentence = (
+        f"attribute must be an attribute of Learner, got '{attribute}', but {where}. "
+        f"Add this line before training: learn.{attribute} = 4.0"
+    )
+    message(re.escape(sentence), learn)
+
+
 def test_two_of_one_attribute_are_an_error():
     learn, _ = watched(TemperatureAnnealing(), TemperatureAnnealing(3.0))
     sentence = "attribute must be set by one callback, got 'loss_func.temperature' by TemperatureAnnealing and TemperatureAnnealing."

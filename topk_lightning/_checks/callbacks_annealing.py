@@ -73,7 +73,7 @@ def check_ladder(ladder: object) -> tuple[int, ...]:
     return rungs
 
 
-def check_ladder_rule(at: object, monitor: object, threshold: object) -> None:
+def check_ladder_rule(at: object, monitor: object, threshold: object, patience: object, mode: object) -> None:
     """Raise unless k changes either by progress or by a metric."""
     if (at is None) == (monitor is None):
         got = "neither" if at is None else "both"
@@ -81,6 +81,9 @@ def check_ladder_rule(at: object, monitor: object, threshold: object) -> None:
         raise ValueError(must("KAnnealing", "be given one of at and monitor", got, remedy))
     if (monitor is None) != (threshold is None):
         raise ValueError(must("threshold", "be given with monitor, and only then", threshold))
+    for name, value, default in (("patience", patience, 1), ("mode", mode, "max")):
+        if monitor is None and value != default:
+            raise ValueError(must(name, "be given only with monitor", repr(value)))
 
 
 def missing_attribute(

@@ -78,7 +78,7 @@ class KLadder:
     def __post_init__(self) -> None:
         rungs = check_ladder(self.rungs)
         checked: dict[str, object] = {"rungs": rungs}
-        check_ladder_rule(self.at, self.monitor, self.threshold)
+        check_ladder_rule(self.at, self.monitor, self.threshold, self.patience, self.mode)
         if self.at is not None:
             checked["at"] = check_starts(self.at, len(rungs), of="the rungs of ladder")
         if self.threshold is not None:

@@ -52,11 +52,11 @@ class ModuleAttribute:
             else:
                 current.fill_(value)
 
-    def check(self, module: nn.Module, example: str, whole: bool) -> None:
+    def check(self, module: Any, example: str, whole: bool) -> None:
         """Raise CallbackError unless the module has the attribute and it holds a number.
 
         Args:
-            module: the module of the user.
+            module: the module of the user, or a Learner of fastai.
             example: how to make what the path leads to, such as "TemperatureCrossEntropyLoss()", for the error.
             whole: whether the values to come are whole numbers, which an integer tensor can hold.
         """
@@ -73,13 +73,15 @@ class ModuleAttribute:
         if not fits and (isinstance(owner, bool) or not isinstance(owner, int | float)):
             raise not_settable(module, self.path, "a number" if whole else "a number or a tensor of floats", owner)
 
-    def _line(self, module: nn.Module, example: str) -> str:
+    def _line(self, module: Any, example: str) -> str:
         """Return a sentence with what to write: an object that has the number, or the number itself."""
         name = type(module).__name__
         owner = self.path.rpartition(".")[0]
         makes_owner = example.endswith(")") and owner
         if makes_owner and owner in inspect.signature(type(module)).parameters:
             return f"Pass {owner}={example} to {name}."
+        if not isinstance(module, nn.Module):  # the class of a Learner is not the user's
+            return f"Add this line before training: learn.{self.path} = {example}"
         return f"Add this line to {name}.__init__: self.{owner if makes_owner else self.path} = {example}"
 
     def _others(self, module: nn.Module) -> list[str]:
