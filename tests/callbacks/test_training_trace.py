@@ -162,6 +162,13 @@ def test_file_holds_the_table_and_a_picture_stands_beside_it(tmp_path, suffix):
     assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, "trace.png"])
 
 
+def test_files_are_written_once_an_epoch(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("topk_lightning.callbacks.training_trace.png_of", lambda figure: drawn.append(figure) or b"")
+    trainer(tmp_path, TrainingTrace(str(tmp_path / "trace.csv"))).fit(classifier(), loader(), loader(1))
+    assert len(drawn) == 3
+
+
 def test_files_are_renewed_after_each_epoch(tmp_path):
     class Seen(pl.Callback):
         def __init__(self) -> None:
@@ -301,6 +308,44 @@ def test_monitor_decides_which_epoch_is_the_best(tmp_path):
     losses = [row["val/loss"] for row in trace.rows]
     best = [epoch for epoch in range(1, 4) if losses[epoch] < min(losses[:epoch])]
     assert [epoch for epoch in range(4) if "best so far" in trace.rows[epoch]["note"]] == best
+
+
+def test_monitor_that_nobody_logs_is_told_after_the_first_validation(tmp_path):
+    run = trainer(tmp_path, TrainingTrace(monitor="val/top4"), max_epochs=4, check_val_every_n_epoch=2)
+    with pytest.warns(UserWarning, match="monitor") as warned:
+        run.fit(classifier(), loader(), loader(1))
+    (told,) = [str(w.message) for w in warned if "monitor" in str(w.message)]
+    assert told == (
+        "monitor must be one of the logged metrics (train/loss, train/top1, train/top3, train/top5, val/loss, val/top1, "
+        "val/top3, val/top5), got 'val/top4'. Without it no epoch is remarked as the best."
+    )
+
+
+def test_value_of_the_end_of_an_epoch_stands_in_the_row_of_this_epoch(tmp_path):
+    # Trainers call this hook of the module after that of the callbacks.
+    class Late(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 6)
+
+        def training_step(self, batch, batch_idx):
+            return nn.functional.cross_entropy(self.layer(batch[0]), batch[1])
+
+        def validation_step(self, batch, batch_idx):
+            self.log("val/loss", 1.0 + self.current_epoch)
+
+        def on_train_epoch_end(self):
+            self.log("train/loss", 4.0 - self.current_epoch)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    path = tmp_path / "trace.csv"
+    trace = TrainingTrace(path, patience=1)
+    trainer(tmp_path, trace, max_epochs=3).fit(Late(), loader(), loader(1))
+    assert [(row["train/loss"], row["val/loss"]) for row in trace.rows] == [(4.0, 1.0), (3.0, 2.0), (2.0, 3.0)]
+    assert [row["note"] for row in trace.rows] == ["", "overfitting since 1", "overfitting since 1"]
+    assert path.read_text().splitlines()[-1] == "3,2.0,3.0,0.1,overfitting since 1"
 
 
 def test_loss_that_is_not_finite_is_remarked_and_json_stays_json(tmp_path):

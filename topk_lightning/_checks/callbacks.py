@@ -7,7 +7,7 @@ from pathlib import Path
 
 from topk_lightning._checks import must
 
-__all__ = ["check_trace_path", "nothing_to_trace"]
+__all__ = ["check_trace_path", "nothing_to_trace", "unseen_monitor"]
 
 
 def check_trace_path(path: object) -> Path:
@@ -27,3 +27,10 @@ def nothing_to_trace(logged: Sequence[str]) -> str:
         ", ".join(logged) or "none",
         "Log them with on_epoch=True.",
     )
+
+
+def unseen_monitor(monitor: str, logged: Sequence[str]) -> str:
+    """Return the warning for an epoch table that should follow a value which nobody logs."""
+    names = ", ".join(logged) or "none"
+    remedy = "Without it no epoch is remarked as the best."
+    return must("monitor", f"be one of the logged metrics ({names})", repr(monitor), remedy)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich
 from torch import Tensor
 
-from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace
+from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace, unseen_monitor
 from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._trace_files import notebook_display, replace_file, table_text
@@ -66,6 +66,12 @@ class TrainingTrace(Callback):
         self._stage = "fit"
         self._settings: dict[str, Any] = {}
         self._validated: dict[str, Any] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._before: dict[str, Any] = {}
+        self._logged: dict[str, Any] | None = None
+        self._has_validated = self._monitor_checked = False
         self._shown = 0
         self._shown_columns: list[str] = []
         self._display: Any = None
@@ -86,13 +92,14 @@ class TrainingTrace(Callback):
         if stage == "fit":
             self.rows = [row for row in self.rows if row["epoch"] <= trainer.current_epoch]
             self._validated, self._settings = {}, {}
-            self._shown, self._shown_columns, self._display = 0, [], None
+            self._begin()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember what was validated: a checkpoint may be saved before the epoch ends."""
         if not trainer.sanity_checking and self._stage == "fit":
             logged = trainer.callback_metrics
             self._validated = {name: _number(logged[name]) for name in self._names(logged) if name.startswith("val")}
+            self._has_validated = True
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Remember what this step uses: it may be another value by the end of the epoch."""
@@ -103,26 +110,34 @@ class TrainingTrace(Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Complete the row of the epoch before, and remember which values are not of this one."""
+        self._complete(trainer)
+        self._before = dict(trainer.callback_metrics)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Complete the last row."""
+        self._complete(trainer)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the row of this epoch."""
         # Reading logged values joins them over the processes, so every process does it.
         logged = dict(trainer.callback_metrics)
-        # A validation value that is still there from an earlier epoch says nothing about this one.
-        values = {name: value for name, value in logged.items() if not name.startswith("val")}
-        values = {**self._settings, **values, **self._validated}
+        self._check_monitor(trainer, logged)
+        values = {**self._settings, **_of_training(logged, self._before), **self._validated}
         numbers = {name: _number(values[name]) for name in self._names(values)}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
         row |= {name: value for name, value in numbers.items() if value is not None}
         self._validated = {}
         self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
-        row["note"] = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
+        self._remark()
+        self._logged = logged
         if not trainer.is_global_zero:
             return
         if len(self.rows) == 1 and set(self.columns) <= set(self._settings):
             warnings.warn(nothing_to_trace(sorted(logged)), stacklevel=1)
         self._show(trainer)
-        if not getattr(trainer, "fast_dev_run", False):
-            self._write()
+        self._write(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the table, and what was validated since its last row, for a checkpoint."""
@@ -133,6 +148,34 @@ class TrainingTrace(Callback):
         if self._stage == "fit":
             self.rows = [dict(row) for row in state_dict["rows"]]
             self._validated = dict(state_dict["validated"])
+
+    def _complete(self, trainer: Trainer) -> None:
+        """Add what the module's own on_train_epoch_end logged: the trainer calls it after that of the callbacks."""
+        if self._logged is None:
+            return
+        row, metrics = self.rows[-1], trainer.callback_metrics
+        # A value that stands in the row is an object of its own by now, but the same.
+        late = {name: value for name, value in _of_training(metrics, self._logged).items() if name not in row}
+        self._logged = None
+        # Not under a second name what the row has already: "loss.k" beside "k".
+        numbers = {name: _number(late[name]) for name in self._names({*row, *late}) if name in late}
+        numbers = {name: value for name, value in numbers.items() if value is not None}
+        if numbers:
+            row |= numbers
+            self._remark()
+            if trainer.is_global_zero:
+                self._write(trainer)
+
+    def _check_monitor(self, trainer: Trainer, logged: dict[str, Any]) -> None:
+        """Warn once, after the first validation, if nobody logs the monitored value."""
+        if self.monitor is None or self._monitor_checked or (trainer.enable_validation and not self._has_validated):
+            return
+        self._monitor_checked = True
+        if self.monitor not in logged and trainer.is_global_zero:
+            warnings.warn(unseen_monitor(self.monitor, sorted(logged)), stacklevel=1)
+
+    def _remark(self) -> None:
+        self.rows[-1]["note"] = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
 
     def _names(self, logged: Iterable[str]) -> list[str]:
         """Return the names that belong into the table, in its order, with the monitored one whatever it is called."""
@@ -152,9 +195,9 @@ class TrainingTrace(Callback):
         for line in terminal_text(lines, console).splitlines():
             write(line)
 
-    def _write(self) -> None:
+    def _write(self, trainer: Trainer) -> None:
         notebook = notebook_display()
-        if self.path is None and notebook is None:
+        if getattr(trainer, "fast_dev_run", False) or (self.path is None and notebook is None):
             return
         picture = png_of(training_curves(self.rows))
         if self.path is not None:
@@ -168,6 +211,13 @@ class TrainingTrace(Callback):
                 self._display = notebook.display(image, display_id=True)
             else:
                 self._display.update(image)
+
+
+def _of_training(logged: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of training that are new: a trainer goes on showing the last one of each name."""
+    return {
+        name: value for name, value in logged.items() if not name.startswith("val") and value is not before.get(name)
+    }
 
 
 def _number(value: Any) -> float | int | None:
