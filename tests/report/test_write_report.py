@@ -206,6 +206,25 @@ def test_a_folder_of_test_images_is_read_by_the_names_of_its_folders(trained, tm
     assert "A temperature of " in page.text
 
 
+class Redness(nn.Module):
+    """Score "green" and "red" by the mean of the channels."""
+
+    def forward(self, images):
+        return images.mean((2, 3))[:, [1, 0]]
+
+
+def test_training_is_held_against_validation_not_against_the_test(tmp_path):
+    for split, swapped in (("train", False), ("val", True), ("test", False)):
+        for colour in ("green", "red"):
+            shown = {"green": "red", "red": "green"}[colour] if swapped else colour
+            (tmp_path / split / colour).mkdir(parents=True)
+            Image.new("RGB", (8, 8), shown).save(tmp_path / split / colour / "a.png")
+    options = {"class_names": ["green", "red"], "preprocessing": Preprocessing(8, (0.5,) * 3, (0.5,) * 3)}
+    page = report_of(Redness(), tmp_path, tmp_path, k=1, **options)
+    assert "The first guess is right for 2 of 2 images" in page.text
+    assert "the accuracy on training images is 100 %, on validation images 0 %, 100 points lower." in page.text
+
+
 class Files(Dataset):
     """As torchvision's ImageFolder: `samples` and `classes`."""
 

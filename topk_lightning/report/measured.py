@@ -29,5 +29,6 @@ class Measured:
     scaled: ReliabilityCurve | None
     temperature: float | None
     train_accuracy: float | None
+    val_accuracy: float | None
     levels: Mapping[str, Hierarchy]
     trace: tuple[str, Sequence[Mapping[str, Any]]]

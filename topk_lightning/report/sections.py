@@ -57,6 +57,7 @@ def opening(measured: Measured, values: Mapping[str, Tensor]) -> dict[str, Any]:
         "small_tiles": small,
         "findings": report.findings(
             train_accuracy=measured.train_accuracy,
+            val_accuracy=measured.val_accuracy,
             leaks=measured.source.leaks,
             groups=list(measured.levels.values())[-1] if measured.levels else None,
         ),

@@ -121,6 +121,7 @@ def write_report(
         scaled=None if scaler is None else scaled.cpu().curve(),
         temperature=None if scaler is None else float(scaler.temperature),
         train_accuracy=_accuracy(subject.network, source.training, len(names)),
+        val_accuracy=_accuracy(subject.network, source.validation, len(names)),
         levels=_levels(hierarchy, names) or source.levels,
         trace=_trace(trace, model, subject),
     )
