@@ -143,20 +143,30 @@ def test_without_its_script_it_is_a_whole_page_too(open_page, report):
     assert opened.page.locator("#findings li").count() > 0
 
 
-def test_a_thousand_classes_sort_while_one_looks(open_page, thousand):
+def test_a_thousand_classes_sort_without_laying_all_of_them_out(open_page, thousand):
     opened = open_page(thousand[0])
     opened.page.locator("#class-table").scroll_into_view_if_needed()
-    seconds = opened.page.evaluate(
-        """() => [...document.querySelectorAll("#class-table thead button")].map((button) => {
-            const start = performance.now();
-            button.click();
-            document.body.offsetHeight;
-            return (performance.now() - start) / 1000;
+
+    def median_of_sorts() -> float:
+        seconds = opened.page.evaluate(
+            """() => [...document.querySelectorAll("#class-table thead button")].map((button) => {
+                const start = performance.now();
+                button.click();
+                document.body.offsetHeight;
+                return (performance.now() - start) / 1000;
+            })"""
+        )
+        return sorted(seconds)[len(seconds) // 2]
+
+    quick = median_of_sorts()
+    assert len(names(opened)) == 1000
+    opened.page.evaluate(
+        """() => document.querySelectorAll("#class-table tbody tr").forEach((row) => {
+            row.style.contentVisibility = "visible";
         })"""
     )
-    assert len(names(opened)) == 1000
-    # 0.03 s at rest; a table whose rows are all laid out takes ten times as long.
-    assert sorted(seconds)[len(seconds) // 2] < 0.5
+    # Five to eight times as long in the same page: what is not in view costs nothing.
+    assert 2 * quick < median_of_sorts()
 
 
 def test_on_paper_the_colours_are_those_of_the_day_and_the_table_ends(open_page, report):
