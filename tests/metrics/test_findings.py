@@ -13,6 +13,7 @@ from topk_lightning.data import Leak, Leaks
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport
 from topk_lightning.metrics._judge import images_to_judge
+from topk_lightning.metrics._wording import percent
 from topk_lightning.metrics.findings import (
     AccuracyParadox,
     ConfusesNeighbours,
@@ -23,7 +24,6 @@ from topk_lightning.metrics.findings import (
     NotLearned,
     Overfitting,
     TooFewImages,
-    percent,
 )
 
 

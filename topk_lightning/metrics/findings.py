@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from topk_lightning.metrics._wording import count, percent, some
 
 __all__ = [
     "AccuracyParadox",
@@ -21,8 +22,6 @@ __all__ = [
 ]
 
 SEVERITIES = ("serious", "warning", "good to know")
-
-_NAMED = 3
 
 
 class Finding:
@@ -311,23 +310,3 @@ class NanScores(Finding):
             f"{self.rows} of {count(self.images, 'image')} got a score that is not a number (NaN); they have no predicted "
             "class and count as missed."
         )
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction as a percentage; only 0 is "0 %" and only 1 is "100 %"."""
-    if 0 < fraction < 0.01 or 0.99 < fraction < 1:
-        text = f"{100 * fraction:.1f} %"
-        return {"0.0 %": "under 0.1 %", "100.0 %": "over 99.9 %"}.get(text, text)
-    return f"{100 * fraction:.0f} %"
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun in singular or plural."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def some(things: Sequence[object]) -> str:
-    """Return the first few of `things` and how many more there are."""
-    more = len(things) - _NAMED
-    named = ", ".join(map(str, things[:_NAMED]))
-    return f"{named} and {more} more" if more > 0 else named
