@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topk_lightning._checks import InvalidTypeError
 from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
 
@@ -103,7 +104,9 @@ def target_rank(preds: Tensor, target: Tensor, *, class_dim: int = 1, ties: str 
     check_choice("ties", ties, TIES)
     dim = check_scores(preds, class_dim)
     if check_target(target, preds, dim):
-        raise TypeError("target must hold class indices of an integer dtype, got a float tensor of the shape of preds.")
+        raise InvalidTypeError(
+            "target must hold class indices of an integer dtype, got a float tensor of the shape of preds."
+        )
     check_labels(target, preds.shape[dim])
     return count_ahead(preds, target, class_dim=dim, ties=ties)
 

@@ -1,12 +1,42 @@
 """Every argument check and every error sentence of the library, one file a topic.
 
 The form of a sentence is fixed in one place, :func:`must`: ``<argument> must be <requirement>, got <actual>.`` plus at
-most one sentence of remedy. A wrong type or dtype is a ``TypeError``, a wrong value or shape a ``ValueError``.
+most one sentence of remedy. Errors of the library are a :class:`UserError` beside the class that Python has for them.
 """
 
 from __future__ import annotations
 
-__all__ = ["must"]
+__all__ = [
+    "InvalidTypeError",
+    "InvalidValueError",
+    "MissingFileError",
+    "MissingPackageError",
+    "UserError",
+    "must",
+]
+
+
+class UserError(Exception):
+    """The marker of an error that the user can mend: its text is the whole answer, a traceback adds nothing.
+
+    It stands beside Python's own class, so that ``except ValueError`` works as for any other library.
+    """
+
+
+class InvalidTypeError(UserError, TypeError):
+    """A wrong type or dtype."""
+
+
+class InvalidValueError(UserError, ValueError):
+    """A wrong value or shape."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file or folder that is not there."""
+
+
+class MissingPackageError(UserError, ModuleNotFoundError):
+    """A package that is not installed, and how to install it."""
 
 
 def must(argument: str, requirement: str, actual: object, remedy: str = "") -> str:

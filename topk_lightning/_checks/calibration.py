@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.losses import check_logits_and_target
 
 __all__ = ["at_bound", "check_finite_rows", "check_logits_and_labels", "check_some_rows"]
@@ -15,7 +15,7 @@ def check_logits_and_labels(logits: object, target: object, class_dim: int) -> i
     dim, soft = check_logits_and_target(logits, target, class_dim)
     if soft:
         actual = "a float tensor of the shape of the logits"
-        raise TypeError(must("target", "hold class indices of an integer dtype", actual))
+        raise InvalidTypeError(must("target", "hold class indices of an integer dtype", actual))
     return dim
 
 
@@ -23,7 +23,7 @@ def check_some_rows(rows: Tensor, ignore_index: int | None) -> None:
     """Raise where nothing is left to fit a temperature to."""
     if not len(rows):
         remedy = f"Rows with the label {ignore_index} are left out." if ignore_index is not None else ""
-        raise ValueError(must("logits", "hold at least one row with a label", "none", remedy))
+        raise InvalidValueError(must("logits", "hold at least one row with a label", "none", remedy))
 
 
 def check_finite_rows(logits: Tensor, target: Tensor) -> None:
@@ -33,7 +33,7 @@ def check_finite_rows(logits: Tensor, target: Tensor) -> None:
         broken = (~found.isfinite()).nonzero()
         if len(broken):
             row = int(broken[0])
-            raise ValueError(must("logits", wanted, f"{found[row].item()} in row {row}"))
+            raise InvalidValueError(must("logits", wanted, f"{found[row].item()} in row {row}"))
 
 
 def at_bound(bound: float, lower: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
 __all__ = ["check_trace_path", "nothing_to_trace", "unseen_monitor"]
 
@@ -13,9 +13,9 @@ __all__ = ["check_trace_path", "nothing_to_trace", "unseen_monitor"]
 def check_trace_path(path: object) -> Path:
     """Return the path of an epoch table, a csv or json file."""
     if not isinstance(path, str | Path):
-        raise TypeError(must("path", "be a text or a Path", type(path).__name__))
+        raise InvalidTypeError(must("path", "be a text or a Path", type(path).__name__))
     if Path(path).suffix not in (".csv", ".json"):
-        raise ValueError(must("path", "end in .csv or .json", repr(str(path))))
+        raise InvalidValueError(must("path", "end in .csv or .json", repr(str(path))))
     return Path(path)
 
 

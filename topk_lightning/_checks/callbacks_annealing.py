@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.options import check_integer
 
@@ -30,9 +30,9 @@ __all__ = [
 def check_attribute(attribute: object) -> str:
     """Return a dotted path such as "loss.temperature"."""
     if not isinstance(attribute, str):
-        raise TypeError(must("attribute", "be a text", f"{attribute!r} of type {type(attribute).__name__}"))
+        raise InvalidTypeError(must("attribute", "be a text", f"{attribute!r} of type {type(attribute).__name__}"))
     if not attribute or not all(attribute.split(".")):
-        raise ValueError(must("attribute", 'be a dotted path such as "loss.temperature"', repr(attribute)))
+        raise InvalidValueError(must("attribute", 'be a dotted path such as "loss.temperature"', repr(attribute)))
     return attribute
 
 
@@ -46,11 +46,11 @@ def check_schedule(schedule: object, ramp_options: Mapping[str, tuple[object, ob
     if isinstance(schedule, type) or not callable(schedule):
         wanted = "be a name, a Schedule or a function of the progress in [0, 1]"
         found = f"the class {schedule.__name__}" if isinstance(schedule, type) else repr(schedule)
-        raise TypeError(must("schedule", wanted, found))
+        raise InvalidTypeError(must("schedule", wanted, found))
     for name, (value, default) in ramp_options.items():
         if value != default:
             remedy = f"Give {name} to the schedule instead."
-            raise ValueError(must(name, "be left out where schedule is an object", value, remedy))
+            raise InvalidValueError(must(name, "be left out where schedule is an object", value, remedy))
     return schedule
 
 
@@ -64,12 +64,12 @@ def check_schedule_value(value: object, progress: float) -> float:
 def check_ladder(ladder: object) -> tuple[int, ...]:
     """Return two or more k, each another than the one before, as a tuple."""
     if isinstance(ladder, str) or not isinstance(ladder, Iterable):
-        raise TypeError(must("ladder", "be a sequence of k", type(ladder).__name__))
+        raise InvalidTypeError(must("ladder", "be a sequence of k", type(ladder).__name__))
     rungs = tuple(check_integer("ladder", k) for k in ladder)
     if len(rungs) < 2:
-        raise ValueError(must("ladder", "hold at least two k", rungs))
+        raise InvalidValueError(must("ladder", "hold at least two k", rungs))
     if any(one == other for one, other in pairwise(rungs)):
-        raise ValueError(must("ladder", "change k from rung to rung", rungs))
+        raise InvalidValueError(must("ladder", "change k from rung to rung", rungs))
     return rungs
 
 
@@ -78,12 +78,12 @@ def check_ladder_rule(at: object, monitor: object, threshold: object, patience: 
     if (at is None) == (monitor is None):
         got = "neither" if at is None else "both"
         remedy = "Use at=(0, 0.5, 0.8) to go by progress, or monitor= and threshold= to go by a metric."
-        raise ValueError(must("KAnnealing", "be given one of at and monitor", got, remedy))
+        raise InvalidValueError(must("KAnnealing", "be given one of at and monitor", got, remedy))
     if (monitor is None) != (threshold is None):
-        raise ValueError(must("threshold", "be given with monitor, and only then", threshold))
+        raise InvalidValueError(must("threshold", "be given with monitor, and only then", threshold))
     for name, value, default in (("patience", patience, 1), ("mode", mode, "max")):
         if monitor is None and value != default:
-            raise ValueError(must(name, "be given only with monitor", repr(value)))
+            raise InvalidValueError(must(name, "be given only with monitor", repr(value)))
 
 
 def missing_attribute(

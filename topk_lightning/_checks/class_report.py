@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_fraction
 
@@ -26,7 +26,7 @@ __all__ = [
 def check_below_one(name: str, fraction: float) -> float:
     """Return a fraction in [0, 1)."""
     if check_fraction(name, fraction) == 1:
-        raise ValueError(must(name, "be below 1, which no interval lies above", fraction))
+        raise InvalidValueError(must(name, "be below 1, which no interval lies above", fraction))
     return fraction
 
 
@@ -47,33 +47,33 @@ def check_accuracy(name: str, accuracy: float | Tensor | None) -> float | None:
 def check_one_group_a_class(groups: int, num_classes: int) -> None:
     """Check that there is a group for each class."""
     if groups != num_classes:
-        raise ValueError(must("groups", f"hold {num_classes} groups, one a class", groups))
+        raise InvalidValueError(must("groups", f"hold {num_classes} groups, one a class", groups))
 
 
 def count_of_scores(num_classes: int, found: int) -> ValueError:
     """Return the error for scores of another number of classes."""
-    return ValueError(must("preds", f"hold the scores of {num_classes} classes (num_classes)", found))
+    return InvalidValueError(must("preds", f"hold the scores of {num_classes} classes (num_classes)", found))
 
 
 def needs_labels() -> TypeError:
     """Return the error for soft targets, which belong to no single class."""
     remedy = "For a distribution over classes use TopKAccuracy."
-    return TypeError(must("target", "hold class indices", "a float tensor of the shape of preds", remedy))
+    return InvalidTypeError(must("target", "hold class indices", "a float tensor of the shape of preds", remedy))
 
 
 def too_wide(num_classes: int, limit: int) -> ValueError:
     """Return the error for a table C × C of very many classes."""
     remedy = "Use confusions(), which lists the pairs that occur."
-    return ValueError(must("num_classes", f"be at most {limit} for a table of all pairs", num_classes, remedy))
+    return InvalidValueError(must("num_classes", f"be at most {limit} for a table of all pairs", num_classes, remedy))
 
 
 def unknown_cut(k: int, ks: Sequence[int]) -> ValueError:
     """Return the error for a k that was not counted class by class."""
-    return ValueError(must("k", f"be one of {', '.join(map(str, ks))}, which the report was made for", k))
+    return InvalidValueError(must("k", f"be one of {', '.join(map(str, ks))}, which the report was made for", k))
 
 
 def no_images() -> ValueError:
     """Return the error for a verdict on nothing."""
-    return ValueError(
+    return InvalidValueError(
         must("the report", "have seen at least one image", "none", "Call update, or look at the test set.")
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.options import check_choice
 
@@ -35,15 +35,17 @@ def check_phases(schedule: object, hold_fraction: object, finish_fraction: objec
         check_choice("schedule", schedule, SCHEDULES)
         if schedule == "switch" and finish_fraction is not None:
             remedy = "A switch happens at hold_fraction."
-            raise ValueError(must("finish_fraction", 'be left out where schedule is "switch"', finish_fraction, remedy))
+            raise InvalidValueError(
+                must("finish_fraction", 'be left out where schedule is "switch"', finish_fraction, remedy)
+            )
         return schedule
     if isinstance(schedule, type) or not callable(schedule):
         found = f"the class {schedule.__name__}" if isinstance(schedule, type) else repr(schedule)
-        raise TypeError(must("schedule", "be a name, a Schedule or a function of the progress in [0, 1]", found))
+        raise InvalidTypeError(must("schedule", "be a name, a Schedule or a function of the progress in [0, 1]", found))
     for name, value in (("hold_fraction", hold_fraction), ("finish_fraction", finish_fraction)):
         if value is not None:
             remedy = f"Give {name} to the schedule instead."
-            raise ValueError(must(name, "be left out where schedule is an object", value, remedy))
+            raise InvalidValueError(must(name, "be left out where schedule is an object", value, remedy))
     return schedule
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_fraction, check_number, check_positive
 
 __all__ = [
@@ -51,11 +51,11 @@ def import_torchvision(user: str) -> Any:
         if error.name != "torchvision":
             raise
         sentence = must("torchvision", f"be installed for {user}", "no such package", "Run pip install torchvision.")
-        raise ModuleNotFoundError(sentence, name="torchvision") from None
+        raise MissingPackageError(sentence, name="torchvision") from None
     return v2
 
 
-class UnreadableImageError(ValueError):
+class UnreadableImageError(InvalidValueError):
     """An image file that cannot be decoded."""
 
 
@@ -77,9 +77,9 @@ def check_image(image: object) -> Tensor:
     """Return a uint8 image (..., 3, H, W) as it is; what else is no image for the transforms."""
     if not isinstance(image, Tensor) or image.dtype != torch.uint8:
         found = f"a {image.dtype} tensor" if isinstance(image, Tensor) else type(image).__name__
-        raise TypeError(must("image", "be a PIL image or a uint8 tensor", found))
+        raise InvalidTypeError(must("image", "be a PIL image or a uint8 tensor", found))
     if image.ndim < 3 or image.shape[-3] != 3:
-        raise ValueError(must("image", "have shape (..., 3, H, W)", tuple(image.shape)))
+        raise InvalidValueError(must("image", "have shape (..., 3, H, W)", tuple(image.shape)))
     return image
 
 
@@ -88,7 +88,7 @@ def check_augment(augment: object, names: Iterable[str]) -> None:
     if isinstance(augment, str):
         check_choice("augment", augment, names)
     elif not callable(augment):
-        raise TypeError(must("augment", "be a name or a callable", type(augment).__name__))
+        raise InvalidTypeError(must("augment", "be a name or a callable", type(augment).__name__))
 
 
 def check_statistics(
@@ -99,7 +99,7 @@ def check_statistics(
         known = known or {}
         return known[check_choice("statistics", statistics, known)]
     if len(statistics) != 2 or any(len(numbers) != 3 for numbers in statistics):
-        raise ValueError(must("statistics", "be a mean and a deviation of 3 channels each", statistics))
+        raise InvalidValueError(must("statistics", "be a mean and a deviation of 3 channels each", statistics))
     mean = tuple(check_number("mean", value) for value in statistics[0])
     return mean, tuple(check_positive("std", value) for value in statistics[1])
 
@@ -112,14 +112,14 @@ def check_preprocessing(
     unknown = [name for name in values if name not in (*needed, *optional)]
     if missing or unknown:
         found = f"missing {missing}" if missing else f"unknown {unknown}"
-        raise ValueError(must("values", "be what Preprocessing.to_dict wrote", found))
+        raise InvalidValueError(must("values", "be what Preprocessing.to_dict wrote", found))
     return values
 
 
 def check_enough_samples(samples: int, processes: int) -> None:
     """Refuse fewer samples than processes: one of them would have nothing to do and wait for ever."""
     if samples < processes:
-        raise ValueError(
+        raise InvalidValueError(
             must("dataset", f"hold at least one sample for each of {processes} processes", f"{samples} samples")
         )
 
@@ -140,12 +140,14 @@ def leakage_sentence(duplicates: Sequence[Sequence[str]], shown: int = 5) -> str
 
 def missing_folder(path: Path) -> FileNotFoundError:
     """Return the error for a folder that is not there."""
-    return FileNotFoundError(must("root", f"hold the folder {path}", "no such folder"))
+    return MissingFileError(must("root", f"hold the folder {path}", "no such folder"))
 
 
 def unknown_folder(path: Path, train: Path) -> ValueError:
     """Return the error for a class of validation or test that training does not have."""
-    return ValueError(must("root", f"hold the same classes in every split ({train} has no {path.name!r})", f"{path}"))
+    return InvalidValueError(
+        must("root", f"hold the same classes in every split ({train} has no {path.name!r})", f"{path}")
+    )
 
 
 def check_folder(path: Path) -> Path:
@@ -161,19 +163,21 @@ def check_folder_classes(path: Path, names: Sequence[str]) -> None:
     """Refuse fewer than two class folders."""
     if len(names) < 2:
         found = f"one class only ({names[0]!r})" if names else "none"
-        raise ValueError(must("root", f"hold at least two class folders in {path}", found))
+        raise InvalidValueError(must("root", f"hold at least two class folders in {path}", found))
 
 
 def empty_class(path: Path) -> ValueError:
     """Return the error for a class folder without images."""
-    return ValueError(
+    return InvalidValueError(
         must("root", f"hold at least one image in {path}", "none", "Add images, or remove the class from every split.")
     )
 
 
 def empty_after_skipping(split: str, name: str) -> ValueError:
     """Return the error for a class whose images were all unreadable."""
-    return ValueError(must("root", f"hold a readable image of class {name!r} in {split}", "unreadable ones only"))
+    return InvalidValueError(
+        must("root", f"hold a readable image of class {name!r} in {split}", "unreadable ones only")
+    )
 
 
 def check_split_sizes(root: Path, sizes: Mapping[str, int]) -> None:
@@ -181,7 +185,7 @@ def check_split_sizes(root: Path, sizes: Mapping[str, int]) -> None:
     for split, size in sizes.items():
         if size == 0:
             remedy = "A class needs three images to have one in each split."
-            raise ValueError(must("root", f"hold enough images to split ({root})", f"none for {split}", remedy))
+            raise InvalidValueError(must("root", f"hold enough images to split ({root})", f"none for {split}", remedy))
 
 
 def check_fractions(val: object, test: object) -> tuple[float, float]:
@@ -189,9 +193,9 @@ def check_fractions(val: object, test: object) -> tuple[float, float]:
     values = check_fraction("val_fraction", val), check_fraction("test_fraction", test)
     for name, value in zip(("val_fraction", "test_fraction"), values, strict=True):
         if not 0 < value < 1:
-            raise ValueError(must(name, "lie between 0 and 1", value))
+            raise InvalidValueError(must(name, "lie between 0 and 1", value))
     if sum(values) >= 1:
-        raise ValueError(must("val_fraction + test_fraction", "be below 1", f"{values[0]} + {values[1]}"))
+        raise InvalidValueError(must("val_fraction + test_fraction", "be below 1", f"{values[0]} + {values[1]}"))
     return values
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
 
 __all__ = [
@@ -26,39 +26,39 @@ _WEBP_MAX_SIDE = 16383
 def missing_resvg() -> ModuleNotFoundError:
     """Return the error for drawing without resvg-py."""
     sentence = must("resvg-py", "be installed to draw emoji", "no such package", "Run pip install resvg-py.")
-    return ModuleNotFoundError(sentence, name="resvg_py")
+    return MissingPackageError(sentence, name="resvg_py")
 
 
 def missing_drawings(vendor: str, known: Iterable[str]) -> ValueError:
     """Return the error for a vendor that no package is known for."""
-    return ValueError(must("vendor", "be one of " + ", ".join(map(repr, known)), repr(vendor)))
+    return InvalidValueError(must("vendor", "be one of " + ", ".join(map(repr, known)), repr(vendor)))
 
 
 def missing_package_file(path: Path, package: str) -> FileNotFoundError:
     """Return the error for a package that the source folder lacks."""
-    return FileNotFoundError(
+    return MissingFileError(
         must("source", f"hold {path.name}", f"no such file in {path.parent}", f"npm pack {package} fetches it.")
     )
 
 
 def no_emoji_left(needed: int) -> ValueError:
     """Return the error for a sheet without a class."""
-    return ValueError(must("min_drawings", "leave at least one emoji", f"none with {needed} drawings"))
+    return InvalidValueError(must("min_drawings", "leave at least one emoji", f"none with {needed} drawings"))
 
 
 def check_sheet_size(side: int, out: Path) -> None:
     """Refuse a format other than WebP and PNG, and a WebP sheet that is wider than the format allows."""
     if out.suffix not in (".webp", ".png"):
-        raise ValueError(must("out", "end in .webp or .png", out.name))
+        raise InvalidValueError(must("out", "end in .webp or .png", out.name))
     if out.suffix == ".webp" and side > _WEBP_MAX_SIDE:
-        raise ValueError(
+        raise InvalidValueError(
             must("out", f"be a .png for a sheet wider than {_WEBP_MAX_SIDE} pixels", f"{out.name} of {side} pixels")
         )
 
 
 def missing_sheet(path: Path) -> FileNotFoundError:
     """Return the error for a sheet, or its index, that is not there."""
-    return FileNotFoundError(must("sheet", f"have {path.name} beside it", f"no such file in {path.parent}"))
+    return MissingFileError(must("sheet", f"have {path.name} beside it", f"no such file in {path.parent}"))
 
 
 def check_classes(classes: object, entries: Sequence[Mapping[str, str]]) -> list[int]:
@@ -69,20 +69,20 @@ def check_classes(classes: object, entries: Sequence[Mapping[str, str]]) -> list
     if isinstance(classes, int):
         count = check_integer("classes", classes, minimum=2)
         if count > len(entries):
-            raise ValueError(must("classes", f"be at most {len(entries)}", count))
+            raise InvalidValueError(must("classes", f"be at most {len(entries)}", count))
         return [index * len(entries) // count for index in range(count)]
     if isinstance(classes, str) or not isinstance(classes, Sequence):
-        raise TypeError(must("classes", "be a number or a list of names", repr(classes)))
+        raise InvalidTypeError(must("classes", "be a number or a list of names", repr(classes)))
     levels = ("name", "subcategory", "category")
     known = {entry[level] for entry in entries for level in levels}
     for name in classes:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             remedy = f"Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(must("classes", "name emoji, subcategories or categories", repr(name), remedy))
+            raise InvalidValueError(must("classes", "name emoji, subcategories or categories", repr(name), remedy))
     chosen = [index for index in everyone if any(entries[index][level] in classes for level in levels)]
     if len(chosen) < 2:
-        raise ValueError(must("classes", "name at least 2 emoji", len(chosen)))
+        raise InvalidValueError(must("classes", "name at least 2 emoji", len(chosen)))
     return chosen
 
 
@@ -92,14 +92,16 @@ def check_vendors(vendors: Mapping[str, Sequence[str]], known: Sequence[str], to
         for vendor in of_split:
             check_choice(f"{split}_vendors", vendor, known)
         if not of_split:
-            raise ValueError(must(f"{split}_vendors", "name at least one vendor", "none"))
+            raise InvalidValueError(must(f"{split}_vendors", "name at least one vendor", "none"))
     splits: dict[str, list[str]] = {}
     for split, of_split in vendors.items():
         for vendor in of_split:
             splits.setdefault(vendor, []).append(split)
     for vendor, places in splits.items():
         if len(places) > 1:
-            raise ValueError(must(f"vendor {vendor!r}", "stand in one split", " and ".join(places)))
+            raise InvalidValueError(must(f"vendor {vendor!r}", "stand in one split", " and ".join(places)))
     if len({splits[vendor][0] for vendor in together if vendor in splits}) > 1:
         places = [f"{vendor} in {splits[vendor][0]}" for vendor in together]
-        raise ValueError(must(" and ".join(together), "stand in one split, being the same drawings", ", ".join(places)))
+        raise InvalidValueError(
+            must(" and ".join(together), "stand in one split, being the same drawings", ", ".join(places))
+        )

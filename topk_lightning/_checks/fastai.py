@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.callbacks_annealing import check_attribute
 
@@ -18,7 +18,7 @@ def check_learner_attribute(attribute: object) -> str:
     if part in ("loss_func", "model") and rest:
         return path
     remedy = f"Did you mean {'loss_func.' + rest!r}?" if part == "loss" and rest else ""
-    raise ValueError(must("attribute", 'begin with "loss_func." or "model."', repr(path), remedy))
+    raise InvalidValueError(must("attribute", 'begin with "loss_func." or "model."', repr(path), remedy))
 
 
 def not_recorded(monitor: str, existing: Iterable[str]) -> CallbackError:
@@ -30,7 +30,7 @@ def not_recorded(monitor: str, existing: Iterable[str]) -> CallbackError:
 
 def missing_fastai() -> ModuleNotFoundError:
     """Return the error for `topk_lightning.integrations.fastai` where fastai is not installed."""
-    return ModuleNotFoundError(
+    return MissingPackageError(
         must(
             "topk_lightning.integrations.fastai",
             "be imported where the package fastai is installed",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
 __all__ = ["check_confusions", "check_levels", "check_nested"]
 
@@ -16,36 +16,40 @@ def check_levels(levels: object) -> None:
     """Check that there is at least one level, by name."""
     if not isinstance(levels, Mapping):
         remedy = 'Did you mean {"group": fine_to_coarse}?'
-        raise TypeError(must("levels", "be a dict {level: groups of the classes}", type(levels).__name__, remedy))
+        raise InvalidTypeError(
+            must("levels", "be a dict {level: groups of the classes}", type(levels).__name__, remedy)
+        )
     if not levels:
-        raise ValueError(must("levels", "hold at least one level", "none"))
+        raise InvalidValueError(must("levels", "hold at least one level", "none"))
 
 
 def check_nested(name: str, groups: Sequence[int], coarser: str, coarser_groups: Sequence[int]) -> None:
     """Check that two levels speak of the same classes and that each group of the finer lies in one of the coarser."""
     if len(groups) != len(coarser_groups):
         found = f"{len(groups)} for {name!r} and {len(coarser_groups)} for {coarser!r}"
-        raise ValueError(must("levels", "name a group for each class at every level", found))
+        raise InvalidValueError(must("levels", "name a group for each class at every level", found))
     parents: dict[int, int] = {}
     for group, parent in zip(groups, coarser_groups, strict=True):
         if parents.setdefault(group, parent) != parent:
             wanted = f"go from fine to coarse, each group of {name!r} within one of {coarser!r}"
             found = f"group {group} of {name!r} in groups {parents[group]} and {parent}"
-            raise ValueError(must("levels", wanted, found))
+            raise InvalidValueError(must("levels", wanted, found))
 
 
 def check_confusions(confusions: object, num_classes: int) -> Tensor:
     """Return the counted pairs of classes (M, 3) as int64 on the CPU."""
     if not isinstance(confusions, Tensor):
-        raise TypeError(must("confusions", "be a torch.Tensor", type(confusions).__name__))
+        raise InvalidTypeError(must("confusions", "be a torch.Tensor", type(confusions).__name__))
     if confusions.ndim != 2 or confusions.shape[1] != 3:
         remedy = "ClassReport.confusions() returns them."
         wanted = "have shape (M, 3): actual class, predicted class, count"
-        raise ValueError(must("confusions", wanted, tuple(confusions.shape), remedy))
+        raise InvalidValueError(must("confusions", wanted, tuple(confusions.shape), remedy))
     if confusions.is_floating_point() or confusions.is_complex() or confusions.dtype == torch.bool:
-        raise TypeError(must("confusions", "be of an integer dtype", confusions.dtype))
+        raise InvalidTypeError(must("confusions", "be of an integer dtype", confusions.dtype))
     pairs = confusions[:, :2]
     if pairs.numel() and not (pairs.min() >= 0 and pairs.max() < num_classes):
         wrong = int(pairs.min()) if pairs.min() < 0 else int(pairs.max())
-        raise ValueError(must("confusions", f"hold class indices in [0, {num_classes}), as the levels do", wrong))
+        raise InvalidValueError(
+            must("confusions", f"hold class indices in [0, {num_classes}), as the levels do", wrong)
+        )
     return confusions.cpu().long()

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_number, check_positive
 from topk_lightning._checks.scores import check_distribution, check_labels, check_scores, check_target
 
@@ -53,7 +53,7 @@ def check_at_least_zero(name: str, value: float) -> float:
         return value
     number = check_number(name, value, "be a finite number of at least 0")
     if number < 0:
-        raise ValueError(must(name, "be a finite number of at least 0", value))
+        raise InvalidValueError(must(name, "be a finite number of at least 0", value))
     return number
 
 
@@ -62,10 +62,10 @@ def check_logits_and_target(logits: object, target: object, class_dim: int) -> t
     dim = check_scores(logits, class_dim, "logits")
     logits = cast(Tensor, logits)
     if not logits.is_floating_point():
-        raise TypeError(must("logits", "be of a float dtype", logits.dtype, "Did you mean logits.float()?"))
+        raise InvalidTypeError(must("logits", "be of a float dtype", logits.dtype, "Did you mean logits.float()?"))
     soft = check_target(target, logits, dim, "logits")
     if soft and isinstance(target, Tensor) and target.requires_grad:
-        raise ValueError(
+        raise InvalidValueError(
             must("target", "not require a gradient", "target.requires_grad=True", "Did you mean target.detach()?")
         )
     return dim, soft
@@ -86,23 +86,27 @@ def check_class_weight(weight: object, num_classes: int, logits: Tensor) -> Tens
     if weight is None:
         return None
     if not isinstance(weight, Tensor):
-        raise TypeError(must("weight", "be a torch.Tensor or None", type(weight).__name__))
+        raise InvalidTypeError(must("weight", "be a torch.Tensor or None", type(weight).__name__))
     if weight.shape != (num_classes,):
-        raise ValueError(must("weight", f"have shape ({num_classes},), one weight a class", tuple(weight.shape)))
+        raise InvalidValueError(must("weight", f"have shape ({num_classes},), one weight a class", tuple(weight.shape)))
     if weight.device != logits.device:
         remedy = "Move the loss with loss.to(device)."
-        raise ValueError(must("weight", f"be on the device of the logits ({logits.device})", weight.device, remedy))
+        raise InvalidValueError(
+            must("weight", f"be on the device of the logits ({logits.device})", weight.device, remedy)
+        )
     if reads_values(weight) and not (weight >= 0).all():
-        raise ValueError(must("weight", "be at least 0 for each class", float(weight.min())))
+        raise InvalidValueError(must("weight", "be at least 0 for each class", float(weight.min())))
     return weight.to(logits.dtype)
 
 
 def check_margins(margins: object, num_classes: int) -> Tensor:
     """Return `margins` (C,)."""
     if not isinstance(margins, Tensor):
-        raise TypeError(must("margins", "be a torch.Tensor or None", type(margins).__name__))
+        raise InvalidTypeError(must("margins", "be a torch.Tensor or None", type(margins).__name__))
     if margins.shape != (num_classes,):
-        raise ValueError(must("margins", f"have shape ({num_classes},), one margin a class", tuple(margins.shape)))
+        raise InvalidValueError(
+            must("margins", f"have shape ({num_classes},), one margin a class", tuple(margins.shape))
+        )
     return margins
 
 
@@ -110,7 +114,7 @@ def check_generator(generator: torch.Generator | None, logits: Tensor) -> None:
     """Check that `generator` draws on the kind of device that holds the logits."""
     if generator is not None and generator.device.type != logits.device.type:
         remedy = "Make it with torch.Generator(device=...)."
-        raise ValueError(
+        raise InvalidValueError(
             must("generator", f"be on the device of the logits ({logits.device})", generator.device, remedy)
         )
 
@@ -119,12 +123,12 @@ def check_class_counts(class_counts: Tensor | Sequence[int]) -> Tensor:
     """Return the images per class (C,), each at least 1."""
     counts = torch.as_tensor(class_counts)
     if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
-        raise TypeError(must("class_counts", "be of an integer dtype", counts.dtype))
+        raise InvalidTypeError(must("class_counts", "be of an integer dtype", counts.dtype))
     if counts.ndim != 1 or counts.numel() == 0:
-        raise ValueError(must("class_counts", "have shape (C,), one count a class", tuple(counts.shape)))
+        raise InvalidValueError(must("class_counts", "have shape (C,), one count a class", tuple(counts.shape)))
     if (counts < 1).any():
         remedy = "A class without training images has no margin: leave it out."
-        raise ValueError(must("class_counts", "be at least 1 for each class", int(counts.min()), remedy))
+        raise InvalidValueError(must("class_counts", "be at least 1 for each class", int(counts.min()), remedy))
     return counts
 
 

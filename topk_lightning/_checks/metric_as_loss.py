@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, must
 
 __all__ = ["check_differentiable", "metric_as_loss", "ranking_as_loss", "refuse_metric"]
 
@@ -45,4 +45,4 @@ def check_differentiable(loss: Tensor, logits: Tensor) -> None:
 
 def _as_loss(what: str) -> TypeError:
     actual = f"{what} does not change with a small step of the logits, so it has no gradient"
-    return TypeError(must("loss", "be differentiable", actual, _REMEDY))
+    return InvalidTypeError(must("loss", "be differentiable", actual, _REMEDY))

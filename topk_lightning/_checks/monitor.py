@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.options import check_choice
 
@@ -20,20 +20,20 @@ def check_stages(stages: str | Iterable[str]) -> tuple[str, ...]:
     """Return one or several stages as a non-empty tuple."""
     names = tuple(check_choice("stages", stage, STAGES) for stage in ([stages] if isinstance(stages, str) else stages))
     if not names:
-        raise ValueError(must("stages", "name at least one of 'train', 'val', 'test'", "none"))
+        raise InvalidValueError(must("stages", "name at least one of 'train', 'val', 'test'", "none"))
     return names
 
 
 def check_log_name(name: str) -> str:
     """Return the pattern of logged names, which has a place for the stage and for k."""
     if not isinstance(name, str):
-        raise TypeError(must("name", "be a text", type(name).__name__))
+        raise InvalidTypeError(must("name", "be a text", type(name).__name__))
     try:
         distinct = {name.format(stage=stage, k=k) for stage in ("train", "val") for k in (1, 2)}
     except (IndexError, KeyError, ValueError):
         distinct = set()
     if len(distinct) != 4:
-        raise ValueError(must("name", "hold {stage} and {k} and nothing else in braces", repr(name)))
+        raise InvalidValueError(must("name", "hold {stage} and {k} and nothing else in braces", repr(name)))
     return name
 
 

@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Iterable
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
 __all__ = ["check_choice", "check_fraction", "check_integer", "check_k", "check_ks", "check_number", "check_positive"]
 
@@ -14,9 +14,9 @@ __all__ = ["check_choice", "check_fraction", "check_integer", "check_k", "check_
 def check_integer(name: str, value: object, minimum: int = 1) -> int:
     """Return `value` as an int of at least `minimum`; a bool or a float is a TypeError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(must(name, "be an integer", f"{value!r} of type {type(value).__name__}"))
+        raise InvalidTypeError(must(name, "be an integer", f"{value!r} of type {type(value).__name__}"))
     if value < minimum:
-        raise ValueError(must(name, f"be at least {minimum}", value))
+        raise InvalidValueError(must(name, f"be at least {minimum}", value))
     return int(value)
 
 
@@ -24,7 +24,7 @@ def check_k(k: object, num_classes: int | None = None, name: str = "k") -> int:
     """Return `k` as an int with 1 ≤ k ≤ C."""
     value = check_integer(name, k)
     if num_classes is not None and value > num_classes:
-        raise ValueError(
+        raise InvalidValueError(
             must(name, f"be at most the number of classes ({num_classes})", value, f"Use a smaller {name}.")
         )
     return value
@@ -34,18 +34,18 @@ def check_ks(k: int | Iterable[int], num_classes: int | None = None, name: str =
     """Return one k or several different ones as a non-empty tuple, in the order given."""
     values = tuple(check_k(one, num_classes, name) for one in (k if isinstance(k, Iterable) else (k,)))
     if not values:
-        raise ValueError(must(name, "hold at least one k", "none"))
+        raise InvalidValueError(must(name, "hold at least one k", "none"))
     if len(set(values)) < len(values):
-        raise ValueError(must(name, "hold each k once", values))
+        raise InvalidValueError(must(name, "hold each k once", values))
     return values
 
 
 def check_number(name: str, value: object, requirement: str = "be a finite number") -> float:
     """Return `value` as a finite float."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(must(name, "be a number", f"{value!r} of type {type(value).__name__}"))
+        raise InvalidTypeError(must(name, "be a number", f"{value!r} of type {type(value).__name__}"))
     if not math.isfinite(value):
-        raise ValueError(must(name, requirement, value))
+        raise InvalidValueError(must(name, requirement, value))
     return float(value)
 
 
@@ -53,7 +53,7 @@ def check_positive(name: str, value: object) -> float:
     """Return `value` as a finite float above 0."""
     number = check_number(name, value, "be a finite number above 0")
     if number <= 0:
-        raise ValueError(must(name, "be a finite number above 0", value))
+        raise InvalidValueError(must(name, "be a finite number above 0", value))
     return number
 
 
@@ -61,7 +61,7 @@ def check_fraction(name: str, value: object) -> float:
     """Return `value` as a float in [0, 1]."""
     number = check_number(name, value, "be a fraction in [0, 1]")
     if not 0 <= number <= 1:
-        raise ValueError(must(name, "be a fraction in [0, 1]", value))
+        raise InvalidValueError(must(name, "be a fraction in [0, 1]", value))
     return number
 
 
@@ -69,5 +69,5 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     """Return `value` if it is one of `choices`."""
     known = list(choices)
     if value not in known:
-        raise ValueError(must(name, "be one of " + ", ".join(map(repr, known)), repr(value)))
+        raise InvalidValueError(must(name, "be one of " + ", ".join(map(repr, known)), repr(value)))
     return str(value)

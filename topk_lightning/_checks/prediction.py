@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must
 from topk_lightning._checks.options import check_choice
 
 __all__ = [
@@ -43,17 +43,17 @@ def check_input(value: object) -> str:
 def check_outputs(outputs: Tensor) -> None:
     """Raise unless `outputs` are real scores (C,) or (N, C) without NaN."""
     if outputs.dtype == torch.bool or outputs.is_complex():
-        raise TypeError(must("outputs", "hold real scores", str(outputs.dtype)))
+        raise InvalidTypeError(must("outputs", "hold real scores", str(outputs.dtype)))
     if outputs.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch stores these and can do little else
-        raise TypeError(
+        raise InvalidTypeError(
             must("outputs", "be signed or floating-point scores", str(outputs.dtype), "Convert them first.")
         )
     if outputs.ndim not in (1, 2) or outputs.shape[-1] == 0:
-        raise ValueError(must("outputs", "have shape (C,) or (N, C)", tuple(outputs.shape)))
+        raise InvalidValueError(must("outputs", "have shape (C,) or (N, C)", tuple(outputs.shape)))
     broken = outputs.isnan().reshape(-1, outputs.shape[-1]).any(1).nonzero()
     if len(broken):
         remedy = "The model has diverged or its input was not finite."
-        raise ValueError(must("outputs", "hold no NaN", f"one in row {broken[0].item()}", remedy))
+        raise InvalidValueError(must("outputs", "hold no NaN", f"one in row {broken[0].item()}", remedy))
 
 
 def check_finite_logits(logits: Tensor) -> None:
@@ -63,7 +63,7 @@ def check_finite_logits(logits: Tensor) -> None:
     if len(broken):
         row = int(broken[0].item())
         wanted = "have a finite maximum in each row to become probabilities"
-        raise ValueError(must("outputs", wanted, f"{best[row].item()} in row {row}"))
+        raise InvalidValueError(must("outputs", wanted, f"{best[row].item()} in row {row}"))
 
 
 def check_probabilities(outputs: Tensor) -> None:
@@ -75,32 +75,34 @@ def check_probabilities(outputs: Tensor) -> None:
     if outside.any():
         row, column = outside.nonzero()[0].tolist()
         found = f"{rows[row, column].item():g} in row {row}"
-        raise ValueError(must("outputs", "be probabilities in [0, 1]", found, remedy))
+        raise InvalidValueError(must("outputs", "be probabilities in [0, 1]", found, remedy))
     total = rows.double().sum(1)
     wrong = (total - 1).abs() > tolerance * (1 + 1e-9)  # 1 - 0.999 itself is rounded
     if wrong.any():
         row = int(wrong.nonzero()[0].item())
         found = f"{total[row].item():g} in row {row}"
-        raise ValueError(must("outputs", "be probabilities that sum to 1", found, remedy))
+        raise InvalidValueError(must("outputs", "be probabilities that sum to 1", found, remedy))
 
 
 def not_numbers(found: str) -> TypeError:
     """Return the error for outputs that cannot become a tensor."""
-    return TypeError(must("outputs", "be a tensor, an array or a list of numbers", found))
+    return InvalidTypeError(must("outputs", "be a tensor, an array or a list of numbers", found))
 
 
 def check_prepared_images(images: Tensor) -> None:
     """Raise unless a tensor can be a prepared image or batch (floating-point), or pixels to prepare (uint8)."""
     if images.ndim not in (3, 4):
-        raise ValueError(must("images", "have shape (channels, H, W) or (N, channels, H, W)", tuple(images.shape)))
+        raise InvalidValueError(
+            must("images", "have shape (channels, H, W) or (N, channels, H, W)", tuple(images.shape))
+        )
     if not (images.is_floating_point() or images.dtype == torch.uint8):
         wanted = "be floating-point (already prepared) or uint8 (pixels to prepare) where they are tensors"
-        raise TypeError(must("images", wanted, str(images.dtype)))
+        raise InvalidTypeError(must("images", wanted, str(images.dtype)))
 
 
 def missing_checkpoint(path: str) -> FileNotFoundError:
     """Return the error for a checkpoint that is not there."""
-    return FileNotFoundError(must("model", "be an existing checkpoint or an nn.Module", repr(path)))
+    return MissingFileError(must("model", "be an existing checkpoint or an nn.Module", repr(path)))
 
 
 def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
@@ -122,12 +124,12 @@ def read_checkpoint(path: str) -> Any:
 def foreign_checkpoint(path: str) -> ValueError:
     """Return the error for a file that TopKClassifier did not save."""
     remedy = "For other weights pass the network itself as the model."
-    return ValueError(must("model", "be a checkpoint that TopKClassifier saved", repr(path), remedy))
+    return InvalidValueError(must("model", "be a checkpoint that TopKClassifier saved", repr(path), remedy))
 
 
 def other_structure(network: str) -> ValueError:
     """Return the error for a network that the weights of a checkpoint do not fit."""
-    return ValueError(must("network", "have the structure of the one in the checkpoint", network))
+    return InvalidValueError(must("network", "have the structure of the one in the checkpoint", network))
 
 
 def immutable(kind: str, name: str) -> AttributeError:
@@ -137,7 +139,7 @@ def immutable(kind: str, name: str) -> AttributeError:
 
 def missing_preprocessing() -> ValueError:
     """Return the error for image files and a model that does not know how to prepare them."""
-    return ValueError(
+    return InvalidValueError(
         must(
             "preprocessing",
             "be given to read images for this model",
@@ -149,15 +151,15 @@ def missing_preprocessing() -> ValueError:
 
 def missing_image(path: str) -> FileNotFoundError:
     """Return the error for a path where nothing is."""
-    return FileNotFoundError(must("images", "be existing files or folders", repr(path)))
+    return MissingFileError(must("images", "be existing files or folders", repr(path)))
 
 
 def empty_folder(path: str, suffixes: Sequence[str]) -> ValueError:
     """Return the error for a folder without an image."""
-    return ValueError(must("images", f"hold a file that ends in {', '.join(suffixes)}", f"none in {path!r}"))
+    return InvalidValueError(must("images", f"hold a file that ends in {', '.join(suffixes)}", f"none in {path!r}"))
 
 
 def unknown_images(images: object) -> TypeError:
     """Return the error for anything that is not an image."""
     wanted = "be paths, folders, PIL images, tensors, or a list of these"
-    return TypeError(must("images", wanted, type(images).__name__))
+    return InvalidTypeError(must("images", wanted, type(images).__name__))

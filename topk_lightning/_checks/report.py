@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must
 
 __all__ = [
     "check_checkpoint_path",
@@ -29,23 +29,25 @@ __all__ = [
 def unknown_data(data: object) -> TypeError:
     """Return the error for data that no test images can be taken from."""
     wanted = "be a data module with one test DataLoader, a DataLoader, or a folder of test images"
-    return TypeError(must("data", wanted, type(data).__name__))
+    return InvalidTypeError(must("data", wanted, type(data).__name__))
 
 
 def no_order(kind: str) -> TypeError:
     """Return the error for a data set whose images have no index."""
-    return TypeError(must("data", "be a data set with a length and images by index", kind))
+    return InvalidTypeError(must("data", "be a data set with a length and images by index", kind))
 
 
 def check_test_size(count: int, where: Path | None = None) -> None:
     """Refuse a test set without an image."""
     if count == 0:
-        raise ValueError(must("data", "hold at least one test image", "none" if where is None else f"none in {where}"))
+        raise InvalidValueError(
+            must("data", "hold at least one test image", "none" if where is None else f"none in {where}")
+        )
 
 
 def missing_names() -> ValueError:
     """Return the error for folders of classes and a model that does not know what its classes are called."""
-    return ValueError(
+    return InvalidValueError(
         must("class_names", "be given to read a folder of classes", None, "The model does not name its classes.")
     )
 
@@ -53,12 +55,12 @@ def missing_names() -> ValueError:
 def check_class_folders(root: Path, found: Sequence[str], known: Sequence[str]) -> None:
     """Refuse folders that are no class of the model, and a folder without any."""
     if not found:
-        raise ValueError(must("data", f"hold a folder for each class in {root}", "none"))
+        raise InvalidValueError(must("data", f"hold a folder for each class in {root}", "none"))
     unknown = [name for name in found if name not in set(known)]
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         remedy = f"Did you mean {near[0]!r}?" if near else "The folders are called as the classes of the checkpoint."
-        raise ValueError(
+        raise InvalidValueError(
             must("data", f"hold only folders of the model's {len(known)} classes", f"{unknown[0]!r}", remedy)
         )
 
@@ -67,20 +69,20 @@ def check_class_number(found: int, num_classes: int) -> None:
     """Refuse data of another number of classes than the model has outputs."""
     if found != num_classes:
         remedy = "Is this the checkpoint of another model?"
-        raise ValueError(must("data", f"have the {num_classes} classes of the model", found, remedy))
+        raise InvalidValueError(must("data", f"have the {num_classes} classes of the model", found, remedy))
 
 
 def check_same_preparation(trained: object, given: object) -> None:
     """Refuse images that are prepared in another way than those the model was trained with."""
     if trained is not None and trained != given:
         remedy = "Give the data module the image_size, resize and statistics of the training."
-        raise ValueError(must("data", f"prepare images as the model was trained ({trained})", given, remedy))
+        raise InvalidValueError(must("data", f"prepare images as the model was trained ({trained})", given, remedy))
 
 
 def check_checkpoint_path(path: str) -> Path:
     """Return the path of a checkpoint that exists."""
     if not Path(path).is_file():
-        raise FileNotFoundError(must("checkpoint", "be an existing file", repr(path)))
+        raise MissingFileError(must("checkpoint", "be an existing file", repr(path)))
     return Path(path)
 
 
@@ -88,25 +90,25 @@ def check_report_path(path: str | Path) -> Path:
     """Return the path of the report, an .html file."""
     where = Path(path)
     if where.suffix.lower() not in (".html", ".htm") or where.is_dir():
-        raise ValueError(must("out", "be the name of an .html file", repr(str(path))))
+        raise InvalidValueError(must("out", "be the name of an .html file", repr(str(path))))
     return where
 
 
 def missing_trace(path: str | Path) -> FileNotFoundError:
     """Return the error for a table of epochs that is not there."""
-    return FileNotFoundError(must("trace", "be an existing file", repr(str(path))))
+    return MissingFileError(must("trace", "be an existing file", repr(str(path))))
 
 
 def check_trace(path: str | Path, columns: Sequence[str]) -> None:
     """Refuse a file that is no table of epochs."""
     if "epoch" not in columns:
         wanted = "be a .csv or .json file that TrainingTrace wrote"
-        raise ValueError(must("trace", wanted, repr(str(path))))
+        raise InvalidValueError(must("trace", wanted, repr(str(path))))
 
 
 def no_data_known(checkpoint: str) -> ValueError:
     """Return the error for a checkpoint beside which nothing says what it was trained on."""
-    return ValueError(
+    return InvalidValueError(
         must(
             "--data",
             f"be given for {checkpoint}, which has no config.yaml beside it",
@@ -118,7 +120,7 @@ def no_data_known(checkpoint: str) -> ValueError:
 
 def no_data_section(path: str) -> ValueError:
     """Return the error for a yaml file that names no data module."""
-    return ValueError(must("--data", "be a yaml file with data.class_path, as fit saves it", repr(path)))
+    return InvalidValueError(must("--data", "be a yaml file with data.class_path, as fit saves it", repr(path)))
 
 
 def check_same_names(model: Sequence[str], data: Sequence[str]) -> None:
@@ -126,4 +128,4 @@ def check_same_names(model: Sequence[str], data: Sequence[str]) -> None:
     for index, (one, other) in enumerate(zip(model, data, strict=True)):
         if one != other:
             remedy = "Is this the checkpoint of another model?"
-            raise ValueError(must("data", f"name class {index} {one!r} as the model does", repr(other), remedy))
+            raise InvalidValueError(must("data", f"name class {index} {one!r} as the model does", repr(other), remedy))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
 __all__ = ["check_class_dim", "check_distribution", "check_labels", "check_scores", "check_target", "check_weights"]
 
@@ -22,23 +22,27 @@ _SCORES = {torch.float16, torch.bfloat16, torch.float32, torch.float64} | {
 def check_scores(scores: object, class_dim: int = 1, name: str = "preds") -> int:
     """Return the class dimension of real `scores` of shape (N, C) or (N, C, d1, …), counted from the front."""
     if not isinstance(scores, Tensor):
-        raise TypeError(must(name, "be a torch.Tensor", type(scores).__name__, "Convert it with torch.as_tensor."))
+        raise InvalidTypeError(
+            must(name, "be a torch.Tensor", type(scores).__name__, "Convert it with torch.as_tensor.")
+        )
     if scores.dtype not in _SCORES:
-        raise TypeError(must(name, "hold real scores (float16 to float64, int8 to int64, or uint8)", scores.dtype))
+        raise InvalidTypeError(
+            must(name, "hold real scores (float16 to float64, int8 to int64, or uint8)", scores.dtype)
+        )
     if scores.ndim < 2:
         remedy = (
             f"Did you mean {name}.unsqueeze(0)?"
             if scores.is_floating_point()
             else "Pass the scores of all classes, not the predicted labels."
         )
-        raise ValueError(must(name, "have shape (N, C) or (N, C, d1, …)", tuple(scores.shape), remedy))
+        raise InvalidValueError(must(name, "have shape (N, C) or (N, C, d1, …)", tuple(scores.shape), remedy))
     return check_class_dim(class_dim, scores.ndim)
 
 
 def check_class_dim(class_dim: int, ndim: int) -> int:
     """Return `class_dim` counted from the front; dimension 0 is the batch."""
     if not -ndim <= class_dim < ndim or class_dim % ndim == 0:
-        raise ValueError(
+        raise InvalidValueError(
             must(
                 "class_dim",
                 f"be a dimension of {ndim} that is not the batch (dimension 0)",
@@ -56,17 +60,19 @@ def check_target(target: object, scores: Tensor, class_dim: int, name: str = "pr
     `check_distribution`, which read values.
     """
     if not isinstance(target, Tensor):
-        raise TypeError(must("target", "be a torch.Tensor", type(target).__name__, "Convert it with torch.as_tensor."))
+        raise InvalidTypeError(
+            must("target", "be a torch.Tensor", type(target).__name__, "Convert it with torch.as_tensor.")
+        )
     shape = scores.shape[:class_dim] + scores.shape[class_dim + 1 :]
     if target.is_floating_point() and target.shape == scores.shape:
         return True
     if target.shape != shape:
         requirement = f"have shape {tuple(shape)} to match {name} of shape {tuple(scores.shape)}"
-        raise ValueError(
+        raise InvalidValueError(
             must("target", requirement, tuple(target.shape), _shape_remedy(target, scores, class_dim, name))
         )
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise TypeError(must("target", "be of an integer dtype", target.dtype, "Did you mean target.long()?"))
+        raise InvalidTypeError(must("target", "be of an integer dtype", target.dtype, "Did you mean target.long()?"))
     return False
 
 
@@ -109,7 +115,7 @@ def check_labels(target: Tensor, num_classes: int) -> None:
         return
     wrong = low if low < 0 else high
     remedy = f"Did you mean ignore_index={low}?" if low < 0 else "Class indices start at 0."
-    raise ValueError(must("target", f"hold class indices in [0, {num_classes})", wrong, remedy))
+    raise InvalidValueError(must("target", f"hold class indices in [0, {num_classes})", wrong, remedy))
 
 
 def check_distribution(
@@ -129,7 +135,7 @@ def check_distribution(
     if kept is not None:
         wrong &= kept
     if wrong.any():
-        raise ValueError(
+        raise InvalidValueError(
             must(
                 "target",
                 "hold a distribution over classes in each row (≥ 0, sum 1) when it is a float tensor of the shape of "
@@ -148,9 +154,9 @@ def _sum_tolerance(target: Tensor) -> float:
 def check_weights(sample_weight: object, target_shape: torch.Size) -> None:
     """Check that `sample_weight` has one finite weight ≥ 0 for each row of the target."""
     if not isinstance(sample_weight, Tensor):
-        raise TypeError(must("sample_weight", "be a torch.Tensor", type(sample_weight).__name__))
+        raise InvalidTypeError(must("sample_weight", "be a torch.Tensor", type(sample_weight).__name__))
     if sample_weight.shape != target_shape:
-        raise ValueError(
+        raise InvalidValueError(
             must("sample_weight", f"have shape {tuple(target_shape)}, one weight a row", tuple(sample_weight.shape))
         )
     if torch.compiler.is_compiling() or sample_weight.numel() == 0:
@@ -158,4 +164,4 @@ def check_weights(sample_weight: object, target_shape: torch.Size) -> None:
     low, high = (float(value) for value in sample_weight.aminmax())
     if not (low >= 0 and high < float("inf")):
         wrong = low if not low >= 0 else high
-        raise ValueError(must("sample_weight", "be finite and at least 0", wrong))
+        raise InvalidValueError(must("sample_weight", "be finite and at least 0", wrong))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Mapping, Sequence
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, MissingPackageError, UserError, must
 from topk_lightning._checks.options import check_k
 
 __all__ = [
@@ -29,7 +29,11 @@ __all__ = [
 ]
 
 
-class RequestError(ValueError):
+class InvalidAddressError(UserError, OSError):
+    """An address that the server cannot have."""
+
+
+class RequestError(InvalidValueError):
     """A request that is answered with a status of 4xx or 503 and one sentence.
 
     Args:
@@ -135,16 +139,18 @@ def address_in_use(host: str, port: int, error: OSError) -> OSError:
     """Return the error for an address that the server cannot have."""
     if error.errno == errno.EADDRINUSE:
         remedy = "Pass --port 0 for any free one."
-        return OSError(must("--port", "be a free port", f"{port}, which another program uses", remedy))
+        return InvalidAddressError(must("--port", "be a free port", f"{port}, which another program uses", remedy))
     if error.errno == errno.EACCES:
-        return OSError(must("--port", "be one that you may use", port, "Ports from 1024 on are open to all."))
-    return OSError(must("--host", "be an address of this machine", repr(host)))
+        return InvalidAddressError(
+            must("--port", "be one that you may use", port, "Ports from 1024 on are open to all.")
+        )
+    return InvalidAddressError(must("--host", "be an address of this machine", repr(host)))
 
 
 def check_port(port: int) -> int:
     """Return a port; 0 stands for any free one."""
     if not 0 <= port <= 65535:
-        raise ValueError(must("--port", "be from 0 to 65535", port, "0 stands for any free one."))
+        raise InvalidValueError(must("--port", "be from 0 to 65535", port, "0 stands for any free one."))
     return port
 
 
@@ -154,4 +160,4 @@ def missing_server(package: str) -> ModuleNotFoundError:
     sentence = must(
         "starlette, uvicorn and python-multipart", "be installed to serve", f"none called {package}", remedy
     )
-    return ModuleNotFoundError(sentence, name=package)
+    return MissingPackageError(sentence, name=package)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 
 __all__ = ["check_one_image", "check_one_row", "check_true_class"]
@@ -19,7 +19,7 @@ def check_one_image(images: Iterator[Any]) -> Any:
     """Return the only image of an iterator."""
     found = list(islice(images, 2))
     if len(found) != 1:
-        raise ValueError(must("image", "be one image", "more than one" if found else "none"))
+        raise InvalidValueError(must("image", "be one image", "more than one" if found else "none"))
     return found[0]
 
 
@@ -28,9 +28,9 @@ def check_one_row(logits: object) -> Tensor:
     wanted = "return logits of shape (1, C) for one image"
     if not isinstance(logits, Tensor):
         remedy = "Wrap it in a module that returns the logits alone."
-        raise TypeError(must("model", wanted, type(logits).__name__, remedy))
+        raise InvalidTypeError(must("model", wanted, type(logits).__name__, remedy))
     if logits.ndim != 2 or logits.shape[0] != 1:
-        raise ValueError(must("model", wanted, tuple(logits.shape)))
+        raise InvalidValueError(must("model", wanted, tuple(logits.shape)))
     return logits
 
 
@@ -41,13 +41,13 @@ def check_true_class(target: object, class_names: Sequence[str] | None, num_clas
     if not isinstance(target, str):
         index = check_integer("target", target, 0)
         if index >= num_classes:
-            raise ValueError(must("target", f"be a class index in [0, {num_classes}) or a class name", index))
+            raise InvalidValueError(must("target", f"be a class index in [0, {num_classes}) or a class name", index))
         return index
     if class_names is None:
-        raise ValueError(must("target", "be a class index, as the model has no class names", repr(target)))
+        raise InvalidValueError(must("target", "be a class index, as the model has no class names", repr(target)))
     if target not in class_names:
         near = get_close_matches(target, class_names, 1)
-        raise ValueError(
+        raise InvalidValueError(
             must("target", "be the name of a class", repr(target), f"Did you mean {near[0]!r}?" if near else "")
         )
     return list(class_names).index(target)

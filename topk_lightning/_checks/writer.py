@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.monitor import describe
 
@@ -29,16 +29,16 @@ __all__ = [
 def check_predictions_path(path: object, suffixes: Collection[str]) -> Path:
     """Return the path of a file of predictions."""
     if not isinstance(path, str | Path):
-        raise TypeError(must("path", "be a text or a Path", type(path).__name__))
+        raise InvalidTypeError(must("path", "be a text or a Path", type(path).__name__))
     if Path(path).suffix not in suffixes:
-        raise ValueError(must("path", "end in " + ", ".join(suffixes), repr(str(path))))
+        raise InvalidValueError(must("path", "end in " + ", ".join(suffixes), repr(str(path))))
     return Path(path)
 
 
 def missing_pyarrow() -> ModuleNotFoundError:
     """Return the error for parquet without pyarrow."""
     remedy = 'Install it with pip install "topk-lightning[parquet]".'
-    return ModuleNotFoundError(
+    return MissingPackageError(
         must("path", "end in .csv or .jsonl without pyarrow", ".parquet", remedy), name="pyarrow"
     )
 

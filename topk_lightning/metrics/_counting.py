@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer, check_k
 from topk_lightning._checks.scores import check_distribution, check_labels, check_scores, check_target, check_weights
 from topk_lightning.ranking import TIES, count_ahead, count_ahead_and_tied, topk_indices
@@ -92,7 +92,9 @@ class Counting:
         num_classes = preds.shape[dim]
         check_k(self.max_k, num_classes)
         if self.num_classes not in (None, num_classes):
-            raise ValueError(must("num_classes", f"be the number of scores a row ({num_classes})", self.num_classes))
+            raise InvalidValueError(
+                must("num_classes", f"be the number of scores a row ({num_classes})", self.num_classes)
+            )
         soft = check_target(target, preds, dim)
         row_shape = target.shape[:dim] + target.shape[dim + 1 :] if soft else target.shape
         kept = None

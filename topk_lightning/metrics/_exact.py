@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning.metrics._counting import wide_dtype
 
@@ -55,7 +55,7 @@ class ExactMetric(Metric):
         if not isinstance(state, dict) or set(state) != set(self._defaults):
             requirement = f"come from a {type(self).__name__} of the same settings ({next(iter(self._defaults))})"
             actual = ", ".join(state) if isinstance(state, dict) else type(state).__name__
-            raise ValueError(must("incoming_state", requirement, actual))
+            raise InvalidValueError(must("incoming_state", requirement, actual))
         for name, counted in state.items():
             setattr(self, name, getattr(self, name) + counted)
         self._computed = None

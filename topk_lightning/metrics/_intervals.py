@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_number
 from topk_lightning.metrics._counting import wide_dtype
 
@@ -15,7 +15,7 @@ __all__ = ["check_level", "wilson_interval"]
 def check_level(level: float) -> float:
     """Return the level of an interval, in (0, 1)."""
     if not 0 < check_number("level", level) < 1:
-        raise ValueError(must("level", "lie between 0 and 1", level, "Did you mean 0.95?"))
+        raise InvalidValueError(must("level", "lie between 0 and 1", level, "Did you mean 0.95?"))
     return level
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torchmetrics import MetricCollection
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_ks
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, shared_counts
 
@@ -40,7 +40,7 @@ class TopKAccuracies(MetricCollection):
         """Add what another collection of the same metrics has counted."""
         mine, theirs = list(self.keys(keep_base=True)), list(incoming.keys(keep_base=True))
         if mine != theirs:
-            raise ValueError(must("incoming", f"hold the metrics {mine}", theirs))
+            raise InvalidValueError(must("incoming", f"hold the metrics {mine}", theirs))
         for name in mine:
             getattr(self, str(name)).merge_state(getattr(incoming, str(name)))
 

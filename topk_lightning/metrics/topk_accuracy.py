@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks
 from topk_lightning._checks.scores import check_scores
@@ -149,7 +149,7 @@ class TopKAccuracy(ExactMetric):
         super().__init__(**kwargs)
         self.average = check_choice("average", average, AVERAGES)
         if num_classes is None and average != "micro":
-            raise ValueError(must("num_classes", f'be given for average="{average}"', None))
+            raise InvalidValueError(must("num_classes", f'be given for average="{average}"', None))
         if num_classes is not None:
             check_integer("num_classes", num_classes)
         self.k = check_k(k, num_classes)
@@ -211,7 +211,9 @@ class TopKAccuracy(ExactMetric):
         check_level(level)
         if self.average not in ("micro", "none"):
             remedy = 'Use average="micro", or "none" for one interval a class.'
-            raise ValueError(must("average", 'be "micro" or "none" for a confidence interval', self.average, remedy))
+            raise InvalidValueError(
+                must("average", 'be "micro" or "none" for a confidence interval', self.average, remedy)
+            )
         return self._synced(lambda counts: self._interval(counts, self.k, level))
 
     def _interval(self, counts: Counts, k: int, level: float) -> Tensor:
