@@ -12,6 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "topk_lightning"
 
 LAYERS = {
+    "drawing": 1,
+    "epoch_table": 2,
     "_checks": -1,
     **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "kernels"), 0),
     **dict.fromkeys(("losses", "metrics", "networks", "functional", "temperature_scaler"), 1),

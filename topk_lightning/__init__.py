@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         TopKMonitor,
         TopKPredictionWriter,
         TrainingTrace,
-        load_pretrained,
     )
     from topk_lightning.classifier import TopKClassifier
     from topk_lightning.data import (
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
         Preprocessing,
         find_leaks,
     )
-    from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
+    from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target, load_pretrained
     from topk_lightning.losses import (
         CalibratedTopKHingeLoss,
         GroupedTopKCrossEntropyLoss,
@@ -120,7 +119,6 @@ _HOMES = {
         "TopKMonitor",
         "TopKPredictionWriter",
         "TrainingTrace",
-        "load_pretrained",
     ),
     "classifier": ("TopKClassifier",),
     "data": (
@@ -134,6 +132,7 @@ _HOMES = {
         "Hierarchy",
         "coarsen_logits",
         "coarsen_target",
+        "load_pretrained",
     ),
     "losses": (
         "CalibratedTopKHingeLoss",

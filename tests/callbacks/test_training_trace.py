@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from topk_lightning import lightning as twin
 from topk_lightning.callbacks import TrainingTrace
-from topk_lightning.callbacks._trace_notes import note
-from topk_lightning.callbacks._trace_table import header_line, row_lines
 from topk_lightning.classifier import TopKClassifier
+from topk_lightning.epoch_table.columns import known_columns
+from topk_lightning.epoch_table.notes import note
+from topk_lightning.epoch_table.terminal import header_line, row_lines
 from topk_lightning.losses import TemperatureCrossEntropyLoss
-from topk_lightning.report.trace_columns import known_columns
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),

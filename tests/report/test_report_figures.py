@@ -7,15 +7,15 @@ import re
 import pytest
 import torch
 
+from topk_lightning.drawing.palette import DARK, LIGHT
+from topk_lightning.drawing.svg import Scale, nice_ticks
+from topk_lightning.epoch_table.charts import find_trace, training_plots
 from topk_lightning.metrics import ClassReport
 from topk_lightning.metrics.report_values import ConfusedPair
 from topk_lightning.report.charts import accuracy_plot, rank_plot, waffle
 from topk_lightning.report.class_table import class_rows
 from topk_lightning.report.grade import grade_in_words
 from topk_lightning.report.heat_map import heat_map, of_worst_pairs
-from topk_lightning.report.palette import DARK, LIGHT
-from topk_lightning.report.plot import Scale, nice_ticks
-from topk_lightning.report.training_charts import find_trace, training_plots
 
 SCHEMES = pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 

@@ -1,7 +1,6 @@
 """Callbacks for the trainers of ``pytorch_lightning`` and ``lightning.pytorch``."""
 
 from topk_lightning._checks.callback_error import CallbackError
-from topk_lightning.callbacks.coarse_pretraining import PretrainingReport, load_pretrained
 from topk_lightning.callbacks.coarse_to_fine import CoarseToFine
 from topk_lightning.callbacks.k_annealing import KAnnealing
 from topk_lightning.callbacks.prediction_writer import TopKPredictionWriter
@@ -13,10 +12,8 @@ __all__ = [
     "CallbackError",
     "CoarseToFine",
     "KAnnealing",
-    "PretrainingReport",
     "TemperatureAnnealing",
     "TopKMonitor",
     "TopKPredictionWriter",
     "TrainingTrace",
-    "load_pretrained",
 ]

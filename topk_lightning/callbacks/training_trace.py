@@ -13,12 +13,12 @@ from torch import Tensor
 from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace, unseen_monitor
 from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._base import Callback
-from topk_lightning.callbacks._trace_files import notebook_display, replace_file, table_text
-from topk_lightning.callbacks._trace_notes import note
-from topk_lightning.callbacks._trace_table import header_line, row_lines, terminal_text
-from topk_lightning.report.curves import training_curves
-from topk_lightning.report.figures import png_of
-from topk_lightning.report.trace_columns import known_columns, watched_column
+from topk_lightning.drawing.figures import png_of
+from topk_lightning.epoch_table.columns import known_columns, watched_column
+from topk_lightning.epoch_table.curves import training_curves
+from topk_lightning.epoch_table.files import notebook_display, replace_file, table_text
+from topk_lightning.epoch_table.notes import note
+from topk_lightning.epoch_table.terminal import header_line, row_lines, terminal_text
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

@@ -16,7 +16,7 @@ from topk_lightning._checks.cli import nothing_to_resume
 from topk_lightning._checks.options import check_choice, check_integer
 
 if TYPE_CHECKING:
-    from topk_lightning.report.gallery import NamedPicture
+    from topk_lightning.drawing.gallery import NamedPicture
 
 __all__ = ["main"]
 
@@ -110,8 +110,8 @@ def _predict(classifier: Any, data: Any, seed: int) -> list[NamedPicture]:
     """Predict some drawings of the test set, drawn by the seed, not chosen for their looks."""
     import torch
 
+    from topk_lightning.drawing.gallery import NamedPicture
     from topk_lightning.prediction import predict_topk
-    from topk_lightning.report.gallery import NamedPicture
 
     targets = data.targets("test")
     order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
@@ -141,7 +141,7 @@ def _pictures_table(pictures: Sequence[NamedPicture]) -> Any:
 
 
 def _write_summary(out: Path, rows: Sequence[Any], pictures: Sequence[NamedPicture], result: Any) -> None:
-    from topk_lightning.report.figures import png_of
+    from topk_lightning.drawing.figures import png_of
     from topk_lightning.report.summary import training_summary
 
     numbers = ", ".join(f"top-{row.k} {row.accuracy:.3f}" for row in result.topk)

@@ -51,7 +51,7 @@ def _data(given: str | None, checkpoint: Path, trained: Mapping[str, Any]) -> tu
     """Return the data of the option, or what the checkpoint was trained on, and what else its training says."""
     from topk_lightning.data import EmojiDataModule
     from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, read_index
-    from topk_lightning.report.training_charts import training_folders
+    from topk_lightning.epoch_table.charts import training_folders
 
     configs = [folder / "config.yaml" for folder in training_folders(checkpoint)]
     config = next((path for path in configs if path.is_file()), None)

@@ -73,7 +73,7 @@ class PredictionTrace:
 
     def figure(self) -> Figure:
         """Return the picture, its k best classes as bars, and feature maps of a few layers, as a matplotlib figure."""
-        from topk_lightning.report.trace_picture import trace_picture
+        from topk_lightning.prediction.layer_picture import trace_picture
 
         return trace_picture(self)
 

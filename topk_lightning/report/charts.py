@@ -6,9 +6,9 @@ import math
 import re
 from typing import Any
 
+from topk_lightning.drawing.svg import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
 from topk_lightning.metrics import ReliabilityCurve
 from topk_lightning.metrics.report_values import TopKCurve
-from topk_lightning.report.plot import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
 
 __all__ = ["accuracy_plot", "calibration_plot", "rank_plot", "waffle"]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
+from topk_lightning.epoch_table.charts import training_plots
 from topk_lightning.report.class_table import MOST, class_rows
 from topk_lightning.report.grade import GRADES
 from topk_lightning.report.measured import Measured
 from topk_lightning.report.sections import calibration, groups, hard, mistakes, opening, ranks
-from topk_lightning.report.training_charts import training_plots
 
 __all__ = ["content_of"]
 

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from topk_lightning.report.palette import DARK, LIGHT, css_variables
-from topk_lightning.report.plot import number
+from topk_lightning.drawing.palette import DARK, LIGHT, css_variables
+from topk_lightning.drawing.svg import number
 
 __all__ = ["render"]
 

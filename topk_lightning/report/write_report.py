@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
+from topk_lightning.epoch_table.charts import find_trace, read_trace
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.report.content import content_of
@@ -23,7 +24,6 @@ from topk_lightning.report.page import render
 from topk_lightning.report.provenance import facts_of_the_run, stopwatch
 from topk_lightning.report.report_data import ReportData, read_data
 from topk_lightning.report.subject import Subject, read_subject
-from topk_lightning.report.training_charts import find_trace, read_trace
 from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
 
 __all__ = ["write_report"]

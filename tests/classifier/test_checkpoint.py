@@ -95,8 +95,8 @@ def test_it_holds_plain_data_and_rebuilds_the_module(tmp_path):
     [
         "small_cnn",
         {"class_path": "small_cnn", "init_args": {"width": 2}},
-        "tests.test_classifier_checkpoint.Named",
-        {"class_path": "tests.test_classifier_checkpoint.Forgetful", "init_args": {"negative": 0.5}},
+        "tests.classifier.test_checkpoint.Named",
+        {"class_path": "tests.classifier.test_checkpoint.Forgetful", "init_args": {"negative": 0.5}},
         Named(3, hidden=5),
     ],
 )

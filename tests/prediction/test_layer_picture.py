@@ -10,8 +10,8 @@ from PIL import Image
 from torch import nn
 
 from topk_lightning import SmallCNN, trace_prediction
-from topk_lightning.report.figures import png_of
-from topk_lightning.report.trace_picture import chosen_layers
+from topk_lightning.drawing.figures import png_of
+from topk_lightning.prediction.layer_picture import chosen_layers
 
 
 def test_a_row_of_maps_for_the_last_layer_at_each_size():

@@ -19,8 +19,8 @@ from topk_lightning.data import EmojiDataModule
 from topk_lightning.prediction import predict_topk
 from topk_lightning.ranking import in_topk
 
-CONFIG = Path(__file__).parent / "cli_emoji.yaml"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "configs" / "emoji.yaml"
+CONFIG = Path(__file__).parent / "emoji.yaml"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "configs" / "emoji.yaml"
 
 # Python 3.12 and later: the processes that load images are forked beside pytest's threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -134,7 +134,7 @@ def test_callbacks_come_by_class_path_and_replace_our_own(tmp_path, capsys):
 
 
 def test_modules_and_data_of_others_work(tmp_path, capsys):
-    words = ["--model", "tests.cli_modules.PlainModule", "--data", "tests.cli_modules.PlainData"]
+    words = ["--model", "tests.cli.modules.PlainModule", "--data", "tests.cli.modules.PlainData"]
     trainer = ["--trainer.accelerator", "cpu", "--trainer.default_root_dir", str(tmp_path)]
     assert main(["fit", *words, *trainer, "--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1"]) == 0
     assert "train loss" in capsys.readouterr().out
@@ -154,7 +154,7 @@ def test_the_example_configuration_is_valid(tmp_path, capsys):
 def test_ctrl_c_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, steps):
     handler = signal.getsignal(signal.SIGINT)
     words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
-    stop = ["--trainer.callbacks+", "tests.cli_modules.CtrlC", "--trainer.callbacks.steps", str(steps)]
+    stop = ["--trainer.callbacks+", "tests.cli.modules.CtrlC", "--trainer.callbacks.steps", str(steps)]
     assert main([*words, *stop]) == 130
     assert signal.getsignal(signal.SIGINT) is handler
     said = capsys.readouterr().err
@@ -167,7 +167,7 @@ def test_ctrl_c_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, ste
 
 def test_ctrl_c_where_nothing_is_saved_says_so(tmp_path, capsys):
     words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
-    stop = ["--trainer.callbacks+", "tests.cli_modules.CtrlC", "--trainer.callbacks.steps", "1"]
+    stop = ["--trainer.callbacks+", "tests.cli.modules.CtrlC", "--trainer.callbacks.steps", "1"]
     assert main([*words, *stop, "--trainer.enable_checkpointing", "false"]) == 130
     assert capsys.readouterr().err == "Interrupted. Nothing was saved.\n"
 
@@ -264,3 +264,13 @@ def test_a_defect_keeps_its_traceback():
 
     with pytest.raises(ValueError, match="invalid literal"):
         run_command(defect)
+
+
+def test_an_error_of_the_users_own_code_keeps_its_traceback():
+    with pytest.raises(ValueError, match="the index must be even"):
+        run_command(lambda: even(3))
+
+
+def even(index):
+    if index % 2:
+        raise ValueError(f"the index must be even, got {index}.")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from topk_lightning._checks.hierarchy import nothing_fits, unreadable_checkpoint, unsafe_checkpoint
-from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.hierarchy.hierarchy import Hierarchy
 
 __all__ = ["PretrainingReport", "load_pretrained"]
 
