@@ -9,8 +9,7 @@ from itertools import pairwise
 
 import pytest
 import yaml
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from topk_lightning.schedules import RAMPS, Constant, Cosine, Exponential, Linear, Schedule, Steps, named_ramp
 

@@ -58,6 +58,7 @@ def test_wheel_holds_the_sheet_the_notice_the_licence_and_py_typed(wheel):
         "data/emoji_sheet.json",
         "data/NOTICE",
         "py.typed",
+        "__init__.pyi",
         "report/templates/report.html",
         "serving/templates/page.html",
     ):

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
 from topk_lightning.ranking import topk_indices

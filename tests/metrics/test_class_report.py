@@ -15,9 +15,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from tests.metrics.reports import ANIMALS, hard_batch, report_of
 from tests.oracles_report import count_rows, figures
-from topk_lightning.metrics import ClassReport, topk_accuracy
-from topk_lightning.metrics import _class_counter as counter
-from topk_lightning.metrics import _confusions as confusions
+from topk_lightning.metrics import ClassReport, _class_counter as counter, _confusions as confusions, topk_accuracy
 from topk_lightning.metrics._intervals import wilson_interval
 from topk_lightning.ranking import target_rank, topk_indices
 

@@ -6,8 +6,7 @@ import warnings
 
 from tests.distributed import run_processes
 from tests.metrics.reports import hard_batch
-from topk_lightning.metrics import ClassReport
-from topk_lightning.metrics import _class_counter as counter
+from topk_lightning.metrics import ClassReport, _class_counter as counter
 
 ROWS = 61
 

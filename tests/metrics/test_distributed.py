@@ -13,8 +13,8 @@ from topk_lightning.metrics import (
     TopKAccuracy,
     multilabel_topk_accuracy,
     topk_accuracies,
+    topk_accuracy as accuracy,
 )
-from topk_lightning.metrics import topk_accuracy as accuracy
 
 ROWS, CLASSES = 61, 9
 

@@ -1,0 +1,73 @@
+# The public names, each with the module that it comes from: the only list of them.
+from . import (
+    functional as functional,
+    schedules as schedules,
+)
+from .callbacks import (
+    CoarseToFine as CoarseToFine,
+    KAnnealing as KAnnealing,
+    TemperatureAnnealing as TemperatureAnnealing,
+    TopKMonitor as TopKMonitor,
+    TopKPredictionWriter as TopKPredictionWriter,
+    TrainingTrace as TrainingTrace,
+)
+from .classifier import (
+    TopKClassifier as TopKClassifier,
+)
+from .data import (
+    EmojiDataModule as EmojiDataModule,
+    ExactDistributedSampler as ExactDistributedSampler,
+    ImageFolderDataModule as ImageFolderDataModule,
+    Preprocessing as Preprocessing,
+    find_leaks as find_leaks,
+)
+from .hierarchy import (
+    Hierarchy as Hierarchy,
+    coarsen_logits as coarsen_logits,
+    coarsen_target as coarsen_target,
+    load_pretrained as load_pretrained,
+)
+from .losses import (
+    CalibratedTopKHingeLoss as CalibratedTopKHingeLoss,
+    GroupedTopKCrossEntropyLoss as GroupedTopKCrossEntropyLoss,
+    NoisedTopKHingeLoss as NoisedTopKHingeLoss,
+    SmoothTopKSVMLoss as SmoothTopKSVMLoss,
+    SoftTopKLoss as SoftTopKLoss,
+    TemperatureCrossEntropyLoss as TemperatureCrossEntropyLoss,
+    TopKCrossEntropyLoss as TopKCrossEntropyLoss,
+    TruncatedTopKEntropyLoss as TruncatedTopKEntropyLoss,
+    imbalanced_margins as imbalanced_margins,
+)
+from .metrics import (
+    CalibrationError as CalibrationError,
+    ClassReport as ClassReport,
+    MultilabelTopKAccuracy as MultilabelTopKAccuracy,
+    TopKAccuracy as TopKAccuracy,
+    hierarchy_levels as hierarchy_levels,
+    multilabel_topk_accuracy as multilabel_topk_accuracy,
+    topk_accuracies as topk_accuracies,
+    topk_accuracy as topk_accuracy,
+)
+from .networks import (
+    SmallCNN as SmallCNN,
+)
+from .prediction import (
+    PredictionTrace as PredictionTrace,
+    TopKPrediction as TopKPrediction,
+    predict_topk as predict_topk,
+    topk_predictions as topk_predictions,
+    trace_prediction as trace_prediction,
+)
+from .ranking import (
+    in_topk as in_topk,
+    target_rank as target_rank,
+    topk_indices as topk_indices,
+)
+from .report import (
+    write_report as write_report,
+)
+from .temperature_scaler import (
+    TemperatureScaler as TemperatureScaler,
+)
+
+__version__: str
