@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from topk_lightning import EmojiDataModule, trace_prediction
-from topk_lightning.drawing.figures import png_of
+from topk_lightning.drawing import png_of
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DRAWING = "dolphin"

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topk_lightning.drawing.figures import COLOURS, png_of
-from topk_lightning.drawing.gallery import NamedPicture, draw_picture, draw_predictions
+from topk_lightning.drawing import COLOURS, NamedPicture, draw_picture, draw_predictions, png_of
 from topk_lightning.epoch_table.curves import training_curves
 from topk_lightning.prediction import TopKPrediction
 from topk_lightning.report.summary import training_summary
@@ -29,7 +28,7 @@ def picture(truth="cat", labels=("dog", "cat", "cow")):
 
 
 def new_axes():
-    from topk_lightning.drawing.figures import new_figure
+    from topk_lightning.drawing import new_figure
 
     return new_figure(3, 2).add_subplot()
 

@@ -7,8 +7,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from topk_lightning.drawing.figures import COLOURS
-from topk_lightning.drawing.palette import DARK, LIGHT
+from topk_lightning.drawing import COLOURS, DARK, LIGHT
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0: linear RGB as it is to what is seen.
 SEEN = {

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from topk_lightning import SmallCNN, trace_prediction
-from topk_lightning.drawing.figures import png_of
+from topk_lightning.drawing import png_of
 from topk_lightning.prediction.layer_picture import chosen_layers
 
 

@@ -7,8 +7,7 @@ import re
 import pytest
 import torch
 
-from topk_lightning.drawing.palette import DARK, LIGHT
-from topk_lightning.drawing.svg import Scale, nice_ticks
+from topk_lightning.drawing import DARK, LIGHT, Scale, nice_ticks
 from topk_lightning.epoch_table.charts import find_trace, training_plots
 from topk_lightning.metrics import ClassReport
 from topk_lightning.metrics.report_values import ConfusedPair

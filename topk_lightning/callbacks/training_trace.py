@@ -13,7 +13,7 @@ from torch import Tensor
 from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace, unseen_monitor
 from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._base import Callback
-from topk_lightning.drawing.figures import png_of
+from topk_lightning.drawing import png_of
 from topk_lightning.epoch_table.columns import known_columns, watched_column
 from topk_lightning.epoch_table.curves import training_curves
 from topk_lightning.epoch_table.files import notebook_display, replace_file, table_text

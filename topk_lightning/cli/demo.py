@@ -16,7 +16,7 @@ from topk_lightning._checks.cli import nothing_to_resume
 from topk_lightning._checks.options import check_choice, check_integer
 
 if TYPE_CHECKING:
-    from topk_lightning.drawing.gallery import NamedPicture
+    from topk_lightning.drawing import NamedPicture
 
 __all__ = ["main"]
 
@@ -110,7 +110,7 @@ def _predict(classifier: Any, data: Any, seed: int) -> list[NamedPicture]:
     """Predict some drawings of the test set, drawn by the seed, not chosen for their looks."""
     import torch
 
-    from topk_lightning.drawing.gallery import NamedPicture
+    from topk_lightning.drawing import NamedPicture
     from topk_lightning.prediction import predict_topk
 
     targets = data.targets("test")
@@ -141,7 +141,7 @@ def _pictures_table(pictures: Sequence[NamedPicture]) -> Any:
 
 
 def _write_summary(out: Path, rows: Sequence[Any], pictures: Sequence[NamedPicture], result: Any) -> None:
-    from topk_lightning.drawing.figures import png_of
+    from topk_lightning.drawing import png_of
     from topk_lightning.report.summary import training_summary
 
     numbers = ", ".join(f"top-{row.k} {row.accuracy:.3f}" for row in result.topk)

@@ -56,7 +56,7 @@ def _trace(options: Namespace, file: Path) -> None:
     trace = trace_prediction(options.checkpoint, file, k=options.k, target=options.target)
     rich.print(trace)
     if options.trace_picture is not None:
-        from topk_lightning.drawing.figures import png_of
+        from topk_lightning.drawing import png_of
 
         path = Path(options.trace_picture)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from topk_lightning._checks.report import check_trace, missing_trace
-from topk_lightning.drawing.svg import Line, Plot, Point, Scale, nice_ticks, number, path_of
+from topk_lightning.drawing import Line, Plot, Point, Scale, nice_ticks, number, path_of
 from topk_lightning.epoch_table.columns import column_label, known_columns
 
 __all__ = ["find_trace", "read_trace", "training_folders", "training_plots"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from topk_lightning.drawing.figures import COLOURS, bare_axes, new_figure
+from topk_lightning.drawing import COLOURS, bare_axes, new_figure
 from topk_lightning.epoch_table.columns import column_label, known_columns
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from topk_lightning.drawing.figures import new_figure
-from topk_lightning.drawing.gallery import NamedPicture, draw_picture, draw_predictions
+from topk_lightning.drawing import NamedPicture, draw_picture, draw_predictions, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from topk_lightning.drawing.svg import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
+from topk_lightning.drawing import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
 from topk_lightning.metrics import ReliabilityCurve
 from topk_lightning.metrics.report_values import TopKCurve
 

@@ -12,8 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from topk_lightning.drawing.palette import DARK, LIGHT, css_variables
-from topk_lightning.drawing.svg import number
+from topk_lightning.drawing import DARK, LIGHT, css_variables, number
 
 __all__ = ["render"]
 

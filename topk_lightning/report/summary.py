@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from topk_lightning.drawing.figures import new_figure
-from topk_lightning.drawing.gallery import NamedPicture, draw_picture, draw_predictions
+from topk_lightning.drawing import NamedPicture, draw_picture, draw_predictions, new_figure
 from topk_lightning.epoch_table.curves import draw_accuracies, draw_losses
 
 if TYPE_CHECKING:

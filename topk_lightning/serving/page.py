@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from topk_lightning.drawing.palette import DARK, LIGHT, css_variables
+from topk_lightning.drawing import DARK, LIGHT, css_variables
 
 __all__ = ["render_page"]
 

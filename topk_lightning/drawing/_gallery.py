@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from topk_lightning.drawing.figures import COLOURS
+from topk_lightning.drawing._figures import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
