@@ -11,7 +11,7 @@ from PIL import Image
 from topk_lightning.drawing import COLOURS, NamedPicture, draw_picture, draw_predictions, png_of
 from topk_lightning.epoch_table.curves import training_curves
 from topk_lightning.prediction import TopKPrediction
-from topk_lightning.report.summary import training_summary
+from topk_lightning.report import training_summary
 
 ROWS = [
     {"epoch": 1, "train/loss": 2.0, "val/loss": 3.0, "val/top1": 0.1, "val/top5": 0.4, "note": ""},

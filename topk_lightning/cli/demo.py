@@ -142,7 +142,7 @@ def _pictures_table(pictures: Sequence[NamedPicture]) -> Any:
 
 def _write_summary(out: Path, rows: Sequence[Any], pictures: Sequence[NamedPicture], result: Any) -> None:
     from topk_lightning.drawing import png_of
-    from topk_lightning.report.summary import training_summary
+    from topk_lightning.report import training_summary
 
     numbers = ", ".join(f"top-{row.k} {row.accuracy:.3f}" for row in result.topk)
     title = f"Test on a vendor never seen in training: {numbers}"
