@@ -16,11 +16,11 @@ pytest.importorskip("latex2mathml")
 
 @pytest.fixture(scope="module")
 def to_markdown():
-    sys.path.insert(0, str(ROOT / "docs"))
+    sys.path.insert(0, str(ROOT / "docs" / "programs"))
     from docstring_markup import to_markdown
 
     yield to_markdown
-    sys.path.remove(str(ROOT / "docs"))
+    sys.path.remove(str(ROOT / "docs" / "programs"))
 
 
 def test_a_formula_of_its_own_is_a_block_and_may_go_on_in_the_next_line(to_markdown):

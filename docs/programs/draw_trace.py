@@ -1,6 +1,6 @@
 """Draw the trace of a prediction, for the page about prediction.
 
-Run with ``python docs/figures/trace.py runs/demo/best.ckpt`` after ``topk-lightning demo``; it writes
+Run with ``python docs/programs/draw_trace.py runs/demo/best.ckpt`` after ``topk-lightning demo``; it writes
 ``docs/assets/trace.png``.
 """
 

@@ -1,6 +1,6 @@
 """Draw the schedules of TemperatureAnnealing and CoarseToFine, and the ladders of KAnnealing.
 
-Run with ``python docs/figures/schedules.py``; it writes ``temperature_annealing.svg``, ``k_annealing.svg`` and
+Run with ``python docs/programs/draw_schedules.py``; it writes ``temperature_annealing.svg``, ``k_annealing.svg`` and
 ``coarse_to_fine.svg`` into ``docs/assets/``.
 """
 

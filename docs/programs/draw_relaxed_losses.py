@@ -1,6 +1,6 @@
 """Draw the figures of the soft top-k loss, top-k cross entropy and the relaxations.
 
-Run with ``python docs/figures/relaxed_losses.py``; it writes ``docs/assets/*.svg``.
+Run with ``python docs/programs/draw_relaxed_losses.py``; it writes ``docs/assets/*.svg``.
 """
 
 from __future__ import annotations

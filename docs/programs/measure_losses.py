@@ -1,6 +1,6 @@
 """Compare losses with cross entropy on the embedded emoji, with clean labels and with ambiguous ones, over several seeds.
 
-Run with ``python docs/measure_losses.py``. As in the experiments of Berrada, Zisserman and Kumar (ICLR 2018) on CIFAR-100,
+Run with ``python docs/programs/measure_losses.py``. As in the experiments of Berrada, Zisserman and Kumar (ICLR 2018) on CIFAR-100,
 ambiguity is made by label noise within the groups: a share of the training labels is replaced by another class of the same
 subcategory, of 4 to 8 classes. Labels of the tests are clean. Each finished run is one line of ``docs/assets/losses.jsonl``;
 a run that is there already is not repeated. The tables are printed and written to ``docs/assets/losses.txt``.

@@ -1,6 +1,6 @@
 """Scale the probabilities of the demonstration's network, and of its twin without label smoothing, by a temperature.
 
-Run with ``python docs/figures/calibration.py --demo runs/demo/last.ckpt`` after ``topk-lightning demo``: some minutes of
+Run with ``python docs/programs/draw_calibration.py --demo runs/demo/last.ckpt`` after ``topk-lightning demo``: some minutes of
 training for the twin, whose logits are kept in ``runs/calibration``. It prints a table and writes it to
 ``docs/assets/calibration.txt``, and draws ``docs/assets/calibration.svg``.
 """

@@ -1,6 +1,6 @@
 """Draw each loss against the gap between the target and its fifth competitor, for several temperatures.
 
-Run with ``python docs/figures/loss_gap.py``; it writes ``docs/assets/*.svg``.
+Run with ``python docs/programs/draw_loss_gap.py``; it writes ``docs/assets/*.svg``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compare curricula with plain training of equal epochs on the embedded emoji, over several seeds.
 
-Run with ``python docs/measure_curricula.py --epochs 30 --seeds 0 1 2``. Each finished run is one line of
+Run with ``python docs/programs/measure_curricula.py --epochs 30 --seeds 0 1 2``. Each finished run is one line of
 ``docs/assets/curricula.jsonl``; a run that is there already is not repeated, so an interrupted measurement goes on. The
 table, mean ± standard deviation over the seeds, and the difference from the baseline paired by seed, is printed and written
 to ``docs/assets/curricula.txt``.

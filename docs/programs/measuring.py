@@ -16,7 +16,7 @@ from rich.console import Console
 
 __all__ = ["measure", "parser", "table", "write"]
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 K = (1, 5)
 
 Run = dict[str, Any]
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace, setting: str, keys: Iterable[Run], run:
         logging.getLogger(name).setLevel(logging.ERROR)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
-    runs = [one for one in map(json.loads, lines) if one["setting"] == setting]
+    runs = [run for run in map(json.loads, lines) if run["setting"] == setting]
     for key in keys:
         if not any(key.items() <= one.items() for one in runs):
             runs.append({**key, "setting": setting, **run(key)})
