@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from topk_lightning import ranking
+from topk_lightning._topk_ways import _topk_of_keys
 from topk_lightning.ranking import count_ahead, count_ahead_and_tied, in_topk, target_rank, topk_indices
 
 WORKED_SCORES = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
@@ -97,6 +98,45 @@ def test_topk_indices_are_a_stable_sort_with_nan_first(case, k):
     k = min(k, scores.shape[1])
     expected = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
     assert torch.equal(topk_indices(scores, k), expected)
+
+
+REAL = (*FLOATS, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+@given(case=tied_scores(special=True), k=st.integers(1, 9), dtype=st.sampled_from(REAL))
+@settings(deadline=None, max_examples=200)
+def test_topk_without_sorting_is_a_stable_sort_with_nan_first(case, k, dtype):
+    scores = case[0].nan_to_num(3.0, 4.0, 0.0).abs().to(dtype) if not dtype.is_floating_point else case[0].to(dtype)
+    k = min(k, scores.shape[1])
+    expected = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    assert torch.equal(_topk_of_keys(scores, k), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_topk_without_sorting_tells_denormals_zeros_and_nans_apart_as_a_sort_does(dtype):
+    generator = torch.Generator().manual_seed(0)
+    half = torch.rand(200, 30, generator=generator) < 0.5
+    tiny = torch.randn(200, 30, generator=generator, dtype=dtype) * torch.finfo(dtype).tiny / 8
+    for scores in (tiny, torch.where(half, -0.0, 0.0).to(dtype), -torch.full((3, 30), torch.nan, dtype=dtype)):
+        expected = scores.sort(dim=1, descending=True, stable=True).indices[:, :7]
+        assert torch.equal(_topk_of_keys(scores, 7), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_compiled_topk_sorts_no_row_of_all_classes(dtype):
+    torch._dynamo.reset()
+    sorted_sizes = []
+
+    def record(graph, inputs):
+        sorted_sizes.extend(
+            node.args[0].meta["example_value"].shape[-1] for node in graph.graph.nodes if node.target == "sort"
+        )
+        return graph
+
+    scores = torch.randint(0, 9, (20, 300), generator=torch.Generator().manual_seed(0)).to(dtype)
+    compiled = torch.compile(lambda s: topk_indices(s, 5), fullgraph=True, backend=record)
+    assert torch.equal(compiled(scores), topk_indices(scores, 5))
+    assert all(size <= 5 for size in sorted_sizes)
 
 
 @given(case=tied_scores(), k=st.integers(1, 9))

@@ -18,6 +18,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidTypeError
 from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
+from topk_lightning._topk_ways import best_of_rows
 
 __all__ = ["TIES", "count_ahead", "count_ahead_and_tied", "in_topk", "target_rank", "topk_indices"]
 
@@ -59,21 +60,7 @@ def topk_indices(preds: Tensor, k: int, *, class_dim: int = 1) -> Tensor:
     dim = check_scores(preds, class_dim)
     k = check_k(k, preds.shape[dim])
     scores = preds.detach().movedim(dim, -1)
-    if k == 1 and not torch.compiler.is_compiling() and scores.device.type in ("cpu", "cuda"):
-        # Of equal scores torch.max names the first, and NaN is its largest: a sixth of the time of what follows.
-        return scores.max(dim=-1, keepdim=True).indices.movedim(-1, dim)
-    if k == scores.shape[-1] or torch.compiler.is_compiling() or scores.device.type != "cpu":
-        return scores.sort(dim=-1, descending=True, stable=True).indices[..., :k].movedim(-1, dim)
-    # topk finds the right scores, but which of the classes that tie it names is open. One score more shows the rows
-    # in which the k-th ties with the next; only these are sorted whole.
-    values, indices = scores.topk(k + 1, dim=-1)
-    open_rows = (values[..., k - 1] == values[..., k]) | values[..., k].isnan()
-    indices = indices[..., :k].sort(dim=-1).values
-    order = scores.gather(-1, indices).sort(dim=-1, descending=True, stable=True).indices
-    indices = indices.gather(-1, order)
-    if open_rows.any():
-        indices[open_rows] = scores[open_rows].sort(dim=-1, descending=True, stable=True).indices[..., :k]
-    return indices.movedim(-1, dim)
+    return best_of_rows(scores, k).movedim(-1, dim)
 
 
 def target_rank(preds: Tensor, target: Tensor, *, class_dim: int = 1, ties: str = "index") -> Tensor:
