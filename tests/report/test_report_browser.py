@@ -16,7 +16,9 @@ from tests.report.modelled import HOSTILE, SCRIPT, Scores, matrix_loader
 from topk_lightning import EmojiDataModule, write_report
 from topk_lightning.prediction.checkpoint import load_checkpoint
 
-SECTIONS = ("findings", "numbers", "groups", "calibration", "mistakes", "hard", "classes", "training", "made")
+SECTIONS = (
+    "findings", "accuracy", "groups", "calibration", "confusions", "hard_images", "classes", "training", "provenance",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def test_every_section_is_seen_for_the_docs(open_page, report):
     for name in SECTIONS:
         section = opened.page.locator(f"#{name}")
         assert section.bounding_box()["height"] > 100
-        opened.screenshot(f"report_{name}", docs=name not in ("training", "made"), part=section)
+        opened.screenshot(f"report_{name}", docs=name not in ("training", "provenance"), part=section)
 
 
 def test_the_table_sorts_both_ways_by_number_and_by_name(open_page, report):

@@ -11,10 +11,11 @@ from topk_lightning.drawing import DARK, LIGHT, Scale, nice_ticks
 from topk_lightning.epoch_table.charts import find_trace, training_plots
 from topk_lightning.metrics import ClassReport
 from topk_lightning.metrics.report_values import ConfusedPair
-from topk_lightning.report.charts import accuracy_plot, rank_plot, waffle
-from topk_lightning.report.class_table import class_rows
+from topk_lightning.report._heat_map import heat_map, of_worst_pairs
+from topk_lightning.report._sections.accuracy import accuracy_plot, rank_plot
+from topk_lightning.report._sections.classes import class_rows
+from topk_lightning.report._summary import waffle
 from topk_lightning.report.grade import grade_in_words
-from topk_lightning.report.heat_map import heat_map, of_worst_pairs
 
 SCHEMES = pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 
@@ -51,7 +52,7 @@ def test_what_is_drawn_stands_out_from_the_card(scheme):
 @SCHEMES
 @pytest.mark.parametrize("kind", ["right", "wrong"])
 def test_the_numbers_in_a_heat_map_are_read_on_every_shade(scheme, kind):
-    from topk_lightning.report.page import _TEMPLATES
+    from topk_lightning.report._page import _TEMPLATES
 
     style = (_TEMPLATES / "report.css").read_text()
     light, dark = (float(found) for found in re.findall(r"--shade:([.\d]+)", style))

@@ -14,7 +14,6 @@ import topk_lightning
 from tests.report.modelled import HOSTILE, SCRIPT, Page, Scores, loader_of, matrix_loader
 from topk_lightning import Preprocessing, TopKClassifier, write_report
 from topk_lightning.report.evaluation import evaluate
-from topk_lightning.report.page import render
 
 MATRIX = [[50, 2, 3], [4, 45, 1], [2, 3, 40]]
 NAMES = ["cat", "dog", "owl"]
@@ -346,8 +345,3 @@ def test_a_file_that_is_no_table_of_epochs_is_named(text, tmp_path):
         path.write_text(text)
         sentence = wrong(Scores(), matrix_loader(MATRIX), tmp_path, trace=path)
         assert sentence == f"trace must be a .csv or .json file that TrainingTrace wrote, got {str(path)!r}."
-
-
-def test_the_template_fails_rather_than_leaving_something_out():
-    with pytest.raises(Exception, match="is undefined"):
-        render({"title": "incomplete"})

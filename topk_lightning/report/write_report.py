@@ -16,12 +16,13 @@ from topk_lightning._checks.report import check_class_number, check_report_path,
 from topk_lightning.epoch_table.charts import find_trace, read_trace
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
-from topk_lightning.report.content import content_of
+from topk_lightning.report._page import render
+from topk_lightning.report._provenance import facts_of_the_run, stopwatch
+from topk_lightning.report._results import Results
+from topk_lightning.report._sections import sections_of
+from topk_lightning.report._summary import summary
 from topk_lightning.report.evaluation import device_of, evaluate, iterate_logits
 from topk_lightning.report.labelled_images import LabelledImages
-from topk_lightning.report.measured import Measured
-from topk_lightning.report.page import render
-from topk_lightning.report.provenance import facts_of_the_run, stopwatch
 from topk_lightning.report.report_data import ReportData, read_data
 from topk_lightning.report.subject import Subject, read_subject
 from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
@@ -110,10 +111,11 @@ def write_report(
     for metric in (report, calibration, scaled):
         metric.to(device)
     evaluation = evaluate(subject.network, source.test.loader(), len(names), k, *metrics)
-    measured = Measured(
-        subject=subject,
-        source=source,
-        names=names,
+    run = facts_of_the_run(device, seconds())
+    results = Results(
+        model=subject,
+        data=source,
+        class_names=names,
         k=k,
         report=report.cpu(),
         evaluation=evaluation,
@@ -123,14 +125,15 @@ def write_report(
         train_accuracy=_accuracy(subject.network, source.training, len(names)),
         val_accuracy=_accuracy(subject.network, source.validation, len(names)),
         levels=_levels(hierarchy, names) or source.levels,
-        trace=_trace(trace, model, subject),
+        epochs=_epochs(trace, model, subject),
+        facts=[*subject.facts, ("Data", source.description), *(facts or {}).items(), *run],
+        hard_images=hard_images,
     )
-    content = content_of(measured, hard_images, title)
-    content["facts"] += [*(facts or {}).items(), *facts_of_the_run(device, seconds())]
+    heading = title or f"{subject.kind} on {len(names):,} classes"
     path.parent.mkdir(parents=True, exist_ok=True)
     # In one move: a run that is killed leaves the old page or the new one.
     part = path.with_name(path.name + ".part")
-    part.write_text(render(content), encoding="utf-8")
+    part.write_text(render(heading, summary(results), sections_of(results)), encoding="utf-8")
     return part.replace(path)
 
 
@@ -194,7 +197,7 @@ def _is_one_level(given: Mapping[Any, Any]) -> bool:
     return all(isinstance(group, str | int) for group in given.values())
 
 
-def _trace(given: str | Path | None, model: object, subject: Subject) -> tuple[str, Sequence[Mapping[str, Any]]]:
+def _epochs(given: str | Path | None, model: object, subject: Subject) -> tuple[str, Sequence[Mapping[str, Any]]]:
     """Return where the table of epochs comes from, and the table."""
     path = find_trace(model) if given is None and isinstance(model, str | Path) else given
     return ("the checkpoint", subject.epochs) if path is None else (str(path), read_trace(path))

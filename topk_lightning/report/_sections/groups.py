@@ -1,8 +1,7 @@
-"""Groups of classes: accuracy at each level, how far off the mistakes are, and each group of a level."""
+"""Groups of classes: accuracy at each level, how far off the mistakes are, and each group of the coarsest level."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +9,17 @@ import torch
 from torch import Tensor
 
 from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics import HierarchyLevels, hierarchy_levels
 from topk_lightning.metrics._intervals import wilson_interval
-from topk_lightning.metrics.hierarchy_levels import HierarchyLevels, hierarchy_levels
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
 
-__all__ = ["Row", "distance_rows", "group_rows", "level_rows"]
+__all__ = ["ORDER", "section"]
+
+ORDER = 30
 
 #: Groups that are listed; of more, those with the lowest accuracy.
-MOST = 24
+_MOST = 24
 
 
 @dataclass(frozen=True)
@@ -30,38 +33,50 @@ class Row:
     note: str
 
 
-def level_rows(
-    pairs: Tensor, levels: Mapping[str, Hierarchy], names: Sequence[str], nan_rows: int
-) -> tuple[list[Row], HierarchyLevels]:
-    """Return the accuracy at each level, and the distances of the mistakes."""
-    given: dict[str, Any] = dict(levels)
-    found = hierarchy_levels(pairs, given, names, nan_rows=nan_rows)
-    rows = [
+def section(results: Results) -> Section | None:
+    """Return the accuracies of levels and groups, and where the mistakes stay; None without groups."""
+    if results.coarsest is None:
+        return None
+    level, hierarchy = results.coarsest
+    given: dict[str, Any] = dict(results.levels)
+    nan_rows = int(results.values["nan_rows"])
+    levels = hierarchy_levels(results.pairs, given, results.class_names, nan_rows=nan_rows)
+    data = {
+        "note": "How often the first guess lies in the right group, from the classes themselves to coarser levels.",
+        "levels": _level_rows(levels),
+        "distances": _distance_rows(levels),
+        "title": f"Accuracy by {level}",
+        "groups": _group_rows(results.pairs, results.values["support"], hierarchy),
+    }
+    return Section("Groups", data)
+
+
+def _level_rows(levels: HierarchyLevels) -> list[Row]:
+    return [
         Row(
             level.level,
             level.accuracy,
             level.low,
             level.high,
-            f"{level.right:,} of {level.images:,} images; {level.num_groups:,} {'groups' if place else 'classes'}",
+            f"{level.right:,} of {level.images:,} images; {level.num_groups:,} {'groups' if number else 'classes'}",
         )
-        for place, level in enumerate(found.levels)
+        for number, level in enumerate(levels.levels)
     ]
-    return rows, found
 
 
-def distance_rows(found: HierarchyLevels) -> list[tuple[str, float, str]]:
+def _distance_rows(levels: HierarchyLevels) -> list[tuple[str, float, str]]:
     """Return where the mistakes stay: the words, the share of the mistakes, a remark."""
     rows = []
-    for distance in found.distances if found.mistakes else ():
+    for distance in levels.distances if levels.mistakes else ():
         words = "in no common group" if distance.level is None else f"within one {distance.level}"
-        note = f"{distance.mistakes:,} of {found.mistakes:,} mistakes, {distance.by_chance:,.0f} by chance"
+        note = f"{distance.mistakes:,} of {levels.mistakes:,} mistakes, {distance.by_chance:,.0f} by chance"
         if distance.example is not None:
             note += f"; such as {distance.example[0]} taken for {distance.example[1]}"
-        rows.append((words, distance.mistakes / found.mistakes, note))
+        rows.append((words, distance.mistakes / levels.mistakes, note))
     return rows
 
 
-def group_rows(pairs: Tensor, support: Tensor, hierarchy: Hierarchy) -> list[Row]:
+def _group_rows(pairs: Tensor, support: Tensor, hierarchy: Hierarchy) -> list[Row]:
     """Return the accuracy of the classes of each group that has images, lowest first."""
     group = torch.tensor(hierarchy.groups)
     right = pairs[pairs[:, 0] == pairs[:, 1]]
@@ -84,8 +99,8 @@ def group_rows(pairs: Tensor, support: Tensor, hierarchy: Hierarchy) -> list[Row
         )
         if count
     ]
-    return sorted(rows, key=lambda row: row.accuracy)[:MOST]
+    return sorted(rows, key=lambda row: row.accuracy)[:_MOST]
 
 
-def _number(of: float, one: str, many: str) -> str:
-    return f"{of:,.0f} {one if of == 1 else many}"
+def _number(count: float, singular: str, plural: str) -> str:
+    return f"{count:,.0f} {singular if count == 1 else plural}"

@@ -13,30 +13,37 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from topk_lightning.drawing import DARK, LIGHT, css_variables, number
+from topk_lightning.report._section import Section
 
 __all__ = ["render"]
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render(content: Mapping[str, Any]) -> str:
-    """Return the page as text. Whatever `content` holds is escaped, be it in text, an attribute or a drawing."""
-    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
-    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+def render(title: str, summary: Mapping[str, Any], sections: Mapping[str, Section]) -> str:
+    """Return the page as text. Whatever is said in it is escaped, be it in text, an attribute or a drawing."""
+    script, style = (_text("report.js"), _text("report.css"))
     # The only script that may run is this one, and nothing may be loaded: a name that slipped through could do no harm.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            content,
-            light=css_variables(LIGHT),
-            dark=css_variables(DARK),
-            style=Markup(style),
-            script=Markup(script),
-            script_digest=digest,
-        )
+    environment = _environment()
+    bodies = {
+        address: Markup(environment.get_template(f"sections/{address}.html").render(section.data))
+        for address, section in sections.items()
+    }
+    return environment.get_template("page.html").render(
+        title=title,
+        summary=summary,
+        sections=[(address, section.title, bodies[address]) for address, section in sections.items()],
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+        style=Markup(style),
+        script=Markup(script),
+        script_digest=digest,
     )
+
+
+def _text(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache

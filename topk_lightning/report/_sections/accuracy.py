@@ -1,19 +1,83 @@
-"""The figures of a test: accuracy against k, ranks of the true class, calibration."""
+"""Accuracy at each k, with intervals, and the ranks of the true class."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 from topk_lightning.drawing import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
-from topk_lightning.metrics import ReliabilityCurve
-from topk_lightning.metrics.report_values import TopKCurve
+from topk_lightning.metrics import TopKCurve
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
 
-__all__ = ["accuracy_plot", "calibration_plot", "rank_plot", "waffle"]
+__all__ = ["ORDER", "accuracy_plot", "rank_plot", "section"]
 
-_TENTHS = [(place, f"{place:g}") for place in nice_ticks(0, 1)]
+ORDER = 20
+
+#: Guesses that the curve of accuracy shows.
+_CURVE = 20
 _LAST_RANKS = (10, 50, 500, 5000)
+
+
+def section(results: Results) -> Section:
+    """Return the accuracies, the means over classes, the curve of accuracy against k and the histogram of ranks."""
+    report, classes = results.report, len(results.class_names)
+    histogram = report.rank_histogram().tolist()
+    curve = report.accuracy_curve(min(classes, max(_CURVE, 2 * results.k)))
+    data = {
+        "tiles": _tiles(results),
+        "means": _means(results),
+        "accuracy": accuracy_plot(curve, classes, report.k),
+        "accuracy_note": "The band holds the true accuracy at each k with 95 % confidence."
+        + _needed(histogram, results.images, classes),
+        "ranks": rank_plot(histogram, results.k),
+        "ranks_note": _ranks_note(histogram, results.images, results.k),
+    }
+    return Section("Accuracy", data)
+
+
+def _tiles(results: Results) -> list[dict[str, float | str]]:
+    curve = (part.tolist() for part in results.report.accuracy_curve(max(results.report.k)))
+    by_k = {k: interval for k, *interval in zip(*curve, strict=True)}
+    chances = {k: k / len(results.class_names) for k in results.report.k}
+    return [
+        {
+            "name": f"top-{k}",
+            **dict(zip(("value", "low", "high"), by_k[k], strict=True)),
+            "chance": chance,
+            "note": f"chance {chance:.3f}",
+        }
+        for k, chance in chances.items()
+    ]
+
+
+def _means(results: Results) -> list[dict[str, float | str]]:
+    finite = results.evaluation.loss[~results.evaluation.broken].double()
+    means = (
+        ("mean recall", float(results.values["macro_recall"]), "each class counts the same"),
+        ("mean F1", float(results.values["macro_f1"]), "precision and recall, each class the same"),
+        ("loss", float(finite.mean()), "mean −log probability of the true class"),
+        ("calibration error", results.calibration.error, "mean gap of confidence and accuracy"),
+    )
+    return [{"name": name, "value": value, "note": note} for name, value, note in means]
+
+
+def _needed(histogram: list[int], images: int, classes: int) -> str:
+    """Say how many guesses hold the right class of 95 in 100 images."""
+    reached = 0
+    for rank, count in enumerate(histogram[:-1]):
+        reached += count
+        if reached >= 0.95 * images:
+            return f" To find the right class for 95 of 100 images, {rank + 1:,} of the {classes:,} guesses are needed."
+    return ""
+
+
+def _ranks_note(histogram: list[int], images: int, k: int) -> str:
+    near = f", blue nearly right (rank 2 to {k})" if k > 1 else ""
+    return (
+        f"Green is right at once{near}; for {images - sum(histogram[:k]):,} images the class stands further behind. Few of "
+        "these mean that near classes are confused, many that something was not learned."
+    )
 
 
 def accuracy_plot(curve: TopKCurve, num_classes: int, marked: tuple[int, ...]) -> Plot:
@@ -31,7 +95,7 @@ def accuracy_plot(curve: TopKCurve, num_classes: int, marked: tuple[int, ...]) -
         x_label="k, guesses looked at",
         y_label="accuracy",
         x_ticks=[(x(k), f"{k:g}") for k in _whole_ticks(1, last)],
-        y_ticks=[(y(place), text) for place, text in _TENTHS],
+        y_ticks=[(y(place), f"{place:g}") for place in nice_ticks(0, 1)],
         areas=[path_of(band, closed=True)],
         lines=[Line("accuracy with 95 % band", path_of((x(k), y(accuracy)) for k, accuracy, _, _ in rows))],
         guides=[Line("chance", path_of((x(k), y(k / num_classes)) for k in (1, max(2, last))))],
@@ -89,63 +153,6 @@ def rank_plot(histogram: list[int], k: int) -> Plot:
         columns=("rank", "images", "share"),
         rows=[(text, f"{count:,}", number(count / images)) for text, count, _ in bins],
     )
-
-
-def calibration_plot(curve: ReliabilityCurve, scaled: ReliabilityCurve | None) -> Plot:
-    """Return accuracy against confidence, bin by bin, as trained and with the temperature that validation asks for."""
-    x, y = Scale.across(0, 1), Scale.upward(0, 1)
-    curves = [("as trained", curve), *([("with temperature", scaled)] if scaled is not None else [])]
-    lines, points, table = [], [], []
-    for style, (label, one) in enumerate(curves):
-        columns = (one.edges[:-1], one.edges[1:], one.count, one.confidence, one.accuracy, one.low, one.high)
-        bins = [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[2]]
-        lines.append(Line(label, path_of((x(row[3]), y(row[4])) for row in bins), style))
-        points += [
-            Point(
-                x(mean),
-                y(accuracy),
-                f"{label}: {count:,} images with confidence {start:.2f} to {end:.2f}, {accuracy:.3f} of them right",
-                style,
-                y(low) if style == 0 else None,
-                y(high) if style == 0 else None,
-            )
-            for start, end, count, mean, accuracy, low, high in bins
-        ]
-        table += [
-            (label, f"{start:.2f}–{end:.2f}", f"{count:,}", *(number(value) for value in (mean, accuracy, low, high)))
-            for start, end, count, mean, accuracy, low, high in bins
-        ]
-    after = "" if scaled is None else f", {scaled.error:.3f} with the temperature"
-    return Plot(
-        name="calibration",
-        title="Confidence against accuracy",
-        summary="Points of the accuracy of images by the confidence of their first guess, with 95 % intervals; on the "
-        f"diagonal confidence means what it says. Expected calibration error {curve.error:.3f}{after}.",
-        x_label="confidence of the first guess",
-        y_label="fraction that was right",
-        x_ticks=[(x(place), text) for place, text in _TENTHS],
-        y_ticks=[(y(place), text) for place, text in _TENTHS],
-        guides=[Line("as it should be", path_of([(x(0), y(0)), (x(1), y(1))]))],
-        lines=lines,
-        points=points,
-        columns=("probabilities", "confidence", "images", "mean confidence", "accuracy", "from", "to"),
-        rows=table,
-    )
-
-
-def waffle(first: int, within: int, images: int, k: int) -> dict[str, Any]:
-    """Return a hundred images in proportion: right at once, right within k, further behind; rounded to a sum of 100."""
-    counts = {"first": first, "near": within - first, "far": images - within}
-    exact = {kind: 100 * count / images for kind, count in counts.items()}
-    whole = {kind: math.floor(share) for kind, share in exact.items()}
-    for kind in sorted(exact, key=lambda kind: whole[kind] - exact[kind])[: 100 - sum(whole.values())]:
-        whole[kind] += 1
-    labels = {"first": "right at once", "near": f"right at rank 2 to {k}", "far": "further behind"}
-    parts = [(kind, whole[kind], labels[kind]) for kind in whole if kind != "near" or k > 1]
-    kinds = [kind for kind in whole for _ in range(whole[kind])]
-    dots = [(8 + 16 * (place % 10), 8 + 16 * (place // 10), kind) for place, kind in enumerate(kinds)]
-    words = ", ".join(f"{count} {label}" for _, count, label in parts)
-    return {"dots": dots, "parts": parts, "text": f"Of 100 images: {words}."}
 
 
 def _whole_ticks(low: int, high: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The rows of the table of classes."""
+"""The table of classes: recall, precision, F1, what each is taken for, and its grade."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["MOST", "ClassRow", "class_rows"]
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
+from topk_lightning.report.grade import GRADES
+
+__all__ = ["ORDER", "class_rows", "section"]
+
+ORDER = 70
 
 #: Rows of the table: with more, a browser takes seconds to show it.
-MOST = 3000
+_MOST = 3000
 
 _FIELDS = ("images", "recall", "recall_topk", "precision", "f1")
 
@@ -27,6 +33,39 @@ class ClassRow(NamedTuple):
     taken_for: str
     taken: int
     grade: str
+
+
+def section(results: Results) -> Section:
+    """Return the table, with its headings and a remark."""
+    values, k = results.values, results.k
+    rows = class_rows(values, results.pairs, results.class_names, results.report.class_grades(), k)
+    headings = [
+        # the text, "t" for a column of text, and whether the rows are in its order
+        ("Class", "t", False),
+        ("Images", "", False),
+        ("Recall", "", True),
+        *([(f"Top {k}", "", False)] if k > 1 else []),
+        ("Precision", "", False),
+        ("F1", "", False),
+        ("Most often taken for", "t", False),
+        ("Grade", "t", False),
+    ]
+    data = {"k": k, "note": _note(values["support"], k), "headings": headings, "rows": rows, "grades": GRADES}
+    return Section("Classes", data)
+
+
+def _note(support: Tensor, k: int) -> str:
+    without, classes = int((support == 0).sum()), len(support)
+    among = f" (top {k}: with the class among the first {k})" if k > 1 else ""
+    note = (
+        f"Recall: of the images of a class, the fraction named right{among}. "
+        "Precision: of the images that were given the name, the fraction that bears it. Lowest recall first; the headings sort."
+    )
+    if classes > _MOST:
+        note += f" Of {classes:,} classes the {_MOST:,} with the lowest recall are listed."
+    if without:
+        note += f" {without:,} class{' has' if without == 1 else 'es have'} no test image, and so no recall."
+    return note
 
 
 def class_rows(
@@ -62,4 +101,4 @@ def class_rows(
                 grade=grades[index],
             )
         )
-    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))[:MOST]
+    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))[:_MOST]

@@ -1,0 +1,77 @@
+"""What a test came to: all that the sections of a report are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics import ClassReport, ReliabilityCurve
+from topk_lightning.report.evaluation import Evaluation
+from topk_lightning.report.report_data import ReportData
+from topk_lightning.report.subject import Subject
+
+__all__ = ["Results"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a test came to.
+
+    Args:
+        model: the classifier.
+        data: its test images, and what the data knows beyond them.
+        class_names: in the order of the model's outputs.
+        k: the k that "among the first k" means.
+        report: the counts of the test.
+        evaluation: what the model says of each test image.
+        calibration: confidence against accuracy, as trained.
+        scaled: the same with `temperature`; None without one.
+        temperature: fitted on validation images; None where there is none.
+        train_accuracy: top-1 on images of the training; None without them.
+        val_accuracy: top-1 on images of the validation; None without them.
+        levels: groups of classes by the name of their level, from fine to coarse.
+        epochs: where the epoch table comes from, and the table.
+        facts: how the report was made, each with its heading.
+        hard_images: how many to show of each kind.
+    """
+
+    model: Subject
+    data: ReportData
+    class_names: Sequence[str]
+    k: int
+    report: ClassReport
+    evaluation: Evaluation
+    calibration: ReliabilityCurve
+    scaled: ReliabilityCurve | None
+    temperature: float | None
+    train_accuracy: float | None
+    val_accuracy: float | None
+    levels: Mapping[str, Hierarchy]
+    epochs: tuple[str, Sequence[Mapping[str, Any]]]
+    facts: Sequence[tuple[str, str]]
+    hard_images: int
+
+    @property
+    def images(self) -> int:
+        """Number of test images."""
+        return len(self.evaluation.target)
+
+    @cached_property
+    def values(self) -> dict[str, Tensor]:
+        """What the class report computes."""
+        return self.report.compute()
+
+    @cached_property
+    def pairs(self) -> Tensor:
+        """Actual class, predicted class and count of every pair that occurs, in order (M, 3)."""
+        return self.report.confusions()
+
+    @property
+    def coarsest(self) -> tuple[str, Hierarchy] | None:
+        """Name and groups of the coarsest level; None without groups."""
+        return list(self.levels.items())[-1] if self.levels else None

@@ -1,0 +1,87 @@
+"""Confidence against accuracy, as trained and with the temperature that validation images ask for."""
+
+from __future__ import annotations
+
+from topk_lightning.drawing import Line, Plot, Point, Scale, nice_ticks, number, path_of
+from topk_lightning.metrics import ReliabilityCurve
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
+
+__all__ = ["ORDER", "calibration_plot", "section"]
+
+ORDER = 40
+
+_TENTHS = [(place, f"{place:g}") for place in nice_ticks(0, 1)]
+
+
+def section(results: Results) -> Section:
+    """Return the reliability diagram and what it says; no diagram where no image has a confidence."""
+    curve, scaled = results.calibration, results.scaled
+    if not int(curve.count.sum()):
+        return Section("Calibration", {"chart": None, "notes": []})
+    return Section("Calibration", {"chart": calibration_plot(curve, scaled), "notes": _notes(results)})
+
+
+def _notes(results: Results) -> list[str]:
+    curve, scaled = results.calibration, results.scaled
+    gap = curve.overconfidence
+    what = "promises more than it keeps" if gap > 0 else "promises less than it keeps"
+    notes = [
+        "An image that is named with confidence 0.80 should be right in 80 of 100 cases: on the diagonal. Below it the "
+        "classifier promises too much, above it too little. The bars are 95 % intervals.",
+        f"Over all images its confidence is {abs(gap):.3f} {'above' if gap > 0 else 'below'} its accuracy: it {what}. "
+        f"The expected calibration error is {curve.error:.3f}.",
+    ]
+    if scaled is not None:
+        verdict = (
+            "Dividing by it is worth while, and leaves the order of the guesses as it is."
+            if scaled.error < curve.error
+            else "It does not help here: what holds for the validation images does not hold for these."
+        )
+        notes.append(
+            f"A temperature of {results.temperature:.2f}, fitted on validation images only, gives an error of "
+            f"{scaled.error:.3f} on these test images. {verdict}"
+        )
+    return notes
+
+
+def calibration_plot(curve: ReliabilityCurve, scaled: ReliabilityCurve | None) -> Plot:
+    """Return accuracy against confidence, bin by bin, as trained and with the temperature that validation asks for."""
+    x, y = Scale.across(0, 1), Scale.upward(0, 1)
+    curves = [("as trained", curve), *([("with temperature", scaled)] if scaled is not None else [])]
+    lines, points, table = [], [], []
+    for style, (label, one) in enumerate(curves):
+        columns = (one.edges[:-1], one.edges[1:], one.count, one.confidence, one.accuracy, one.low, one.high)
+        bins = [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[2]]
+        lines.append(Line(label, path_of((x(row[3]), y(row[4])) for row in bins), style))
+        points += [
+            Point(
+                x(mean),
+                y(accuracy),
+                f"{label}: {count:,} images with confidence {start:.2f} to {end:.2f}, {accuracy:.3f} of them right",
+                style,
+                y(low) if style == 0 else None,
+                y(high) if style == 0 else None,
+            )
+            for start, end, count, mean, accuracy, low, high in bins
+        ]
+        table += [
+            (label, f"{start:.2f}–{end:.2f}", f"{count:,}", *(number(value) for value in (mean, accuracy, low, high)))
+            for start, end, count, mean, accuracy, low, high in bins
+        ]
+    after = "" if scaled is None else f", {scaled.error:.3f} with the temperature"
+    return Plot(
+        name="calibration",
+        title="Confidence against accuracy",
+        summary="Points of the accuracy of images by the confidence of their first guess, with 95 % intervals; on the "
+        f"diagonal confidence means what it says. Expected calibration error {curve.error:.3f}{after}.",
+        x_label="confidence of the first guess",
+        y_label="fraction that was right",
+        x_ticks=[(x(place), text) for place, text in _TENTHS],
+        y_ticks=[(y(place), text) for place, text in _TENTHS],
+        guides=[Line("as it should be", path_of([(x(0), y(0)), (x(1), y(1))]))],
+        lines=lines,
+        points=points,
+        columns=("probabilities", "confidence", "images", "mean confidence", "accuracy", "from", "to"),
+        rows=table,
+    )

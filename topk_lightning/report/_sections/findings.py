@@ -1,0 +1,21 @@
+"""What is worth a sentence, the most serious first."""
+
+from __future__ import annotations
+
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
+
+__all__ = ["ORDER", "section"]
+
+ORDER = 10
+
+
+def section(results: Results) -> Section:
+    """Return the findings of the class report, with what is known of training, validation, duplicates and groups."""
+    findings = results.report.findings(
+        train_accuracy=results.train_accuracy,
+        val_accuracy=results.val_accuracy,
+        leaks=results.data.leaks,
+        groups=None if results.coarsest is None else results.coarsest[1],
+    )
+    return Section("Findings", {"findings": findings})

@@ -1,0 +1,15 @@
+"""How the report was made."""
+
+from __future__ import annotations
+
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
+
+__all__ = ["ORDER", "section"]
+
+ORDER = 90
+
+
+def section(results: Results) -> Section:
+    """Return network, checkpoint, data, versions, date and machine."""
+    return Section("How it was made", {"facts": results.facts})

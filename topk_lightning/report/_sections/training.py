@@ -1,0 +1,18 @@
+"""The curves of the training."""
+
+from __future__ import annotations
+
+from topk_lightning.epoch_table.charts import training_plots
+from topk_lightning.report._results import Results
+from topk_lightning.report._section import Section
+
+__all__ = ["ORDER", "section"]
+
+ORDER = 80
+
+
+def section(results: Results) -> Section | None:
+    """Return losses and accuracies by epoch; None without an epoch table."""
+    source, rows = results.epochs
+    plots = training_plots(rows)
+    return Section("Training", {"charts": plots, "note": f"From the table of epochs in {source}."}) if plots else None

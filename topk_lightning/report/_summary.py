@@ -1,0 +1,39 @@
+"""The head of the page: one sentence, the grade, and a hundred dots."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from topk_lightning.report._results import Results
+from topk_lightning.report.grade import grade_in_words
+
+__all__ = ["summary", "waffle"]
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """Return the sentence with the accuracies, the grade with its reason, and the dots."""
+    k, images = results.k, results.images
+    histogram = results.report.rank_histogram().tolist()
+    right, within = histogram[0], sum(histogram[:k])
+    among = f" Among its first {k} guesses it is there for {within:,} ({within / images:.3f})." if k > 1 else ""
+    return {
+        "sentence": f"The first guess is right for {right:,} of {images:,} images ({right / images:.3f}).{among}",
+        "grade": grade_in_words(results.report, right / images),
+        "waffle": waffle(right, within, images, k),
+    }
+
+
+def waffle(first: int, within: int, images: int, k: int) -> dict[str, Any]:
+    """Return a hundred images in proportion: right at once, right within k, further behind; rounded to a sum of 100."""
+    counts = {"first": first, "near": within - first, "far": images - within}
+    exact = {kind: 100 * count / images for kind, count in counts.items()}
+    whole = {kind: math.floor(share) for kind, share in exact.items()}
+    for kind in sorted(exact, key=lambda kind: whole[kind] - exact[kind])[: 100 - sum(whole.values())]:
+        whole[kind] += 1
+    labels = {"first": "right at once", "near": f"right at rank 2 to {k}", "far": "further behind"}
+    parts = [(kind, whole[kind], labels[kind]) for kind in whole if kind != "near" or k > 1]
+    kinds = [kind for kind in whole for _ in range(whole[kind])]
+    dots = [(8 + 16 * (place % 10), 8 + 16 * (place // 10), kind) for place, kind in enumerate(kinds)]
+    words = ", ".join(f"{count} {label}" for _, count, label in parts)
+    return {"dots": dots, "parts": parts, "text": f"Of 100 images: {words}."}
