@@ -16,6 +16,7 @@ LAYERS = {
     "epoch_table": 2,
     "_checks": -1,
     "_topk_ways": -1,
+    "_files": -1,
     **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "kernels"), 0),
     **dict.fromkeys(("losses", "metrics", "networks", "functional", "temperature_scaler"), 1),
     **dict.fromkeys(

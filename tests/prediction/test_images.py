@@ -179,7 +179,9 @@ def test_a_checkpoint_that_is_cut_short_is_named(tmp_path):
     cut.write_bytes(whole.read_bytes()[:5000])
     with pytest.raises(ValueError, match=r"^model must be a checkpoint that TopKClassifier saved, got '.*cut\.ckpt'\."):
         predict_topk(cut, torch.zeros(1, 3, 16, 16), k=1)
-    with pytest.raises(ValueError, match=r"^weights must be a file that torch\.load reads .*, got '.*cut\.ckpt'\.$"):
+    with pytest.raises(
+        ValueError, match=r"^weights must be a file of tensors that torch\.save wrote, got '.*cut\.ckpt'\.$"
+    ):
         load_weights(SmallCNN(3), str(cut))
 
 

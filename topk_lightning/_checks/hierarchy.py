@@ -21,7 +21,6 @@ __all__ = [
     "unknown_file",
     "unreadable_checkpoint",
     "unreadable_row",
-    "unsafe_checkpoint",
     "wrong_hierarchy",
 ]
 
@@ -110,12 +109,6 @@ def no_folders(path: str) -> ValueError:
 def unreadable_checkpoint(path: str) -> ValueError:
     """Return the error for a file without a state dict."""
     return InvalidValueError(must("coarse_checkpoint", "hold a state dict of tensors", repr(path)))
-
-
-def unsafe_checkpoint(path: str) -> ValueError:
-    """Return the error for a file that is no checkpoint, or that cannot be read without running code of its own."""
-    wanted = "be a file of plain data that loads with weights_only=True"
-    return InvalidValueError(must("coarse_checkpoint", wanted, repr(path), "Save the state_dict of its module alone."))
 
 
 def nothing_fits(path: str, reasons: Mapping[str, str]) -> ValueError:

@@ -18,7 +18,6 @@ __all__ = [
     "unknown_network",
     "unknown_path",
     "unnamed_network",
-    "unreadable_weights",
     "weights_do_not_fit",
     "weights_without_names",
 ]
@@ -110,11 +109,6 @@ def missing_head(network: str, num_classes: int) -> ValueError:
     """Return the error for a network in which no last layer can be told from a backbone."""
     wanted = f"end in an nn.Linear or nn.Conv2d with {num_classes} outputs to tell its head from its backbone"
     return InvalidValueError(must("network", wanted, network))
-
-
-def unreadable_weights(path: str) -> ValueError:
-    """Return the error for a file of weights that is cut short or holds something else."""
-    return InvalidValueError(must("weights", "be a file that torch.load reads with weights_only=True", repr(str(path))))
 
 
 def weights_do_not_fit(weights: str, missing: Collection[str], unexpected: Collection[str]) -> ValueError:

@@ -12,6 +12,8 @@ from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingF
 from topk_lightning._checks.options import check_choice
 
 __all__ = [
+    "CHECKPOINT",
+    "OTHER_WEIGHTS",
     "check_checkpoint",
     "check_finite_logits",
     "check_input",
@@ -26,9 +28,12 @@ __all__ = [
     "missing_preprocessing",
     "not_numbers",
     "other_structure",
-    "read_checkpoint",
     "unknown_images",
 ]
+
+# What a file must be to be a model, and what to do with another one.
+CHECKPOINT = "be a checkpoint that TopKClassifier saved"
+OTHER_WEIGHTS = "For other weights pass the network itself as the model."
 
 # How far a row of probabilities may be from a sum of 1: the rounding of a softmax in this precision, added up; of a
 # list, which is read as float64, the rounding to three digits by whoever wrote it.
@@ -113,18 +118,9 @@ def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
     return dict(found)
 
 
-def read_checkpoint(path: str) -> Any:
-    """Return what a checkpoint holds; a file that is cut short or holds something else is named."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the bytes of a file that is no checkpoint make torch stumble over
-        raise foreign_checkpoint(path) from error
-
-
 def foreign_checkpoint(path: str) -> ValueError:
     """Return the error for a file that TopKClassifier did not save."""
-    remedy = "For other weights pass the network itself as the model."
-    return InvalidValueError(must("model", "be a checkpoint that TopKClassifier saved", repr(path), remedy))
+    return InvalidValueError(must("model", CHECKPOINT, repr(path), OTHER_WEIGHTS))
 
 
 def other_structure(network: str) -> ValueError:

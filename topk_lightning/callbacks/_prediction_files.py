@@ -7,13 +7,13 @@ import importlib
 import importlib.util
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from topk_lightning._checks.writer import missing_part, missing_pyarrow
+from topk_lightning._files import replacing
 
 __all__ = ["SUFFIXES", "PredictionFile", "check_format", "join_parts", "part_path"]
 
@@ -78,14 +78,13 @@ def join_parts(path: Path, world_size: int) -> None:
     for part in parts:
         if not part.exists():
             raise missing_part(str(part))
-    whole = path.with_name(path.name + ".tmp")
-    if path.suffix == ".parquet":
-        _write_parquet(whole, parts)
-    else:
-        with whole.open("wb") as file:
-            for number, part in enumerate(parts):
-                _append(file, part, skip_header=path.suffix == ".csv" and number > 0)
-    os.replace(whole, path)
+    with replacing(path) as whole:
+        if path.suffix == ".parquet":
+            _write_parquet(whole, parts)
+        else:
+            with whole.open("wb") as file:
+                for number, part in enumerate(parts):
+                    _append(file, part, skip_header=path.suffix == ".csv" and number > 0)
     for part in parts:
         part.unlink()
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace, unseen_monitor
 from topk_lightning._checks.options import check_integer
+from topk_lightning._files import write_file
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.drawing import png_of
 from topk_lightning.epoch_table.columns import known_columns, watched_column
 from topk_lightning.epoch_table.curves import training_curves
-from topk_lightning.epoch_table.files import notebook_display, replace_file, table_text
+from topk_lightning.epoch_table.files import notebook_display, table_text
 from topk_lightning.epoch_table.notes import note
 from topk_lightning.epoch_table.terminal import header_line, row_lines, terminal_text
 
@@ -203,8 +204,8 @@ class TrainingTrace(Callback):
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             text = table_text(self.rows, ("epoch", *self.columns, "note"), self.path.suffix)
-            replace_file(self.path, text.encode())
-            replace_file(self.path.with_suffix(".png"), picture)
+            write_file(self.path, text.encode())
+            write_file(self.path.with_suffix(".png"), picture)
         if notebook is not None:
             image = notebook.Image(picture)
             if self._display is None:

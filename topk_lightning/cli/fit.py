@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint, P
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from topk_lightning._checks.cli import check_checkpoint_file, preprocessing_of_checkpoint
-from topk_lightning._checks.prediction import check_checkpoint, read_checkpoint
+from topk_lightning._checks.prediction import check_checkpoint
 from topk_lightning.callbacks import TrainingTrace
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli.keep_last import KeepLast
@@ -27,6 +27,7 @@ from topk_lightning.cli.running import TrainingInterrupted, until_interrupted
 from topk_lightning.cli.test_result import TestResult, result_table
 from topk_lightning.data import EmojiDataModule
 from topk_lightning.data.base import ImageDataModuleBase
+from topk_lightning.prediction.checkpoint import read_checkpoint
 
 __all__ = ["FitAndTest", "main"]
 
@@ -87,7 +88,7 @@ class FitAndTest(LightningCLI):
         if issubclass(_class_of(config.model), TopKClassifier) and issubclass(
             _class_of(config.data), ImageDataModuleBase
         ):
-            checkpoint = read_checkpoint(str(path))
+            checkpoint = read_checkpoint(path)
             _prepare_as_trained(config.data, check_checkpoint(checkpoint, str(path)).get("preprocessing"))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

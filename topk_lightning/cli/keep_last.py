@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from topk_lightning._files import replacing
 from topk_lightning.callbacks._base import Callback
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ class KeepLast(Callback):
         path = self.path(trainer)
         if self.interrupted and started and path is not None and trainer.world_size == 1:
             # In one move: a second Ctrl-C or a full disk leaves the checkpoint of the last epoch as it is.
-            part = path.with_name(path.name + ".part")
-            trainer.save_checkpoint(part)
-            part.replace(path)
+            with replacing(path) as part:
+                trainer.save_checkpoint(part)
 
     @staticmethod
     def path(trainer: Trainer) -> Path | None:

@@ -22,12 +22,13 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(list(arguments[1:]))
     check_report_path(options.out)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning._checks.prediction import check_checkpoint, read_checkpoint
+    from topk_lightning._checks.prediction import check_checkpoint
     from topk_lightning.cli.quiet import quiet_lightning
+    from topk_lightning.prediction.checkpoint import read_checkpoint
     from topk_lightning.report import write_report
 
     path = check_checkpoint_path(options.checkpoint)
-    trained = check_checkpoint(read_checkpoint(str(path)), str(path))
+    trained = check_checkpoint(read_checkpoint(path), str(path))
     console = rich.get_console()
     with quiet_lightning(), console.status("Testing …"):
         data, facts = _data(options.data, path, trained)

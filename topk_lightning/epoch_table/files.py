@@ -7,13 +7,11 @@ import importlib
 import io
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-__all__ = ["notebook_display", "replace_file", "table_text"]
+__all__ = ["notebook_display", "table_text"]
 
 
 def table_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], suffix: str) -> str:
@@ -32,13 +30,6 @@ def table_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], suffix
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in one move, so that a reader sees the old or the new one and a killed run leaves a whole one."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
 
 
 def notebook_display() -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.hierarchy import nothing_fits, unreadable_checkpoint, unsafe_checkpoint
+from topk_lightning._checks.hierarchy import nothing_fits, unreadable_checkpoint
+from topk_lightning._files import read_archive
 from topk_lightning.hierarchy.hierarchy import Hierarchy
 
 __all__ = ["PretrainingReport", "load_pretrained"]
@@ -118,12 +118,8 @@ def _one_row_a_class(fine: torch.Size, coarse: torch.Size, hierarchy: Hierarchy)
 
 def _read(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by their names."""
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # whatever the bytes of a file that is no checkpoint make torch stumble over
-        raise unsafe_checkpoint(str(path)) from error
+    wanted = "be a file of plain data that loads with weights_only=True"
+    state = read_archive(path, "coarse_checkpoint", wanted, "Save the state_dict of its module alone.")
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.network import (
     check_specification,
-    unreadable_weights,
     weights_do_not_fit,
     weights_without_names,
 )
+from topk_lightning._files import read_archive
 from topk_lightning.networks.description import is_library_network
 from topk_lightning.networks.heads import find_head, replace_head
 from topk_lightning.networks.specification import build_network
@@ -69,13 +70,10 @@ def load_weights(network: nn.Module, path: str) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is cut short or holds no weights, or anything but the head does not fit.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise unreadable_weights(path) from error
-    state = state.get("state_dict", state)
+    state: Any = read_archive(path, "weights", "be a file of tensors that torch.save wrote")
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
+    if not any(isinstance(value, Tensor) for value in state.values()):
+        raise InvalidValueError(must("weights", "be a file of tensors by their names", repr(path)))
     if any(name.startswith("network.") for name in state):
         state = {name[len("network.") :]: value for name, value in state.items() if name.startswith("network.")}
     own, head = network.state_dict(), find_head(network)

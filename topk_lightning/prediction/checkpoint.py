@@ -8,10 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from topk_lightning._checks.prediction import check_checkpoint, missing_checkpoint, other_structure, read_checkpoint
+from topk_lightning._checks.prediction import (
+    CHECKPOINT,
+    OTHER_WEIGHTS,
+    check_checkpoint,
+    missing_checkpoint,
+    other_structure,
+)
+from topk_lightning._files import read_archive
 from topk_lightning.networks.specification import build_network
 
-__all__ = ["TrainedModel", "load_checkpoint"]
+__all__ = ["TrainedModel", "load_checkpoint", "read_checkpoint"]
 
 
 @dataclass
@@ -21,6 +28,13 @@ class TrainedModel:
     network: nn.Module
     class_names: list[str] | None
     preprocessing: Any
+
+
+def read_checkpoint(path: str | Path) -> Any:
+    """Return what a checkpoint holds, undamaged."""
+    if not Path(path).is_file():
+        raise missing_checkpoint(str(path))
+    return read_archive(path, "model", CHECKPOINT, OTHER_WEIGHTS)
 
 
 def load_checkpoint(path: str | Path, network: nn.Module | None = None) -> TrainedModel:
@@ -37,9 +51,7 @@ def load_checkpoint(path: str | Path, network: nn.Module | None = None) -> Train
         FileNotFoundError: no such file.
         ValueError: a checkpoint of something else, or one that asks for `network`.
     """
-    if not Path(path).is_file():
-        raise missing_checkpoint(str(path))
-    checkpoint = read_checkpoint(str(path))
+    checkpoint = read_checkpoint(path)
     options = check_checkpoint(checkpoint, str(path))
     if network is None:
         network = build_network(options["network"], options["num_classes"])

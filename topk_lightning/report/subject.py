@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from topk_lightning._checks.classifier import check_class_names
-from topk_lightning._checks.prediction import read_checkpoint
 from topk_lightning.data.preprocessing import Preprocessing
-from topk_lightning.prediction.checkpoint import load_checkpoint
+from topk_lightning.prediction.checkpoint import load_checkpoint, read_checkpoint
 
 __all__ = ["Subject", "read_subject"]
 
@@ -58,7 +57,7 @@ def read_subject(
         trained = core = load_checkpoint(model, network).network
         if torch.cuda.is_available():
             trained.cuda()
-        checkpoint = read_checkpoint(str(model))
+        checkpoint = read_checkpoint(model)
         options = hyperparameters = checkpoint["hyper_parameters"]
         facts.append(("Checkpoint", f"{model}, saved after {checkpoint.get('global_step', 0):,} optimizer steps"))
         states = checkpoint.get("callbacks", {})

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
+from topk_lightning._files import write_file
 from topk_lightning.epoch_table.charts import find_trace, read_trace
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
@@ -131,10 +132,8 @@ def write_report(
     )
     heading = title or f"{subject.kind} on {len(names):,} classes"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In one move: a run that is killed leaves the old page or the new one.
-    part = path.with_name(path.name + ".part")
-    part.write_text(render(heading, summary(results), sections_of(results)), encoding="utf-8")
-    return part.replace(path)
+    write_file(path, render(heading, summary(results), sections_of(results)).encode())
+    return path
 
 
 class _Scaled:

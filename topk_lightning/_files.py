@@ -1,0 +1,121 @@
+"""Files written whole or not at all, and archives of torch read without running code and without unnoticed damage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from topk_lightning._checks import InvalidValueError, MissingFileError, must
+
+__all__ = ["check_archive", "read_archive", "replacing", "write_file"]
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; what was written there takes the place of `path` in one move.
+
+    A reader sees the old file or the new one, and a killed run or a full disk leaves a whole one: the new file is on the
+    disk before it is renamed. It takes over the permissions of the old one. After an error it is removed.
+
+    Args:
+        path: the file to replace, or to make; where it is a link, the file that it leads to.
+
+    Raises:
+        OSError: what writing raised.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write a file in one move, as :func:`replacing` does."""
+    with replacing(path) as part:
+        part.write_bytes(data)
+
+
+def read_archive(path: str | Path, argument: str, wanted: str, remedy: str = "") -> Any:
+    """Return what ``torch.save`` wrote, on the CPU, read with ``weights_only=True``: it runs no code of the file.
+
+    Args:
+        path: the file.
+        argument: whose value the path is, for errors.
+        wanted: what the file must be, for errors: "be a checkpoint that TopKClassifier saved".
+        remedy: a sentence that says what to do where it is something else.
+
+    Raises:
+        FileNotFoundError: no file there.
+        ValueError: a damaged file, something else, or objects besides tensors and plain data.
+    """
+    has_checksums = check_archive(path, argument, wanted, remedy)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the bytes of a file that is no archive make torch stumble over
+        raise InvalidValueError(must(argument, wanted, repr(str(path)), remedy)) from error
+    if not has_checksums:
+        warnings.warn(
+            f"{argument} {str(path)!r} holds no checksums: damage to its numbers is not noticed.", stacklevel=2
+        )
+    return content
+
+
+def check_archive(path: str | Path, argument: str, wanted: str, remedy: str = "") -> bool:
+    """Return whether the file has checksums, all of which hold; raise if one does not. torch checks none itself.
+
+    The zip archive that torch writes keeps a CRC-32 of each tensor; files of torch before 1.6 are none, and
+    ``torch.serialization.set_crc32_options(False)`` leaves it out. Reading them all costs about a second a gigabyte.
+
+    Args:
+        path: the file.
+        argument: whose value the path is, for errors.
+        wanted: what the file must be, for errors.
+        remedy: a sentence that says what to do where it is something else.
+
+    Raises:
+        FileNotFoundError: no file there.
+        ValueError: a damaged file, or one that torch did not write.
+    """
+    if not os.path.isfile(path):
+        raise MissingFileError(must(argument, "be an existing file", repr(str(path))))
+    foreign = InvalidValueError(must(argument, wanted, repr(str(path)), remedy))
+    with open(path, "rb") as file:
+        is_zip = file.read(2) == b"PK"
+    if not is_zip:
+        if tarfile.is_tarfile(path):  # a form of before 2017, which torch up to 2.5 reads by running what it holds
+            raise foreign
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if entry.file_size]
+            is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+            has_checksums = any(entry.CRC for entry in entries)
+            # What is compressed, as torch writes nothing, may be a thousand times as large as its file.
+            damaged = archive.testzip() if is_plain and has_checksums else None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
+        raise foreign from error
+    if not is_plain:
+        raise foreign
+    if damaged is not None:
+        way_out = "Copy or download it again, or take another one: its numbers cannot be trusted."
+        wrong = f"{str(path)!r}, whose {damaged.rpartition('/')[2]!r} does not match its checksum"
+        raise InvalidValueError(must(argument, "be an undamaged file", wrong, way_out))
+    return has_checksums
