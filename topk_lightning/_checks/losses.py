@@ -37,6 +37,15 @@ def reads_values(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def symbolic_float(value: float) -> float:
+    """Return `value` as a number of the graph that is being compiled.
+
+    A symbolic number belongs to the graph that uses it first. If that is the graph of an autograd.Function, a later use
+    outside of it ends the compilation (torch 2.14); so it is used here, before any.
+    """
+    return float(value)
+
+
 def check_reduction(reduction: object) -> str:
     """Return `reduction` if it is one of torch.nn's."""
     return check_choice("reduction", reduction, REDUCTIONS)
@@ -44,13 +53,13 @@ def check_reduction(reduction: object) -> str:
 
 def check_temperature(temperature: float, name: str = "temperature") -> float:
     """Return `temperature` as a finite float above 0; unread inside a compiled graph, where it may be symbolic."""
-    return temperature if torch.compiler.is_compiling() else check_positive(name, temperature)
+    return symbolic_float(temperature) if torch.compiler.is_compiling() else check_positive(name, temperature)
 
 
 def check_at_least_zero(name: str, value: float) -> float:
     """Return `value` as a finite float of at least 0; unread inside a compiled graph, where it may be symbolic."""
     if torch.compiler.is_compiling():
-        return value
+        return symbolic_float(value)
     number = check_number(name, value, "be a finite number of at least 0")
     if number < 0:
         raise InvalidValueError(must(name, "be a finite number of at least 0", value))

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.losses import check_at_least_zero, check_class_counts, check_generator, check_margins
+from topk_lightning._checks.losses import (
+    check_at_least_zero,
+    check_class_counts,
+    check_generator,
+    check_margins,
+    check_temperature,
+)
 from topk_lightning._checks.options import check_integer, check_k, check_positive
 from topk_lightning.losses._base import ClassificationLoss, float_tensor, reduce_rows
 from topk_lightning.losses._stable import hinge
@@ -107,7 +113,7 @@ def noised_topk_hinge_loss(
         imbalanced classification".
     """
     noise = check_at_least_zero("noise", noise)
-    scale = check_positive("scale", scale) if not torch.compiler.is_compiling() else scale
+    scale = check_temperature(scale, "scale")
     num_samples = check_integer("num_samples", num_samples)
     check_k(k)
 
