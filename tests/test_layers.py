@@ -20,7 +20,8 @@ LAYERS = {
     **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "kernels"), 0),
     **dict.fromkeys(("losses", "metrics", "networks", "functional", "temperature_scaler"), 1),
     **dict.fromkeys(
-        ("classifier", "callbacks", "data", "prediction", "report", "serving", "integrations", "lightning"), 2
+        ("classifier", "callbacks", "data", "findings", "prediction", "report", "serving", "integrations", "lightning"),
+        2,
     ),
     **dict.fromkeys(("cli", "__main__", "__init__"), 3),
 }

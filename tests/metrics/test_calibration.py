@@ -12,8 +12,7 @@ import torch
 from torchmetrics import MetricCollection
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from topk_lightning.metrics import CalibrationError, TopKAccuracy
-from topk_lightning.metrics._intervals import wilson_interval
+from topk_lightning.metrics import CalibrationError, TopKAccuracy, wilson_interval
 
 INF, NAN = math.inf, math.nan
 CURVE = ("edges", "count", "confidence", "accuracy", "low", "high")

@@ -15,8 +15,13 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from tests.metrics.reports import ANIMALS, hard_batch, report_of
 from tests.oracles_report import count_rows, figures
-from topk_lightning.metrics import ClassReport, _class_counter as counter, _confusions as confusions, topk_accuracy
-from topk_lightning.metrics._intervals import wilson_interval
+from topk_lightning.metrics import (
+    ClassReport,
+    _class_counter as counter,
+    _confusions as confusions,
+    topk_accuracy,
+    wilson_interval,
+)
 from topk_lightning.ranking import target_rank, topk_indices
 
 
@@ -407,30 +412,6 @@ FILLED = report_of(ANIMALS, ["cat", "dog", "owl"])
             ValueError,
             "level must lie between 0 and 1, got 95. Did you mean 0.95?",
         ),
-        (
-            lambda: ClassReport(3, 1).grade(),
-            ValueError,
-            "the report must have seen at least one image, got none. Call update, or look at the test set.",
-        ),
-        (
-            lambda: ClassReport(3, 1).findings(),
-            ValueError,
-            "the report must have seen at least one image, got none. Call update, or look at the test set.",
-        ),
-        (lambda: FILLED.grade(reliable_class=85), ValueError, "reliable_class must be a fraction in [0, 1], got 85."),
-        (lambda: FILLED.grade(min_images=0), ValueError, "min_images must be at least 1, got 0."),
-        (
-            lambda: FILLED.class_grades(struggling_class=1.0),
-            ValueError,
-            "struggling_class must be below 1, which no interval lies above, got 1.0.",
-        ),
-        (
-            lambda: FILLED.findings(train_accuracy=98),
-            ValueError,
-            "train_accuracy must be a fraction in [0, 1], got 98.",
-        ),
-        (lambda: FILLED.findings(groups=["pet", "pet"]), ValueError, "groups must hold 3 groups, one a class, got 2."),
-        (lambda: FILLED.findings(level=0), ValueError, "level must lie between 0 and 1, got 0. Did you mean 0.95?"),
     ],
 )
 def test_every_mistake_gets_its_sentence(call, error, sentence):

@@ -11,8 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from topk_lightning import EmojiDataModule
 from topk_lightning.hierarchy import Hierarchy
-from topk_lightning.metrics import hierarchy_levels
-from topk_lightning.metrics._intervals import wilson_interval
+from topk_lightning.metrics import hierarchy_levels, wilson_interval
 
 DOGS = ["boston", "airedale", "beagle", "truck"]
 KINDS = {"breed": [0, 0, 1, 2], "kind": [0, 0, 0, 1]}

@@ -9,13 +9,11 @@ import torch
 
 from topk_lightning.drawing import DARK, LIGHT, Scale, nice_ticks
 from topk_lightning.epoch_table.charts import find_trace, training_plots
-from topk_lightning.metrics import ClassReport
-from topk_lightning.metrics.report_values import ConfusedPair
+from topk_lightning.metrics import ClassReport, ConfusedPair
 from topk_lightning.report._heat_map import heat_map, of_worst_pairs
 from topk_lightning.report._sections.accuracy import accuracy_plot, rank_plot
 from topk_lightning.report._sections.classes import class_rows
 from topk_lightning.report._summary import waffle
-from topk_lightning.report.grade import grade_in_words
 
 SCHEMES = pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 
@@ -132,36 +130,6 @@ def test_the_table_of_very_many_classes_lists_those_with_the_lowest_recall():
     assert [row.name for row in rows] == [f"c{index}" for index in range(3999, 999, -1)]
     assert (rows[0].taken_for, rows[0].taken) == ("c1", 1)  # of equals the first
     assert (rows[1].taken_for, rows[1].taken) == ("", 0)
-
-
-def test_grades_say_why():
-    def graded(matrix):
-        report = ClassReport(2, k=1)
-        for actual, row in enumerate(matrix):
-            for predicted, count in enumerate(row):
-                report.update(torch.eye(2)[predicted].expand(count, 2), torch.full((count,), actual))
-        accuracy = (matrix[0][0] + matrix[1][1]) / sum(map(sum, matrix))
-        return tuple(grade_in_words(report, accuracy).values())
-
-    assert graded([[30, 1], [1, 30]]) == (
-        "reliable", "accuracy above 0.90, precision and recall of all 2 judged classes above 0.85",
-    )  # fmt: skip
-    assert graded([[30, 8], [8, 30]]) == (
-        "fair",
-        f"accuracy {60 / 76:.3f}, where reliable begins above 0.90 and struggling at 0.50; "
-        "precision and recall of all 2 judged classes at least 0.60",
-    )
-    assert graded([[90, 0], [8, 2]]) == ("struggling", "precision or recall of 1 of 2 judged classes below 0.60")
-    assert graded([[5, 5], [6, 4]])[1].startswith("accuracy of at most 0.50 and precision or recall of all 2")
-    assert graded([[30, 0], [0, 3]])[1] == (
-        "accuracy above 0.90, precision and recall of the one judged class above 0.85; "
-        "1 class has too few images to be judged"
-    )
-    assert graded([[3, 0], [1, 1]]) == (
-        "fair",
-        "accuracy 0.800, where reliable begins above 0.90 and struggling at 0.50; "
-        "no class has enough images to be judged by itself",
-    )
 
 
 def test_the_curves_of_a_training_leave_out_what_was_not_measured():

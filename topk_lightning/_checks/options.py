@@ -8,7 +8,16 @@ from collections.abc import Iterable
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
-__all__ = ["check_choice", "check_fraction", "check_integer", "check_k", "check_ks", "check_number", "check_positive"]
+__all__ = [
+    "check_choice",
+    "check_fraction",
+    "check_integer",
+    "check_k",
+    "check_ks",
+    "check_level",
+    "check_number",
+    "check_positive",
+]
 
 
 def check_integer(name: str, value: object, minimum: int = 1) -> int:
@@ -62,6 +71,14 @@ def check_fraction(name: str, value: object) -> float:
     number = check_number(name, value, "be a fraction in [0, 1]")
     if not 0 <= number <= 1:
         raise InvalidValueError(must(name, "be a fraction in [0, 1]", value))
+    return number
+
+
+def check_level(level: object) -> float:
+    """Return the level of a confidence interval, in (0, 1)."""
+    number = check_number("level", level)
+    if not 0 < number < 1:
+        raise InvalidValueError(must("level", "lie between 0 and 1", level, "Did you mean 0.95?"))
     return number
 
 

@@ -90,7 +90,7 @@ def find_leaks(
         min_likeness: correlation of the small pictures from which on images are alike, in [0, 1].
 
     Returns:
-        The leaks; pass them to :meth:`topk_lightning.ClassReport.findings`.
+        The leaks; pass them to :func:`topk_lightning.findings.findings`.
 
     Raises:
         TypeError: if `splits` is neither.

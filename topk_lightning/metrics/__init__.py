@@ -1,8 +1,10 @@
 """Metrics: top-k accuracy, several at once, for rows with several right classes, class by class, and calibration."""
 
 from topk_lightning.metrics.calibration import CalibrationError, ReliabilityCurve
+from topk_lightning.metrics.class_counts import ClassCounts
 from topk_lightning.metrics.class_report import ClassReport
 from topk_lightning.metrics.hierarchy_levels import HierarchyLevels, LevelAccuracy, MistakeDistance, hierarchy_levels
+from topk_lightning.metrics.intervals import wilson_interval
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies, topk_accuracies
@@ -10,6 +12,7 @@ from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 
 __all__ = [
     "CalibrationError",
+    "ClassCounts",
     "ClassReport",
     "ConfusedPair",
     "HierarchyLevels",
@@ -25,4 +28,5 @@ __all__ = [
     "multilabel_topk_accuracy",
     "topk_accuracies",
     "topk_accuracy",
+    "wilson_interval",
 ]

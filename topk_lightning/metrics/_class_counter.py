@@ -15,7 +15,7 @@ from topk_lightning._checks.options import check_integer, check_ks
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
 from topk_lightning.metrics._confusions import DENSE_CLASSES, add_at, append, compact, pairs_of_list, pairs_of_table
 from topk_lightning.metrics._exact import ExactMetric
-from topk_lightning.metrics._report_counts import ReportCounts
+from topk_lightning.metrics.class_counts import ClassCounts
 from topk_lightning.ranking import count_ahead, topk_indices
 
 __all__ = ["ClassCounter"]
@@ -89,11 +89,11 @@ class ClassCounter(ExactMetric):
     def _update_state(self, name: str, add: Callable[..., Any], *rows: Tensor) -> None:
         setattr(self, name, add(getattr(self, name), *rows))
 
-    def _counts(self) -> ReportCounts:
+    def _counts(self) -> ClassCounts:
         state = getattr(self, self._confusions)
         pairs = pairs_of_list(self._parts(state), self.num_classes) if self.is_sparse else pairs_of_table(state)
         ranks, histogram, nan_rows = (getattr(self, name) for name in (self._ranks, self._histogram, self._nan_rows))
-        return ReportCounts(self._cuts, ranks, histogram, pairs.to(ranks.device), nan_rows)
+        return ClassCounts(self._cuts, ranks, histogram, pairs.to(ranks.device), nan_rows)
 
     def _parts(self, state: Tensor | list[Tensor]) -> list[Tensor]:
         """Return the list of pairs, which is one tensor once it is gathered and not empty where nothing was seen."""
@@ -101,8 +101,8 @@ class ClassCounter(ExactMetric):
             return [state]
         return state or [torch.empty(0, 2, dtype=torch.int64, device=self.device)]
 
-    def _gathered(self) -> ReportCounts:
-        """Return the counts of all processes."""
+    def counts(self) -> ClassCounts:
+        """Return what was counted, over all processes."""
         with self.synced():
             return self._counts()
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.calibration import check_logits_and_labels
-from topk_lightning._checks.options import check_integer, check_k
+from topk_lightning._checks.options import check_integer, check_k, check_level
 from topk_lightning._checks.scores import check_labels
 from topk_lightning.metrics._counting import wide_dtype
 from topk_lightning.metrics._exact import ExactMetric
-from topk_lightning.metrics._intervals import check_level, wilson_interval
+from topk_lightning.metrics.intervals import wilson_interval
 from topk_lightning.ranking import in_topk
 
 __all__ = ["CalibrationError", "ReliabilityCurve"]

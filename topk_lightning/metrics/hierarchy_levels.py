@@ -15,7 +15,7 @@ from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.hierarchy_levels import check_confusions, check_levels, check_nested
 from topk_lightning._checks.options import check_integer
 from topk_lightning.hierarchy import Hierarchy
-from topk_lightning.metrics._intervals import wilson_interval
+from topk_lightning.metrics.intervals import wilson_interval
 
 __all__ = ["HierarchyLevels", "LevelAccuracy", "MistakeDistance", "hierarchy_levels"]
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss
-from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks
+from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks, check_level
 from topk_lightning._checks.scores import check_scores
 from topk_lightning.metrics._counting import Counting, Counts
 from topk_lightning.metrics._exact import ExactMetric, without_gradient
-from topk_lightning.metrics._intervals import check_level, wilson_interval
+from topk_lightning.metrics.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning.hierarchy import Hierarchy
-from topk_lightning.metrics.report_values import ConfusedPair
+from topk_lightning.metrics import ConfusedPair
 
 __all__ = ["MOST", "Cell", "HeatMap", "heat_map", "of_groups", "of_worst_pairs"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from topk_lightning.findings import grade
 from topk_lightning.report._results import Results
-from topk_lightning.report.grade import grade_in_words
 
 __all__ = ["summary", "waffle"]
 
@@ -19,7 +19,7 @@ def summary(results: Results) -> dict[str, Any]:
     among = f" Among its first {k} guesses it is there for {within:,} ({within / images:.3f})." if k > 1 else ""
     return {
         "sentence": f"The first guess is right for {right:,} of {images:,} images ({right / images:.3f}).{among}",
-        "grade": grade_in_words(results.report, right / images),
+        "grade": grade(results.report),
         "waffle": waffle(right, within, images, k),
     }
 

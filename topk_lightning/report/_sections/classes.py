@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from topk_lightning.findings import GRADES, class_grades
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
-from topk_lightning.report.grade import GRADES
 
 __all__ = ["ORDER", "class_rows", "section"]
 
@@ -38,7 +38,7 @@ class ClassRow(NamedTuple):
 def section(results: Results) -> Section:
     """Return the table, with its headings and a remark."""
     values, k = results.values, results.k
-    rows = class_rows(values, results.pairs, results.class_names, results.report.class_grades(), k)
+    rows = class_rows(values, results.pairs, results.class_names, class_grades(results.report), k)
     headings = [
         # the text, "t" for a column of text, and whether the rows are in its order
         ("Class", "t", False),

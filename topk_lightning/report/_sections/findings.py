@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from topk_lightning.findings import findings
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
 
@@ -12,10 +13,11 @@ ORDER = 10
 
 def section(results: Results) -> Section:
     """Return the findings of the class report, with what is known of training, validation, duplicates and groups."""
-    findings = results.report.findings(
+    told = findings(
+        results.report,
         train_accuracy=results.train_accuracy,
         val_accuracy=results.val_accuracy,
         leaks=results.data.leaks,
         groups=None if results.coarsest is None else results.coarsest[1],
     )
-    return Section("Findings", {"findings": findings})
+    return Section("Findings", {"findings": told})

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning.hierarchy import Hierarchy
-from topk_lightning.metrics import HierarchyLevels, hierarchy_levels
-from topk_lightning.metrics._intervals import wilson_interval
+from topk_lightning.metrics import HierarchyLevels, hierarchy_levels, wilson_interval
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.options import check_number
 from topk_lightning.metrics._counting import wide_dtype
 
-__all__ = ["check_level", "wilson_interval"]
-
-
-def check_level(level: float) -> float:
-    """Return the level of an interval, in (0, 1)."""
-    if not 0 < check_number("level", level) < 1:
-        raise InvalidValueError(must("level", "lie between 0 and 1", level, "Did you mean 0.95?"))
-    return level
+__all__ = ["wilson_interval"]
 
 
 def wilson_interval(fraction: Tensor, count: Tensor, level: float) -> Tensor:
-    """Return Wilson's score interval (…, 2) of `fraction` (…) of `count` (…) independent rows."""
+    """Return Wilson's score interval (…, 2) of `fraction` (…) of `count` (…) independent rows.
+
+    Args:
+        fraction: the fraction that was seen, (…).
+        count: of how many rows, (…).
+        level: the probability in (0, 1) with which such intervals hold the true fraction.
+
+    Source:
+        Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+
+    Examples:
+        >>> wilson_interval(torch.tensor(0.75), torch.tensor(4), 0.95)
+        tensor([0.3006, 0.9544])
+    """
     z = torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.float64)).item()
     wide = wide_dtype(count.device)
     fraction, count = fraction.to(wide), count.to(wide)

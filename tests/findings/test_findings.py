@@ -10,11 +10,7 @@ import torch
 
 from tests.metrics.reports import ANIMALS, report_of, sure_batch
 from topk_lightning.data import Leak, Leaks
-from topk_lightning.hierarchy import Hierarchy
-from topk_lightning.metrics import ClassReport
-from topk_lightning.metrics._judge import images_to_judge
-from topk_lightning.metrics._wording import percent
-from topk_lightning.metrics.findings import (
+from topk_lightning.findings import (
     AccuracyParadox,
     ConfusesNeighbours,
     Leakage,
@@ -24,7 +20,12 @@ from topk_lightning.metrics.findings import (
     NotLearned,
     Overfitting,
     TooFewImages,
+    findings,
 )
+from topk_lightning.findings._evidence import images_to_judge
+from topk_lightning.findings._wording import percent
+from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics import ClassReport
 
 
 def kinds(findings):
@@ -37,7 +38,7 @@ def paired(right_of_rare, rare, common=2000, names=("cat", "dog")):
 
 
 def test_accuracy_of_98_percent_with_12_percent_recall():
-    (finding,) = paired(6, 50).findings()
+    (finding,) = findings(paired(6, 50))
     assert isinstance(finding, AccuracyParadox)
     (cat,) = finding.weakest
     assert (cat.name, cat.images, cat.right, cat.recall) == ("cat", 50, 6, 6 / 50)
@@ -50,17 +51,17 @@ def test_accuracy_of_98_percent_with_12_percent_recall():
 
 
 def test_three_images_make_no_finding_of_low_recall():
-    assert kinds(paired(0, 3).findings()) == [NeverPredicted, TooFewImages]
-    assert kinds(paired(1, 3).findings()) == [TooFewImages]
+    assert kinds(findings(paired(0, 3))) == [NeverPredicted, TooFewImages]
+    assert kinds(findings(paired(1, 3))) == [TooFewImages]
     # Eight of which all are missed do: their interval ends at z²/(8 + z²) = 0.39 with the level shared by two classes.
-    assert AccuracyParadox in kinds(paired(0, 8).findings())
+    assert AccuracyParadox in kinds(findings(paired(0, 8)))
 
 
 def test_a_recall_is_low_only_with_its_whole_interval():
     # 20 of 50 with two classes judged: the interval is at 97.5 % and ends at 0.56; that of 24 of 50 ends at 0.63.
-    assert kinds(paired(20, 50).findings()) == [AccuracyParadox]
-    assert paired(24, 50).findings() == []
-    assert paired(20, 50).findings(low_recall=0.5) == []
+    assert kinds(findings(paired(20, 50))) == [AccuracyParadox]
+    assert findings(paired(24, 50)) == []
+    assert findings(paired(20, 50), low_recall=0.5) == []
 
 
 def test_a_thousand_equal_classes_make_no_finding_by_chance():
@@ -69,23 +70,23 @@ def test_a_thousand_equal_classes_make_no_finding_by_chance():
     report.update(scores, target)
     recall = report.compute()["recall"]
     assert (recall < 0.4).sum() > 10  # which would be findings without intervals
-    assert not {LowRecall, AccuracyParadox, TooFewImages} & set(kinds(report.findings()))
+    assert not {LowRecall, AccuracyParadox, TooFewImages} & set(kinds(findings(report)))
 
 
 def test_low_recall_without_a_high_accuracy_is_a_warning():
     table = torch.tensor([[100, 50, 0], [50, 100, 0], [30, 25, 5]])
-    (finding,) = report_of(table, ["cat", "dog", "owl"]).findings()
+    (finding,) = findings(report_of(table, ["cat", "dog", "owl"]))
     assert type(finding) is LowRecall
     assert finding.severity == "warning"
     assert finding.sentence == 'Recognised less often than the 57 % of all images: "owl" 8 % (5 of 60 images).'
-    (paradox,) = report_of(table).findings(high_accuracy=0.5)
+    (paradox,) = findings(report_of(table), high_accuracy=0.5)
     assert type(paradox) is AccuracyParadox
 
 
 def test_many_weak_classes_make_one_finding():
     table = torch.diag(torch.tensor([2, 3, 4, 5, 6, 400]))
     table[:5, 5] = 50
-    (finding,) = report_of(table, list("abcdef")).findings(high_accuracy=0.6)
+    (finding,) = findings(report_of(table, list("abcdef")), high_accuracy=0.6)
     assert [one.name for one in finding.weakest] == ["a", "b", "c", "d", "e"]
     assert finding.sentence.endswith(
         '"a" 4 % (2 of 52 images), "b" 6 % (3 of 53 images), "c" 7 % (4 of 54 images) and 2 more.'
@@ -93,11 +94,11 @@ def test_many_weak_classes_make_one_finding():
 
 
 def test_a_class_never_predicted():
-    findings = paired(0, 40).findings()
-    assert kinds(findings) == [AccuracyParadox, NeverPredicted]
-    assert findings[1].severity == "serious"
-    assert findings[1].sentence == 'Never predicted, not even once: "cat" (40 images).'
-    (rare, _) = sorted(paired(0, 1).findings(), key=lambda finding: not isinstance(finding, NeverPredicted))
+    told = findings(paired(0, 40))
+    assert kinds(told) == [AccuracyParadox, NeverPredicted]
+    assert told[1].severity == "serious"
+    assert told[1].sentence == 'Never predicted, not even once: "cat" (40 images).'
+    (rare, _) = sorted(findings(paired(0, 1)), key=lambda finding: not isinstance(finding, NeverPredicted))
     assert rare.severity == "good to know"
     assert (
         rare.sentence == 'Never predicted, not even once: "cat" (1 image). With so few images each this may be chance.'
@@ -109,7 +110,7 @@ def test_a_class_never_predicted_among_many_needs_more_images():
     table = torch.diag(torch.full((1000,), 30))
     table[:2, 2] = torch.tensor([9, 10])
     table[[0, 1], [0, 1]] = 0
-    certain, chance = (finding for finding in report_of(table).findings() if isinstance(finding, NeverPredicted))
+    certain, chance = (finding for finding in findings(report_of(table)) if isinstance(finding, NeverPredicted))
     assert [one.name for one in certain.never] == ["class 1"]
     assert (certain.min_images, certain.severity) == (10, "serious")
     assert [one.name for one in chance.never] == ["class 0"]
@@ -118,19 +119,19 @@ def test_a_class_never_predicted_among_many_needs_more_images():
 
 def test_classes_with_too_few_images():
     table = torch.diag(torch.tensor([100, 100, 100, 5, 0]))
-    (finding,) = report_of(table, ["cat", "dog", "owl", "fox", "bat"]).findings()
+    (finding,) = findings(report_of(table, ["cat", "dog", "owl", "fox", "bat"]))
     assert isinstance(finding, TooFewImages)
     assert (finding.names, finding.without, finding.min_images) == (("fox", "bat"), 1, 6)
     assert finding.severity == "good to know"
     assert finding.sentence == (
         '2 of 5 classes ("fox", "bat") have fewer than 6 test images, too few to judge one by one; 1 of them has none.'
     )
-    assert report_of(table).findings(min_images=5)[0].names == ("class 4",)
+    assert findings(report_of(table), min_images=5)[0].names == ("class 4",)
 
 
 @pytest.mark.parametrize(("low_recall", "level"), [(0.6, 0.95), (0.6, 0.99), (0.85, 0.95), (0.5, 0.9)])
 def test_a_class_is_judged_where_the_interval_of_a_faultless_one_clears_the_bound(low_recall, level):
-    from topk_lightning.metrics._intervals import wilson_interval
+    from topk_lightning.metrics import wilson_interval
 
     images = images_to_judge(low_recall, level)
     low = [wilson_interval(torch.tensor(1.0), torch.tensor(float(n)), level)[0] for n in (images - 1, images)]
@@ -151,19 +152,19 @@ GROUPS = [name for name in ("animals", "flags", "food", "people", "signs", "tool
 
 def test_classes_of_one_image_are_judged_by_their_groups():
     report = one_image_a_class([9, 0, 9, 9, 9, 9])
-    findings = report.findings(groups=GROUPS)
-    low = next(finding for finding in findings if isinstance(finding, LowRecall))
+    told = findings(report, groups=GROUPS)
+    low = next(finding for finding in told if isinstance(finding, LowRecall))
     (flags,) = low.weakest
     assert (flags.name, flags.images, flags.right, flags.classes) == ("flags", 10, 0, 10)
     assert 'less often than the 75 % of all images: "flags" 0 % (0 of 10 images of 10 classes).' in low.sentence
-    few = next(finding for finding in findings if isinstance(finding, TooFewImages))
+    few = next(finding for finding in told if isinstance(finding, TooFewImages))
     assert few.severity == "warning"
     assert few.groups[0].name == "flags"
     assert few.sentence == (
         "All 60 classes have fewer than 6 test images, too few to judge one by one. Taken together they make 6 groups, "
         'from "flags" 0 % (0 of 10 images of 10 classes) to "tools" 90 % (9 of 10 images of 10 classes).'
     )
-    assert not any(isinstance(finding, LowRecall) for finding in report.findings())
+    assert not any(isinstance(finding, LowRecall) for finding in findings(report))
 
 
 @pytest.mark.parametrize(
@@ -176,14 +177,14 @@ def test_classes_of_one_image_are_judged_by_their_groups():
     ],
 )
 def test_groups_in_any_form(groups):
-    findings = one_image_a_class([9, 0, 9, 9, 9, 9]).findings(groups=groups)
-    (low,) = (finding for finding in findings if isinstance(finding, LowRecall))
+    told = findings(one_image_a_class([9, 0, 9, 9, 9, 9]), groups=groups)
+    (low,) = (finding for finding in told if isinstance(finding, LowRecall))
     assert low.weakest[0].name in ("flags", "group 1")
 
 
 def test_a_group_holds_only_its_classes_with_few_images():
     table = torch.diag(torch.tensor([3, 3, 3, 100]))
-    (finding,) = report_of(table).findings(groups=["pet", "pet", "pet", "pet"])
+    (finding,) = findings(report_of(table), groups=["pet", "pet", "pet", "pet"])
     assert [(group.images, group.classes) for group in finding.groups] == [(9, 3)]
     assert finding.sentence.endswith('Taken together by their group: "pet" 100 % (9 of 9 images of 3 classes).')
 
@@ -193,12 +194,12 @@ def test_a_group_holds_only_its_classes_with_few_images():
     [(0.999, True), (0.98, False), (0.90, False), (None, False), (torch.tensor(0.999), True)],
 )
 def test_training_far_above_the_test(train, found):
-    findings = report_of(ANIMALS).findings(train_accuracy=train, overfitting_gap=0.09)
-    assert kinds(findings) == [Overfitting] * found
+    told = findings(report_of(ANIMALS), train_accuracy=train, overfitting_gap=0.09)
+    assert kinds(told) == [Overfitting] * found
 
 
 def test_overfitting_says_its_numbers():
-    (finding,) = report_of(ANIMALS).findings(train_accuracy=0.99, val_accuracy=0.68)
+    (finding,) = findings(report_of(ANIMALS), train_accuracy=0.99, val_accuracy=0.68)
     assert finding.gap == 0.99 - 0.68
     assert finding.severity == "warning"
     assert finding.sentence == (
@@ -210,13 +211,13 @@ def test_few_test_images_are_no_proof_of_overfitting():
     # 12 of 15: the interval ends at 0.93, the gap is larger than 0.10 all the same.
     table = torch.diag(torch.tensor([6, 6]))
     table[0, 1] = 3
-    assert not any(isinstance(one, Overfitting) for one in report_of(table).findings(train_accuracy=0.92))
-    assert any(isinstance(one, Overfitting) for one in report_of(20 * table).findings(train_accuracy=0.92))
+    assert not any(isinstance(one, Overfitting) for one in findings(report_of(table), train_accuracy=0.92))
+    assert any(isinstance(one, Overfitting) for one in findings(report_of(20 * table), train_accuracy=0.92))
 
 
 def test_leaks():
     exact, near = Leak(("train: a.png", "test: b.png"), 0, True), Leak(("val: c.png", "test: d.png"), 3, False)
-    (finding,) = report_of(ANIMALS).findings(leaks=Leaks((exact, near, near), 100, ("test: white.png",)))
+    (finding,) = findings(report_of(ANIMALS), leaks=Leaks((exact, near, near), 100, ("test: white.png",)))
     assert isinstance(finding, Leakage)
     assert (finding.exact, finding.near, finding.blank, finding.severity) == (1, 2, 1, "serious")
     assert finding.sentence == (
@@ -224,12 +225,12 @@ def test_leaks():
         "such as train: a.png and test: b.png. Numbers measured on them flatter the model. "
         "1 image of nearly one colour could not be compared."
     )
-    (finding,) = report_of(ANIMALS).findings(leaks=[near])
+    (finding,) = findings(report_of(ANIMALS), leaks=[near])
     assert finding.severity == "warning"
     assert finding.sentence.startswith(
         "Leakage: 1 pair of images from different splits looks almost the same, such as val:"
     )
-    assert report_of(ANIMALS).findings(leaks=[]) == []
+    assert findings(report_of(ANIMALS), leaks=[]) == []
 
 
 def ranked(rows, classes, first, second):
@@ -246,7 +247,7 @@ def ranked(rows, classes, first, second):
 
 
 def test_a_gap_that_says_confuses_neighbours():
-    (finding,) = ranked(1000, 20, 0.60, 0.32).findings()
+    (finding,) = findings(ranked(1000, 20, 0.60, 0.32))
     assert isinstance(finding, ConfusesNeighbours)
     assert (finding.k, finding.missed, finding.nearly, finding.chance) == (5, 400, 320, 4 / 19)
     assert finding.severity == "good to know"
@@ -257,8 +258,8 @@ def test_a_gap_that_says_confuses_neighbours():
 
 
 def test_a_gap_that_says_has_not_learned():
-    findings = ranked(1000, 20, 0.10, 0.10).findings(low_recall=0.0)
-    (finding,) = (finding for finding in findings if isinstance(finding, NotLearned))
+    told = findings(ranked(1000, 20, 0.10, 0.10), low_recall=0.0)
+    (finding,) = (finding for finding in told if isinstance(finding, NotLearned))
     assert (finding.missed, finding.nearly, finding.severity) == (900, 100, "serious")
     assert finding.sentence == (
         "It has not learned the classes: the accuracy is 10 %, and of 900 missed images only 100 (11 %) have the true class "
@@ -270,16 +271,16 @@ def test_a_model_of_constant_scores_has_not_learned_although_its_top_5_is_one_ha
     report = ClassReport(10)
     report.update(torch.zeros(1000, 10), torch.arange(1000) % 10)
     assert report.compute()["top5"] == 0.5
-    assert NotLearned in kinds(report.findings())
+    assert NotLearned in kinds(findings(report))
 
 
 def test_a_share_of_near_misses_that_chance_explains_makes_no_finding():
-    assert ranked(20, 20, 0.60, 0.20).findings(min_images=1000)[0].__class__ is TooFewImages
-    assert not {ConfusesNeighbours, NotLearned} & set(kinds(ranked(20, 20, 0.60, 0.20).findings()))
+    assert findings(ranked(20, 20, 0.60, 0.20), min_images=1000)[0].__class__ is TooFewImages
+    assert not {ConfusesNeighbours, NotLearned} & set(kinds(findings(ranked(20, 20, 0.60, 0.20))))
     # k = C says nothing: every miss is among the C best. The next smaller k is asked.
     report = ClassReport(3, (1, 3))
     report.update(torch.eye(3)[[1, 2, 0]].repeat(50, 1), torch.arange(3).repeat(50))
-    assert not {ConfusesNeighbours, NotLearned} & set(kinds(report.findings()))
+    assert not {ConfusesNeighbours, NotLearned} & set(kinds(findings(report)))
 
 
 def test_nan_scores_come_with_their_number():
@@ -287,7 +288,7 @@ def test_nan_scores_come_with_their_number():
     scores = torch.eye(2).repeat(20, 1)
     scores[3, 0] = math.nan
     report.update(scores, torch.arange(2).repeat(20))
-    (finding,) = report.findings()
+    (finding,) = findings(report)
     assert isinstance(finding, NanScores)
     assert finding.sentence == (
         "1 of 40 images got a score that is not a number (NaN); they have no predicted class and count as missed."
@@ -295,15 +296,15 @@ def test_nan_scores_come_with_their_number():
 
 
 def test_the_most_serious_come_first_and_a_good_classifier_gets_none():
-    findings = ranked(1000, 20, 0.60, 0.32).findings(
-        train_accuracy=0.99, leaks=[Leak(("train: a", "test: b"), 0, exact=True)]
+    told = findings(
+        ranked(1000, 20, 0.60, 0.32), train_accuracy=0.99, leaks=[Leak(("train: a", "test: b"), 0, exact=True)]
     )
-    assert [finding.severity for finding in findings] == ["serious", "warning", "good to know"]
-    assert report_of(ANIMALS).findings(train_accuracy=0.95) == []
+    assert [finding.severity for finding in told] == ["serious", "warning", "good to know"]
+    assert findings(report_of(ANIMALS), train_accuracy=0.95) == []
 
 
 def test_findings_are_values():
-    first, second = (paired(6, 50).findings()[0] for _ in range(2))
+    first, second = (findings(paired(6, 50))[0] for _ in range(2))
     assert first == second == pickle.loads(pickle.dumps(first))
     with pytest.raises(AttributeError):
         first.accuracy = 1.0

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from topk_lightning.metrics._counting import wide_dtype
-from topk_lightning.metrics._intervals import wilson_interval
+from topk_lightning.metrics.intervals import wilson_interval
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
 
-__all__ = ["ReportCounts"]
+__all__ = ["ClassCounts"]
 
 
 @dataclass(frozen=True)
-class ReportCounts:
+class ClassCounts:
     """The counts of all processes.
 
     Args:

@@ -1,0 +1,37 @@
+"""Findings: what a test shows that is worth a sentence, and the grade of a classifier.
+
+One file a finding, with its rule, its thresholds and its sentence.
+"""
+
+from topk_lightning.findings._evidence import ClassRecall
+from topk_lightning.findings._find import findings
+from topk_lightning.findings._finding import Finding
+from topk_lightning.findings.grades import GRADES, Grade, GradeThresholds, class_grades, grade
+from topk_lightning.findings.leakage import Leakage
+from topk_lightning.findings.low_recall import AccuracyParadox, LowRecall
+from topk_lightning.findings.nan_scores import NanScores
+from topk_lightning.findings.near_misses import ConfusesNeighbours, Misses, NotLearned
+from topk_lightning.findings.never_predicted import NeverPredicted
+from topk_lightning.findings.overfitting import Overfitting
+from topk_lightning.findings.too_few_images import TooFewImages
+
+__all__ = [
+    "GRADES",
+    "AccuracyParadox",
+    "ClassRecall",
+    "ConfusesNeighbours",
+    "Finding",
+    "Grade",
+    "GradeThresholds",
+    "Leakage",
+    "LowRecall",
+    "Misses",
+    "NanScores",
+    "NeverPredicted",
+    "NotLearned",
+    "Overfitting",
+    "TooFewImages",
+    "class_grades",
+    "findings",
+    "grade",
+]
