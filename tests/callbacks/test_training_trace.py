@@ -18,9 +18,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from topk_lightning import lightning as twin
 from topk_lightning.callbacks import TrainingTrace
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.epoch_table.columns import known_columns
-from topk_lightning.epoch_table.notes import note
-from topk_lightning.epoch_table.terminal import header_line, row_lines
 from topk_lightning.losses import TemperatureCrossEntropyLoss
 
 pytestmark = [
@@ -145,7 +142,7 @@ assert not any(name.startswith("lightning.pytorch") for name in sys.modules)
 
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_file_holds_the_table_and_a_picture_stands_beside_it(tmp_path, suffix):
-    path = tmp_path / "new" / f"trace{suffix}"
+    path = tmp_path / "new" / f"epochs{suffix}"
     trace = TrainingTrace(str(path))
     trainer(tmp_path, trace).fit(classifier(), loader(), loader(1))
     if suffix == ".json":
@@ -159,13 +156,13 @@ def test_file_holds_the_table_and_a_picture_stands_beside_it(tmp_path, suffix):
     with Image.open(trace.picture) as picture:
         assert picture.format == "PNG"
         assert picture.width > 600
-    assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, "trace.png"])
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, "epochs.png"])
 
 
 def test_files_are_written_once_an_epoch(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("topk_lightning.callbacks.training_trace.png_of", lambda figure: drawn.append(figure) or b"")
-    trainer(tmp_path, TrainingTrace(str(tmp_path / "trace.csv"))).fit(classifier(), loader(), loader(1))
+    trainer(tmp_path, TrainingTrace(str(tmp_path / "epochs.csv"))).fit(classifier(), loader(), loader(1))
     assert len(drawn) == 3
 
 
@@ -179,17 +176,17 @@ def test_files_are_renewed_after_each_epoch(tmp_path):
                 self.tables.append(path.read_text().count("\n"))
                 self.pictures.append(path.with_suffix(".png").read_bytes())
 
-    path, seen = tmp_path / "trace.csv", Seen()
+    path, seen = tmp_path / "epochs.csv", Seen()
     trainer(tmp_path, TrainingTrace(str(path)), seen).fit(classifier(), loader(), loader(1))
     assert seen.tables == [1 + 1, 1 + 2]
     assert seen.pictures[0] != seen.pictures[1]
 
 
 def test_epoch_without_validation_shows_no_value_of_an_earlier_one(tmp_path):
-    trace = TrainingTrace(str(tmp_path / "trace.csv"))
+    trace = TrainingTrace(str(tmp_path / "epochs.csv"))
     trainer(tmp_path, trace, max_epochs=4, check_val_every_n_epoch=2).fit(classifier(), loader(), loader(1))
     assert [row.get("val/top3") is None for row in trace.rows] == [True, False, True, False]
-    assert [row["val/top3"] == "" for row in read_csv(tmp_path / "trace.csv")] == [
+    assert [row["val/top3"] == "" for row in read_csv(tmp_path / "epochs.csv")] == [
         True,
         False,
         True,
@@ -254,10 +251,10 @@ def test_table_of_a_training_outlives_the_test_of_an_earlier_epoch(tmp_path):
 
 
 def test_fast_dev_run_writes_no_file(tmp_path):
-    trace = TrainingTrace(str(tmp_path / "trace.csv"))
+    trace = TrainingTrace(str(tmp_path / "epochs.csv"))
     trainer(tmp_path, trace, fast_dev_run=True).fit(classifier(), loader(), loader(1))
     assert len(trace.rows) == 1
-    assert not list(tmp_path.glob("trace*"))
+    assert not list(tmp_path.glob("epochs*"))
 
 
 def test_table_is_printed_once_an_epoch_below_one_heading(tmp_path, capsys):
@@ -340,7 +337,7 @@ def test_value_of_the_end_of_an_epoch_stands_in_the_row_of_this_epoch(tmp_path):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    path = tmp_path / "trace.csv"
+    path = tmp_path / "epochs.csv"
     trace = TrainingTrace(path, patience=1)
     trainer(tmp_path, trace, max_epochs=3).fit(Late(), loader(), loader(1))
     assert [(row["train/loss"], row["val/loss"]) for row in trace.rows] == [(4.0, 1.0), (3.0, 2.0), (2.0, 3.0)]
@@ -355,14 +352,14 @@ def test_loss_that_is_not_finite_is_remarked_and_json_stays_json(tmp_path):
         def forward(self, logits, target):
             return logits.sum() * float("nan")
 
-    trace = TrainingTrace(str(tmp_path / "trace.json"))
+    trace = TrainingTrace(str(tmp_path / "epochs.json"))
     trainer(tmp_path, trace, max_epochs=1).fit(classifier(loss=Broken()), loader())
     assert trace.rows[0]["note"] == "train loss is not finite: training has diverged"
 
     def no_constant(name):
         raise AssertionError(name)
 
-    assert json.loads((tmp_path / "trace.json").read_text(), parse_constant=no_constant)[0]["train/loss"] is None
+    assert json.loads((tmp_path / "epochs.json").read_text(), parse_constant=no_constant)[0]["train/loss"] is None
 
 
 @pytest.mark.parametrize(
@@ -379,64 +376,6 @@ def test_wrong_arguments(arguments, error, sentence):
     assert str(raised.value) == sentence
 
 
-def table(**columns):
-    names = {"train": "train/loss", "val": "val/loss", "top": "val/top5"}
-    return [
-        {"epoch": epoch, **{names[name]: value for name, value in zip(columns, values, strict=True)}}
-        for epoch, values in enumerate(zip(*columns.values(), strict=True), 1)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (table(top=[0.1]), ""),
-        (table(top=[0.1, 0.2]), "best so far"),
-        (table(top=[0.1, 0.2, 0.2]), ""),  # as good is not better
-        (table(top=[0.1, 0.2, 0.2, 0.1]), ""),
-        (table(top=[0.1, 0.2, 0.2, 0.1, 0.1]), "plateau since 2"),
-        (table(train=[3, 2, 1, 0.5], val=[2, 2.1, 2.2, 2.3], top=[0.1, 0.1, 0.1, 0.1]), "overfitting since 1"),
-        (table(train=[3, 2, 1, 0.5], val=[2, 2.1, 2.2, 2.3], top=[1, 2, 3, 4]), "best so far; overfitting since 1"),
-        (table(train=[3, 3, 3, 3], val=[2, 2.1, 2.2, 2.3], top=[0.1, 0.1, 0.1, 0.1]), "plateau since 1"),
-        # A rise within 2 % is noise.
-        (table(train=[3, 2, 1, 0.5], val=[2, 2.01, 2.02, 2.03], top=[0.1, 0.1, 0.1, 0.1]), "plateau since 1"),
-        (table(top=[0.3, None, None, None, None]), ""),  # nothing was measured
-        (table(top=[0.3, None, 0.2, None, 0.2, None, 0.1]), "plateau since 1"),
-        (table(val=[1, float("inf")]), "val loss is not finite: training has diverged"),
-    ],
-)
-def test_note(rows, expected):
-    assert note(rows, "val/top5", patience=3) == expected
-
-
-def test_columns_are_found_by_the_names_that_people_use():
-    logged = ["valid_top_5", "train_loss", "train_loss_step", "val_acc", "valid_loss", "valid_top_1", "epoch"]
-    assert known_columns(logged) == ["train_loss", "valid_loss", "valid_top_1", "valid_top_5"]
-    logged = ["val/top1", "val/coarse_top3", "val/coarse_top1", "loss", "loss_epoch", "test/top1", "temperature", "k"]
-    assert known_columns(logged) == [
-        "loss_epoch",
-        "val/top1",
-        "val/coarse_top1",
-        "val/coarse_top3",
-        "temperature",
-        "k",
-    ]
-
-
-@pytest.mark.parametrize("width", [12, 30, 40, 60, 80, 120])
-def test_no_line_is_wider_than_the_terminal(width):
-    columns = ["train/loss", "val/loss", "val/top1", "val/top3", "val/top5", "temperature", "k", "lr"]
-    row = {"epoch": 7, **dict.fromkeys(columns, 0.5), "note": "best so far"}
-    lines = [*str(row_lines(row, columns, width)).splitlines(), str(header_line(columns, width))]
-    without_note = [line for line in lines if "best" not in line]
-    assert max(map(len, without_note)) <= width
-    if width >= 30:
-        assert max(map(len, lines)) <= width
-    assert any("7" in line for line in lines)
-    if width >= 80:  # the note stands beside its row, if need be in place of the learning rate
-        assert len(lines) == 2
-
-
 def test_two_processes_make_one_table(tmp_path):
     program = f"""
 import torch
@@ -445,7 +384,7 @@ from pathlib import Path
 if __name__ == "__main__":
     torch.set_num_threads(1)
     path = Path({str(tmp_path)!r})
-    fit = trainer(path, TrainingTrace(str(path / "trace.json")), max_epochs=2, devices=2, strategy="ddp")
+    fit = trainer(path, TrainingTrace(str(path / "epochs.json")), max_epochs=2, devices=2, strategy="ddp")
     fit.fit(classifier(), loader(rows=22), loader(1))
 """
     script = tmp_path / "two.py"
@@ -459,7 +398,7 @@ if __name__ == "__main__":
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("train loss") == 1
-    rows = json.loads((tmp_path / "trace.json").read_text())
+    rows = json.loads((tmp_path / "epochs.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2]
     assert done.stdout.count(f"{rows[1]['val/loss']:.3f}") >= 1
     header = io.StringIO(done.stdout).readlines()

@@ -125,7 +125,7 @@ def test_every_loss_trains_by_class_path(tmp_path, name):
 
 
 def test_callbacks_come_by_class_path_and_replace_our_own(tmp_path, capsys):
-    trace = tmp_path / "trace.json"
+    trace = tmp_path / "epochs.json"
     words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
     more = ["--trainer.callbacks+", "topk_lightning.callbacks.TrainingTrace", "--trainer.callbacks.path", str(trace)]
     assert main([*words, *more]) == 0

@@ -50,7 +50,7 @@ def test_it_shows_a_row_an_epoch_and_the_test_beside_chance(demo):
 
 def test_a_curriculum_shows_its_temperature_and_k(tmp_path):
     shown = run([*SMALL, "--epochs", "3", "--curriculum", "--out", str(tmp_path)])
-    with (tmp_path / "trace.csv").open() as file:
+    with (tmp_path / "epochs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["k"]) for row in rows] == [5, 5, 3]  # at progress 0, 1/3 and 2/3: rungs at 0 and .5
     temperatures = [float(row["temperature"]) for row in rows]
@@ -77,13 +77,13 @@ def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
         "drawings",
         "last.ckpt",
         "report.html",
-        "trace.csv",
-        "trace.png",
+        "epochs.csv",
+        "epochs.png",
     ]
     with Image.open(out / "demo.png") as picture:
         assert picture.width > 1000
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 500  # drawings, not an empty page
-    assert [row["epoch"] for row in csv.DictReader(io.StringIO((out / "trace.csv").read_text()))] == ["1", "2"]
+    assert [row["epoch"] for row in csv.DictReader(io.StringIO((out / "epochs.csv").read_text()))] == ["1", "2"]
 
 
 def test_it_ends_by_saying_where_its_report_is(demo):
@@ -112,7 +112,7 @@ def test_the_command_it_shows_predicts_with_its_checkpoint(demo):
 def test_its_seed_repeats_it(demo, tmp_path):
     out, _ = demo
     run([*SMALL, "--epochs", "2", "--out", str(tmp_path)])
-    assert (tmp_path / "trace.csv").read_text() == (out / "trace.csv").read_text()
+    assert (tmp_path / "epochs.csv").read_text() == (out / "epochs.csv").read_text()
 
 
 def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(tmp_path):
@@ -142,9 +142,9 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(tmp_path):
     assert max(map(len, shown.splitlines())) <= 60
     assert "\x1b" not in shown + said
 
-    epochs = len((out / "trace.csv").read_text().splitlines()) - 1
+    epochs = len((out / "epochs.csv").read_text().splitlines()) - 1
     command = shlex.split(again)
     command[command.index("--epochs") + 1] = str(epochs + 2)
     run(command[1:])
-    rows = list(csv.DictReader(io.StringIO((out / "trace.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((out / "epochs.csv").read_text())))
     assert [int(row["epoch"]) for row in rows] == list(range(1, epochs + 3))

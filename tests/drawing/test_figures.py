@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from topk_lightning.drawing import COLOURS, NamedPicture, draw_picture, draw_predictions, png_of
-from topk_lightning.epoch_table.curves import training_curves
+from topk_lightning.epoch_table import training_curves
 from topk_lightning.prediction import TopKPrediction
 from topk_lightning.report import training_summary
 

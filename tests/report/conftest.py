@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[TrainingTrace(str(folder / "trace.csv"))],
+        callbacks=[TrainingTrace(str(folder / "epochs.csv"))],
     )
     trainer.fit(classifier, data)
     trainer.save_checkpoint(folder / "model.ckpt")

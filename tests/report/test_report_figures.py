@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from topk_lightning.drawing import DARK, LIGHT, Scale, nice_ticks
-from topk_lightning.epoch_table.charts import find_trace, training_plots
 from topk_lightning.metrics import ClassReport, ConfusedPair
 from topk_lightning.report._heat_map import heat_map, of_worst_pairs
 from topk_lightning.report._sections.accuracy import accuracy_plot, rank_plot
@@ -130,29 +129,3 @@ def test_the_table_of_very_many_classes_lists_those_with_the_lowest_recall():
     assert [row.name for row in rows] == [f"c{index}" for index in range(3999, 999, -1)]
     assert (rows[0].taken_for, rows[0].taken) == ("c1", 1)  # of equals the first
     assert (rows[1].taken_for, rows[1].taken) == ("", 0)
-
-
-def test_the_curves_of_a_training_leave_out_what_was_not_measured():
-    rows = [
-        {"epoch": 1, "train/loss": 2.0, "val/loss": 3.0, "val/top1": 0.1},
-        {"epoch": 2, "train/loss": 1.0, "val/top1": 0.2},
-        {"epoch": 3, "train/loss": float("nan"), "val/loss": 2.5, "val/top1": 0.3},
-    ]
-    losses, accuracies = training_plots(rows)
-    assert [line.label for line in losses.lines] == ["train loss", "val loss"]
-    assert losses.rows == [("1", "2.000", "3.000"), ("2", "1.000", "–"), ("3", "–", "2.500")]
-    assert accuracies.rows == [("1", "0.100"), ("2", "0.200"), ("3", "0.300")]
-    assert training_plots([]) == training_plots([{"epoch": 1, "note": ""}]) == []
-    assert len(training_plots(rows[:1])) == 2  # one epoch is a point
-
-
-def test_a_trace_is_found_where_a_training_leaves_it(tmp_path):
-    checkpoints = tmp_path / "lightning_logs" / "version_0" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    (tmp_path / "trace.csv").write_text("epoch\n")
-    assert find_trace(checkpoints / "last.ckpt") == tmp_path / "trace.csv"
-    (checkpoints.parent / "trace.csv").write_text("epoch\n")
-    assert find_trace(checkpoints / "last.ckpt") == checkpoints.parent / "trace.csv"
-    elsewhere = tmp_path / "models"
-    elsewhere.mkdir()
-    assert find_trace(elsewhere / "last.ckpt") is None

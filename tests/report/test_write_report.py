@@ -296,7 +296,9 @@ def test_what_cannot_be_reported_is_said_in_one_sentence(trained, tmp_path, monk
     assert wrong(nn.Identity(), good, tmp_path) == (
         "network must return logits of shape (1, C), got (1, 3, 1, 3). Give its last layer C outputs, one a class."
     )
-    assert wrong(Scores(), good, tmp_path, trace="no.csv") == "trace must be an existing file, got 'no.csv'."
+    assert (
+        wrong(Scores(), good, tmp_path, epoch_table="no.csv") == "epoch_table must be an existing file, got 'no.csv'."
+    )
     assert wrong("no.ckpt", good, tmp_path) == "model must be an existing checkpoint or an nn.Module, got 'no.ckpt'."
     (tmp_path / "other.ckpt").write_bytes(b"PK")
     assert wrong("other.ckpt", good, tmp_path).startswith(
@@ -341,7 +343,7 @@ def test_data_of_another_model_is_refused(trained, tmp_path):
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "{broken", '{"epoch": 1}'])
 def test_a_file_that_is_no_table_of_epochs_is_named(text, tmp_path):
     for suffix in (".csv", ".json"):
-        path = tmp_path / f"trace{suffix}"
+        path = tmp_path / f"epochs{suffix}"
         path.write_text(text)
-        sentence = wrong(Scores(), matrix_loader(MATRIX), tmp_path, trace=path)
-        assert sentence == f"trace must be a .csv or .json file that TrainingTrace wrote, got {str(path)!r}."
+        sentence = wrong(Scores(), matrix_loader(MATRIX), tmp_path, epoch_table=path)
+        assert sentence == f"epoch_table must be a .csv or .json file that TrainingTrace wrote, got {str(path)!r}."

@@ -16,9 +16,7 @@ __all__ = [
     "check_same_names",
     "check_same_preparation",
     "check_test_size",
-    "check_trace",
     "missing_names",
-    "missing_trace",
     "no_data_known",
     "no_data_section",
     "no_order",
@@ -92,18 +90,6 @@ def check_report_path(path: str | Path) -> Path:
     if where.suffix.lower() not in (".html", ".htm") or where.is_dir():
         raise InvalidValueError(must("out", "be the name of an .html file", repr(str(path))))
     return where
-
-
-def missing_trace(path: str | Path) -> FileNotFoundError:
-    """Return the error for a table of epochs that is not there."""
-    return MissingFileError(must("trace", "be an existing file", repr(str(path))))
-
-
-def check_trace(path: str | Path, columns: Sequence[str]) -> None:
-    """Refuse a file that is no table of epochs."""
-    if "epoch" not in columns:
-        wanted = "be a .csv or .json file that TrainingTrace wrote"
-        raise InvalidValueError(must("trace", wanted, repr(str(path))))
 
 
 def no_data_known(checkpoint: str) -> ValueError:

@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any
 import rich
 from torch import Tensor
 
-from topk_lightning._checks.callbacks import check_trace_path, nothing_to_trace, unseen_monitor
+from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
 from topk_lightning._files import write_file
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.drawing import png_of
-from topk_lightning.epoch_table.columns import known_columns, watched_column
-from topk_lightning.epoch_table.curves import training_curves
-from topk_lightning.epoch_table.files import notebook_display, table_text
-from topk_lightning.epoch_table.notes import note
-from topk_lightning.epoch_table.terminal import header_line, row_lines, terminal_text
+from topk_lightning.epoch_table import (
+    NotebookPicture,
+    check_table_path,
+    header_line,
+    in_notebook,
+    known_columns,
+    note,
+    row_lines,
+    terminal_text,
+    training_curves,
+    watched_column,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -59,7 +67,7 @@ class TrainingTrace(Callback):
 
     def __init__(self, path: str | None = None, monitor: str | None = None, patience: int = 3) -> None:
         super().__init__()
-        self.path = None if path is None else check_trace_path(path)
+        self.path = None if path is None else check_table_path(path)
         self.monitor = monitor
         self.patience = check_integer("patience", patience)
         #: The table: a dict an epoch with "epoch" (from 1), the logged names, and "note".
@@ -75,7 +83,7 @@ class TrainingTrace(Callback):
         self._has_validated = self._monitor_checked = False
         self._shown = 0
         self._shown_columns: list[str] = []
-        self._display: Any = None
+        self._notebook = NotebookPicture()
 
     @property
     def columns(self) -> list[str]:
@@ -136,7 +144,9 @@ class TrainingTrace(Callback):
         if not trainer.is_global_zero:
             return
         if len(self.rows) == 1 and set(self.columns) <= set(self._settings):
-            warnings.warn(nothing_to_trace(sorted(logged)), stacklevel=1)
+            wanted = 'hold a loss or an accuracy that TrainingTrace knows, such as "train/loss" or "val/top5"'
+            remedy = "Log them with on_epoch=True."
+            warnings.warn(must("logged names", wanted, _names_in_words(logged), remedy), stacklevel=1)
         self._show(trainer)
         self._write(trainer)
 
@@ -173,7 +183,9 @@ class TrainingTrace(Callback):
             return
         self._monitor_checked = True
         if self.monitor not in logged and trainer.is_global_zero:
-            warnings.warn(unseen_monitor(self.monitor, sorted(logged)), stacklevel=1)
+            wanted = f"be one of the logged metrics ({_names_in_words(logged)})"
+            remedy = "Without it no epoch is remarked as the best."
+            warnings.warn(must("monitor", wanted, repr(self.monitor), remedy), stacklevel=1)
 
     def _remark(self) -> None:
         self.rows[-1]["note"] = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
@@ -197,21 +209,15 @@ class TrainingTrace(Callback):
             write(line)
 
     def _write(self, trainer: Trainer) -> None:
-        notebook = notebook_display()
-        if getattr(trainer, "fast_dev_run", False) or (self.path is None and notebook is None):
+        if getattr(trainer, "fast_dev_run", False) or (self.path is None and not in_notebook()):
             return
         picture = png_of(training_curves(self.rows))
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            text = table_text(self.rows, ("epoch", *self.columns, "note"), self.path.suffix)
-            write_file(self.path, text.encode())
+            write_table(self.path, self.rows, self.columns)
             write_file(self.path.with_suffix(".png"), picture)
-        if notebook is not None:
-            image = notebook.Image(picture)
-            if self._display is None:
-                self._display = notebook.display(image, display_id=True)
-            else:
-                self._display.update(image)
+        if in_notebook():
+            self._notebook.show(picture)
 
 
 def _of_training(logged: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
@@ -227,3 +233,7 @@ def _number(value: Any) -> float | int | None:
         value = value.item() if value.numel() == 1 else None
     # Seven digits are what float32 holds: 0.29, not 0.28999999165534973.
     return float(f"{value:.7g}") if isinstance(value, float) else value if isinstance(value, int) else None
+
+
+def _names_in_words(logged: Iterable[str]) -> str:
+    return ", ".join(sorted(logged)) or "none"

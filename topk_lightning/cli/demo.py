@@ -57,7 +57,7 @@ def _run(options: Namespace, again: str) -> None:
     seed_everything(options.seed, workers=True, verbose=False)
     data = demo_data(options.classes, options.seed)
     classifier = demo_classifier(data, options.epochs, options.curriculum)
-    trace, keep, result = TrainingTrace(str(out / "trace.csv"), monitor="val/loss"), KeepLast(), TestResult()
+    trace, keep, result = TrainingTrace(str(out / "epochs.csv"), monitor="val/loss"), KeepLast(), TestResult()
     # By the loss: on some hundred drawings a top-k accuracy goes up and down by more than two epochs differ.
     checkpoint = ModelCheckpoint(out, "best", monitor="val/loss", save_last=True, enable_version_counter=False)
     # Before the trace, which shows what they set.
@@ -167,7 +167,7 @@ def _say_what_was_written(out: Path) -> None:
     command = ["topk-lightning", "predict", "--checkpoint", str(out / "best.ckpt"), str(out / "drawings"), "--k", "3"]
     lines = (
         ("curves and pictures", out / "demo.png"),
-        ("epoch table", out / "trace.csv"),
+        ("epoch table", out / "epochs.csv"),
         ("best checkpoint", out / "best.ckpt"),
         ("predict with it", shlex.join(command)),
         ("report", out / "report.html"),

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
             options.out,
             k=options.k,
             hierarchy=options.hierarchy,
-            trace=options.trace,
+            epoch_table=options.epoch_table,
             hard_images=options.hard_images,
             batch_size=options.batch_size,
             title=options.title,
@@ -52,7 +52,7 @@ def _data(given: str | None, checkpoint: Path, trained: Mapping[str, Any]) -> tu
     """Return the data of the option, or what the checkpoint was trained on, and what else its training says."""
     from topk_lightning.data import EmojiDataModule
     from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, read_index
-    from topk_lightning.epoch_table.charts import training_folders
+    from topk_lightning.epoch_table import training_folders
 
     configs = [folder / "config.yaml" for folder in training_folders(checkpoint)]
     config = next((path for path in configs if path.is_file()), None)
@@ -121,7 +121,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--out", type=str, default="report.html", help="the file to write")
     parser.add_argument("--k", type=int, default=None, help="guesses that count (default: those of the checkpoint)")
     parser.add_argument("--hierarchy", type=str, default=None, help="csv file with a line class,group for each class")
-    parser.add_argument("--trace", type=str, default=None, help="table of epochs (default: trace.csv of the training)")
+    parser.add_argument("--epoch-table", type=str, default=None, help="default: epochs.csv of the training")
     parser.add_argument("--title", type=str, default=None, help="heading of the report")
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")

@@ -1,1 +1,40 @@
-"""The table of epochs: its columns and notes, its files written and read, and its curves."""
+"""The table of epochs: its columns and notes, its file, its lines in a terminal, and its curves.
+
+A row is a dict of "epoch" (counted from 1), the logged names with their values, and "note"; a table is a list of rows.
+"""
+
+from topk_lightning.epoch_table._charts import training_plots
+from topk_lightning.epoch_table._columns import known_columns, watched_column
+from topk_lightning.epoch_table._curves import draw_accuracies, draw_losses, training_curves
+from topk_lightning.epoch_table._files import (
+    TABLE_NAME,
+    check_table_path,
+    find_table,
+    read_table,
+    training_folders,
+    write_table,
+)
+from topk_lightning.epoch_table._notebook import NotebookPicture, in_notebook
+from topk_lightning.epoch_table._notes import note
+from topk_lightning.epoch_table._terminal import header_line, row_lines, terminal_text
+
+__all__ = [
+    "TABLE_NAME",
+    "NotebookPicture",
+    "check_table_path",
+    "draw_accuracies",
+    "draw_losses",
+    "find_table",
+    "header_line",
+    "in_notebook",
+    "known_columns",
+    "note",
+    "read_table",
+    "row_lines",
+    "terminal_text",
+    "training_curves",
+    "training_folders",
+    "training_plots",
+    "watched_column",
+    "write_table",
+]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from topk_lightning.drawing import NamedPicture, draw_picture, draw_predictions, new_figure
-from topk_lightning.epoch_table.curves import draw_accuracies, draw_losses
+from topk_lightning.epoch_table import draw_accuracies, draw_losses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
 from topk_lightning._files import write_file
-from topk_lightning.epoch_table.charts import find_trace, read_trace
+from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.report._page import render
@@ -44,7 +44,7 @@ def write_report(
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
     hierarchy: Any = None,
-    trace: str | Path | None = None,
+    epoch_table: str | Path | None = None,
     hard_images: int = 12,
     batch_size: int = 32,
     title: str | None = None,
@@ -69,7 +69,7 @@ def write_report(
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups} from fine to coarse, a file as
             a Path; None: those of the data.
-        trace: the table of epochs that TrainingTrace wrote; None: trace.csv beside the checkpoint, else the table in it.
+        epoch_table: file that TrainingTrace wrote; None: epochs.csv beside the checkpoint, else the table in it.
         hard_images: how many to show of each kind, at least 0.
         batch_size: images at a time, where the data does not say.
         title: the heading.
@@ -79,7 +79,7 @@ def write_report(
         The path of the file.
 
     Raises:
-        FileNotFoundError: a checkpoint, folder or trace that is not there.
+        FileNotFoundError: a checkpoint, folder or epoch table that is not there.
         TypeError: data that no test images can be taken from.
         ValueError: an empty test set, another number or other names of classes than the model has, a checkpoint of
             something else, k > C, images that were prepared in another way than in training.
@@ -126,7 +126,7 @@ def write_report(
         train_accuracy=_accuracy(subject.network, source.training, len(names)),
         val_accuracy=_accuracy(subject.network, source.validation, len(names)),
         levels=_levels(hierarchy, names) or source.levels,
-        epochs=_epochs(trace, model, subject),
+        epochs=_epochs(epoch_table, model, subject),
         facts=[*subject.facts, ("Data", source.description), *(facts or {}).items(), *run],
         hard_images=hard_images,
     )
@@ -197,6 +197,6 @@ def _is_one_level(given: Mapping[Any, Any]) -> bool:
 
 
 def _epochs(given: str | Path | None, model: object, subject: Subject) -> tuple[str, Sequence[Mapping[str, Any]]]:
-    """Return where the table of epochs comes from, and the table."""
-    path = find_trace(model) if given is None and isinstance(model, str | Path) else given
-    return ("the checkpoint", subject.epochs) if path is None else (str(path), read_trace(path))
+    """Return where the epoch table comes from, and the table."""
+    path = find_table(model) if given is None and isinstance(model, str | Path) else given
+    return ("the checkpoint", subject.epochs) if path is None else (str(path), read_table(path))

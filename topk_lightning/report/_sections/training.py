@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from topk_lightning.epoch_table.charts import training_plots
+from topk_lightning.epoch_table import training_plots
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
 

@@ -1,14 +1,12 @@
-"""Columns of an epoch table: which logged values belong into it, in which order, and what they are called.
-
-A row is a dict of "epoch" (counted from 1), the logged names with their values, and "note".
-"""
+"""Columns of an epoch table: which logged values belong into it, in which order, and what they are called."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["column_label", "known_columns", "watched_column"]
+__all__ = ["accuracy_columns", "column_label", "known_columns", "loss_columns", "watched_column"]
 
 _VAL = r"val(?:id|idation)?"
 _KINDS = (
@@ -52,6 +50,20 @@ def column_label(name: str) -> str:
     """Return the heading of a column: "train loss", "val loss", "top-5", or the logged name itself."""
     kind = _kind(name)
     return name if kind is None else kind[3]
+
+
+def loss_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the losses of a table: of training, then of validation."""
+    return [name for name in _columns_of(rows) if column_label(name) in ("train loss", "val loss")]
+
+
+def accuracy_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the validation top-k accuracies of a table, in its order."""
+    return [name for name in _columns_of(rows) if "top-" in column_label(name)]
+
+
+def _columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return known_columns({name for row in rows for name in row})
 
 
 def watched_column(columns: Sequence[str]) -> str | None:

@@ -1,63 +1,22 @@
-"""The figures of a training, from the table that TrainingTrace wrote."""
+"""The curves of a training as plots for the report."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from topk_lightning._checks.report import check_trace, missing_trace
 from topk_lightning.drawing import Line, Plot, Point, Scale, nice_ticks, number, path_of
-from topk_lightning.epoch_table.columns import column_label, known_columns
+from topk_lightning.epoch_table._columns import accuracy_columns, column_label, loss_columns
 
-__all__ = ["find_trace", "read_trace", "training_folders", "training_plots"]
+__all__ = ["training_plots"]
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def training_folders(checkpoint: str | Path) -> list[Path]:
-    """Return the folders in which a training leaves what belongs to a checkpoint, nearest first."""
-    folder = Path(checkpoint).absolute().parent
-    folders = [folder]
-    if folder.name == "checkpoints":  # as Lightning has it: root/lightning_logs/version_0/checkpoints
-        folders.append(folder.parent)
-        if folder.parent.parent.name == "lightning_logs":
-            folders.append(folder.parent.parent.parent)
-    return folders
-
-
-def find_trace(checkpoint: str | Path) -> Path | None:
-    """Return the trace.csv that stands with a checkpoint."""
-    return next((path for folder in training_folders(checkpoint) if (path := folder / "trace.csv").is_file()), None)
-
-
-def read_trace(path: str | Path) -> list[dict[str, Any]]:
-    """Return the table of epochs of a .csv or .json file, numbers as numbers."""
-    if not Path(path).is_file():
-        raise missing_trace(path)
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        if Path(path).suffix == ".json":
-            table = json.loads(text)
-            columns = list(table[0]) if table else ["epoch"]
-        else:
-            reader = csv.DictReader(text.splitlines())
-            table, columns = list(reader), list(reader.fieldnames or [])
-        rows = [{name: _value(value) for name, value in row.items()} for row in table]
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-        rows, columns = [], []
-    check_trace(path, columns)
-    return rows
-
-
 def training_plots(rows: Rows) -> list[Plot]:
     """Return the losses and the validation accuracies of each epoch, as far as the table has them."""
-    names = known_columns({name for row in rows for name in row})
-    losses = [name for name in names if column_label(name) in ("train loss", "val loss")]
-    accuracies = [name for name in names if "top-" in column_label(name)]
+    losses, accuracies = loss_columns(rows), accuracy_columns(rows)
     plots = []
     if losses:
         plots.append(_plot("losses", "Loss by epoch", "loss", rows, losses, None))
@@ -101,10 +60,3 @@ def _plot(name: str, title: str, unit: str, rows: Rows, columns: list[str], top:
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _value(text: Any) -> Any:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return text

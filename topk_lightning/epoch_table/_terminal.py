@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from topk_lightning.epoch_table.columns import column_label
+from topk_lightning.epoch_table._columns import column_label
 
 __all__ = ["header_line", "row_lines", "terminal_text"]
 

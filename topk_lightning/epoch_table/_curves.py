@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from topk_lightning.drawing import COLOURS, bare_axes, new_figure
-from topk_lightning.epoch_table.columns import column_label, known_columns
+from topk_lightning.epoch_table._columns import accuracy_columns, column_label, loss_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,20 +35,14 @@ def training_curves(rows: Rows) -> Figure:
 
 def draw_losses(axes: Axes, rows: Rows) -> None:
     """Draw each loss of the table against the epoch."""
-    names = [name for name in _names(rows) if column_label(name) in ("train loss", "val loss")]
-    _draw(axes, rows, names)
+    _draw(axes, rows, loss_columns(rows))
     axes.set(title="loss", xlabel="epoch")
 
 
 def draw_accuracies(axes: Axes, rows: Rows) -> None:
     """Draw each top-k accuracy of the table against the epoch, as fractions."""
-    names = [name for name in _names(rows) if "top-" in column_label(name)]
-    _draw(axes, rows, names)
+    _draw(axes, rows, accuracy_columns(rows))
     axes.set(title="accuracy on the validation set", xlabel="epoch", ylim=(0, 1))
-
-
-def _names(rows: Rows) -> list[str]:
-    return known_columns({name for row in rows for name in row})
 
 
 def _draw(axes: Axes, rows: Rows, names: Sequence[str]) -> None:

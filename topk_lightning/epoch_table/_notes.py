@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from topk_lightning.epoch_table.columns import column_label, known_columns
+from topk_lightning.epoch_table._columns import column_label, known_columns
 
 __all__ = ["note"]
 
