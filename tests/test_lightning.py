@@ -10,8 +10,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import topk_lightning.classifier
-import topk_lightning.data.emoji
-import topk_lightning.data.image_folder
+import topk_lightning.data
 from topk_lightning.prediction import predict_topk
 
 lightning = pytest.importorskip("lightning.pytorch")
@@ -55,8 +54,8 @@ def test_each_trains_in_its_own_trainer_and_the_other_reads_its_checkpoint(tmp_p
     ("own", "twin"),
     [
         (TopKClassifier, topk_lightning.classifier.TopKClassifier),
-        (EmojiDataModule, topk_lightning.data.emoji.EmojiDataModule),
-        (ImageFolderDataModule, topk_lightning.data.image_folder.ImageFolderDataModule),
+        (EmojiDataModule, topk_lightning.data.EmojiDataModule),
+        (ImageFolderDataModule, topk_lightning.data.ImageFolderDataModule),
     ],
 )
 def test_each_class_shows_the_arguments_of_its_twin(own, twin):

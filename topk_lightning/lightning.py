@@ -13,10 +13,12 @@ Examples:
 
 from __future__ import annotations
 
+from typing import Any
+
+import topk_lightning.data as data
 from topk_lightning._checks.classifier import missing_lightning
 from topk_lightning.classifier import TopKClassifierBase
-from topk_lightning.data.emoji import EmojiDataModuleBase
-from topk_lightning.data.image_folder import ImageFolderDataModuleBase
+from topk_lightning.data import on_base
 
 try:
     from lightning.pytorch import LightningDataModule, LightningModule
@@ -25,16 +27,22 @@ except ModuleNotFoundError as error:
         raise
     raise missing_lightning() from error
 
-__all__ = ["EmojiDataModule", "ImageFolderDataModule", "TopKClassifier"]
-
 
 class TopKClassifier(TopKClassifierBase, LightningModule):
     """:class:`topk_lightning.TopKClassifier` for the trainer of ``lightning.pytorch``; the same arguments."""
 
 
-class EmojiDataModule(EmojiDataModuleBase, LightningDataModule):
-    """:class:`topk_lightning.EmojiDataModule` for the trainer of ``lightning.pytorch``; the same arguments."""
+# Every data module that topk_lightning.data exports, by the one definition of it.
+_TWINS = {
+    name: on_base(getattr(data, name), LightningDataModule, __name__)
+    for name in dir(data)
+    if name.endswith("DataModule")
+}
+globals().update(_TWINS)
+__all__ = sorted(["TopKClassifier", *_TWINS])
 
 
-class ImageFolderDataModule(ImageFolderDataModuleBase, LightningDataModule):
-    """:class:`topk_lightning.ImageFolderDataModule` for the trainer of ``lightning.pytorch``; the same arguments."""
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}"
+    )  # the type checker's: the twins are any class

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from timing import best_times
 
-from topk_lightning.data.perceptual_hash import close, fingerprint
+from topk_lightning.data._perceptual_hash import close, fingerprint
 from topk_lightning.metrics import ClassReport, TopKAccuracy
 
 SHAPES = ((256, 10), (256, 1000), (5000, 1000), (256, 2048), (256, 21_841))

@@ -9,7 +9,7 @@ import pytest
 from torch.utils.data import DataLoader, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 
-from topk_lightning.data.repeated_rows import rows_seen_once
+from topk_lightning.data import rows_seen_once
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topk_lightning.data import EmojiDataModule
+from topk_lightning.data import EMBEDDED_SHEET, EmojiDataModule, load_sheet, read_index
 from topk_lightning.data.build_emoji_sheet import EMBEDDED_VENDORS, build, main
 from topk_lightning.data.emoji_packages import NAMES, VENDORS, fetch
-from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index
 
 pytest.importorskip("resvg_py")
 

@@ -9,8 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from topk_lightning.data import EmojiDataModule, LeakageWarning, Preprocessing
-from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index
+from topk_lightning.data import EMBEDDED_SHEET, EmojiDataModule, LeakageWarning, Preprocessing, load_sheet, read_index
 
 VENDORS = ["noto", "noto-v1", "fxemoji", "fluent-emoji", "fluent-emoji-flat", "twemoji", "emojione"]
 

@@ -6,14 +6,20 @@ import os
 import pickle
 import random
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
 from PIL import Image
 
 from tests.data.drawings import class_folders, fill, noise, split_folders
-from topk_lightning.data import ImageFolderDataModule, LeakageWarning, UnreadableImageError
-from topk_lightning.data.image_folder import BadImageWarning
+from topk_lightning.data import (
+    BadImageWarning,
+    ImageFolderDataModule,
+    LeakageWarning,
+    LeftOutWarning,
+    UnreadableImageError,
+)
 
 SPLITS = ("train", "val", "test")
 
@@ -43,14 +49,16 @@ def test_the_split_depends_on_seed_and_names_alone(tmp_path, monkeypatch):
     root = class_folders(tmp_path / "here", {"cat": 12, "dog": 9})
     first = names(ready(root))
     shutil.copytree(root, tmp_path / "there")
-    walk = os.walk
+    scandir = os.scandir
 
+    @contextmanager
     def in_any_order(path):
-        for directory, folders, files in walk(path):
-            random.shuffle(files)
-            yield directory, folders, files
+        with scandir(path) as entries:
+            listed = list(entries)
+        random.shuffle(listed)
+        yield listed
 
-    monkeypatch.setattr(os, "walk", in_any_order)
+    monkeypatch.setattr(os, "scandir", in_any_order)
     assert names(ready(tmp_path / "there")) == first
     assert names(ready(root, seed=1)) != first
 
@@ -94,7 +102,10 @@ def test_hidden_files_and_files_that_are_no_images_are_left_out(tmp_path):
     (root / "cat" / "notes.txt").write_text("about cats")
     fill(root / "cat" / "deeper", 2, ".JPG")
     fill(root / "cat" / ".thumbnails", 2)
-    data = ready(root)
+    with pytest.warns(LeftOutWarning, match=rf"^1 file was left out of {root}: 1 \.txt\.$"):
+        data = ready(root)
+    assert data.left_out == {".txt": 1}
+    assert str(data.describe()).endswith("; left out: 1 .txt")
     found = sorted(name for split in SPLITS for name in data.sample_names(split) if name.startswith("cat"))
     assert found == [*(f"cat/{n:02}.png" for n in range(4)), "cat/deeper/00.JPG", "cat/deeper/01.JPG"]
 
@@ -201,11 +212,8 @@ def broken(root, case):
     if case == "too few":
         return class_folders(root, {"cat": 1, "dog": 1})
     split_folders(root, {"train": 2, "val": 2, "test": 2}, ("cat", "dog"))
-    if case == "no val":
-        shutil.rmtree(root / "val")
-    if case == "only train":
-        shutil.rmtree(root / "val")
-        shutil.rmtree(root / "test")
+    if case == "no train":
+        shutil.rmtree(root / "train")
     if case == "class missing":
         shutil.rmtree(root / "test/dog")
     if case == "class unknown":
@@ -235,8 +243,7 @@ def broken(root, case):
             "root must hold enough images to split ({root}), got none for val. "
             "A class needs three images to have one in each split.",
         ),
-        ("no val", FileNotFoundError, "root must hold the folder {root}/val, got no such folder."),
-        ("only train", FileNotFoundError, "root must hold the folder {root}/val, got no such folder."),
+        ("no train", FileNotFoundError, "root must hold the folder {root}/train, got no such folder."),
         ("class missing", FileNotFoundError, "root must hold the folder {root}/test/dog, got no such folder."),
         (
             "class unknown",
@@ -261,7 +268,7 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path, case, error, sentence):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"val_fraction": 0}, "val_fraction must lie between 0 and 1, got 0.0."),
+        ({"val_fraction": 0}, "val_fraction must be above 0, got 0.0."),
         ({"test_fraction": 1.5}, "test_fraction must be a fraction in [0, 1], got 1.5."),
         (
             {"val_fraction": 0.5, "test_fraction": 0.5},

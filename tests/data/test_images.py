@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.data.drawings import noise
-from topk_lightning.data import UnreadableImageError, load_image
-from topk_lightning.data.images import to_rgb
+from topk_lightning.data import UnreadableImageError, load_image, to_rgb
 
 
 def test_transparent_pixels_become_white_and_half_transparent_ones_a_mixture(tmp_path):

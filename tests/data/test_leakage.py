@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageEnhance
 
 from topk_lightning.data import EmojiDataModule, ImageFolderDataModule, LeakageWarning, find_leaks, perceptual_hash
-from topk_lightning.data.perceptual_hash import close, fingerprint
+from topk_lightning.data._perceptual_hash import close, fingerprint
 
 
 def photo(seed, size=(160, 120)):

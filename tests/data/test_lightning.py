@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -10,8 +12,6 @@ from torch import nn
 
 from tests.data.drawings import class_folders
 from topk_lightning.data import EmojiDataModule, ImageFolderDataModule
-from topk_lightning.data.emoji import EmojiDataModuleBase
-from topk_lightning.data.image_folder import ImageFolderDataModuleBase
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
@@ -84,14 +84,9 @@ def test_a_trainer_sees_every_image_once():
 def test_the_same_definition_serves_lightning_pytorch(tmp_path):
     lightning = pytest.importorskip("lightning.pytorch")
 
-    class OtherEmoji(EmojiDataModuleBase, lightning.LightningDataModule):
-        pass
-
-    class OtherFolder(ImageFolderDataModuleBase, lightning.LightningDataModule):
-        pass
-
-    run(lightning, OtherEmoji(image_size=16, classes=6))
-    run(lightning, OtherFolder(class_folders(tmp_path, {"cat": 6, "dog": 5}), image_size=16))
+    twins = importlib.import_module("topk_lightning.lightning")
+    run(lightning, twins.EmojiDataModule(image_size=16, classes=6))
+    run(lightning, twins.ImageFolderDataModule(class_folders(tmp_path, {"cat": 6, "dog": 5}), image_size=16))
 
 
 class LinkedCLI(LightningCLI):

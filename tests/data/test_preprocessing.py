@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.data.drawings import noise
 from topk_lightning.data import Preprocessing
-from topk_lightning.data.augmentation import augmentation
-from topk_lightning.data.inspection import ChannelSums
+from topk_lightning.data._augmentation import augmentation
+from topk_lightning.data._inspection import ChannelSums
 
 HALF = Preprocessing(16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1.0))
 

@@ -11,7 +11,7 @@ pytest.importorskip("torchvision")
 from PIL import Image
 
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data import LeftOutWarning, Preprocessing
 from topk_lightning.networks import SmallCNN
 from topk_lightning.networks.pretrained import load_weights
 from topk_lightning.prediction import list_images, predict_topk, topk_predictions
@@ -52,7 +52,7 @@ def folder(tmp_path):
         path = tmp_path / "images" / ("deep" if number else "") / f"{3 - number}_{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 20), colour).save(path)
-    (tmp_path / "images" / "notes.txt").write_text("no image")
+    (tmp_path / "images" / "._3_red.png").write_text("no image")
     return tmp_path / "images"
 
 
@@ -74,6 +74,12 @@ def test_a_folder_is_searched_recursively_in_sorted_order(classifier, folder):
     assert [path.name for path in list_images(folder)] == ["3_red.png", "1_blue.png", "2_green.png"]
     assert best(predict_topk(classifier, folder, k=1)) == ["red", "blue", "green"]
     assert best(predict_topk(classifier, str(folder / "deep"), k=1)) == ["blue", "green"]
+
+
+def test_files_that_are_no_images_are_left_out_with_a_word(classifier, folder):
+    (folder / "notes.txt").write_text("no image")
+    with pytest.warns(LeftOutWarning, match=rf"^1 file was left out of {folder}: 1 \.txt\.$"):
+        assert len(predict_topk(classifier, folder, k=1)) == 3
 
 
 def test_lists_mix_paths_folders_pictures_and_tensors(classifier, folder):

@@ -25,7 +25,7 @@ from topk_lightning._checks.writer import (
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts, part_path
 from topk_lightning.callbacks._topk_log import loader_at, sampler_of
-from topk_lightning.data.repeated_rows import rows_seen_once
+from topk_lightning.data import rows_seen_once
 from topk_lightning.prediction import TopKPrediction, topk_predictions
 
 if TYPE_CHECKING:

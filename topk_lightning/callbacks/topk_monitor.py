@@ -13,7 +13,7 @@ from topk_lightning._checks.monitor import check_log_name, check_read_result, ch
 from topk_lightning._checks.options import check_ks
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._topk_log import TopKLog, loader_at, sampler_of
-from topk_lightning.data.repeated_rows import rows_seen_once
+from topk_lightning.data import rows_seen_once
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer

@@ -23,7 +23,7 @@ from topk_lightning._checks.options import check_choice, check_integer, check_ks
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
 from topk_lightning.classifier.mean_loss import MeanLoss
-from topk_lightning.data.repeated_rows import rows_seen_once
+from topk_lightning.data import rows_seen_once
 from topk_lightning.metrics import topk_accuracies
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters

@@ -25,8 +25,7 @@ from topk_lightning.cli.progress import EpochProgressBar, shows_progress
 from topk_lightning.cli.quiet import quiet_lightning
 from topk_lightning.cli.running import TrainingInterrupted, until_interrupted
 from topk_lightning.cli.test_result import TestResult, result_table
-from topk_lightning.data import EmojiDataModule
-from topk_lightning.data.base import ImageDataModuleBase
+from topk_lightning.data import EmojiDataModule, ImageDataModuleBase
 from topk_lightning.prediction.checkpoint import read_checkpoint
 
 __all__ = ["FitAndTest", "main"]

@@ -50,8 +50,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _data(given: str | None, checkpoint: Path, trained: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
     """Return the data of the option, or what the checkpoint was trained on, and what else its training says."""
-    from topk_lightning.data import EmojiDataModule
-    from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, read_index
+    from topk_lightning.data import EMBEDDED_SHEET, EmojiDataModule, read_index
     from topk_lightning.epoch_table import training_folders
 
     configs = [folder / "config.yaml" for folder in training_folders(checkpoint)]

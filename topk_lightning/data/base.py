@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +11,14 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from topk_lightning._checks.data import (
-    SPLITS,
-    LeakageWarning,
-    check_augment,
-    check_statistics,
-    import_torchvision,
-    leakage_sentence,
-    not_set_up,
-)
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
-from topk_lightning.data.augmentation import Augmentation
+from topk_lightning.data._augmentation import Augmentation, check_augment
+from topk_lightning.data._errors import SPLITS, LeakageWarning
+from topk_lightning.data._inspection import duplicates_across_splits, inspect_samples
+from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
-from topk_lightning.data.inspection import duplicates_across_splits, inspect_samples
-from topk_lightning.data.preprocessing import STATISTICS, Preprocessing
+from topk_lightning.data.preprocessing import Preprocessing, check_statistics
 from topk_lightning.data.samples import ImageDataset, Samples
 from topk_lightning.data.summary import DataSummary
 
@@ -55,13 +50,14 @@ class ImageDataModuleBase(_DataModule):
         self.image_size = check_integer("image_size", image_size)
         self.batch_size = check_integer("batch_size", batch_size)
         self.num_workers = check_integer("num_workers", num_workers, minimum=0)
-        check_augment(augment, ("none", "photos", "drawings"))
+        check_augment(augment)
         self.augment = augment
         self.resize = check_choice("resize", resize, ("crop", "stretch"))
-        self.statistics = None if statistics is None else check_statistics(statistics, STATISTICS)
+        self.statistics = None if statistics is None else check_statistics(statistics)
         self.seed = check_integer("seed", seed, minimum=0)
         self.duplicates: list[tuple[str, ...]] = []
         self.skipped: list[str] = []
+        self.left_out: dict[str, int] = {}
         self._samples: dict[str, Samples] = {}
         self._preprocessing: Preprocessing | None = None
         self._draws = 0
@@ -79,6 +75,10 @@ class ImageDataModuleBase(_DataModule):
     def _without(self, split: str, samples: Samples, unreadable: dict[int, Any]) -> Samples:
         raise next(iter(unreadable.values()))
 
+    def _no_images(self, split: str) -> str:
+        """Say what to do about a split without images."""
+        return ""
+
     # What follows from it.
 
     @property
@@ -95,7 +95,9 @@ class ImageDataModuleBase(_DataModule):
     def preprocessing(self) -> Preprocessing:
         """How images become tensors; known after `setup`."""
         if self._preprocessing is None:
-            raise not_set_up("preprocessing")
+            # An AttributeError, so that getattr and hasattr work.
+            actual = "a data module that is not set up"
+            raise AttributeError(must("preprocessing", "be read after setup", actual, "Call setup() first."))
         return self._preprocessing
 
     def setup(self, stage: str | None = None) -> None:
@@ -117,7 +119,7 @@ class ImageDataModuleBase(_DataModule):
                 measured = seen.sums.statistics()
         self.duplicates = duplicates_across_splits(digests)
         if self.duplicates and first_process():
-            warnings.warn(leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
+            warnings.warn(_leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
         assert measured is not None  # noqa: S101 (for the type checker: "train" is a split)
         self._samples = samples
         self._preprocessing = Preprocessing(self.image_size, *(self.statistics or measured), self.resize)
@@ -126,7 +128,9 @@ class ImageDataModuleBase(_DataModule):
         """Return how many classes and images there are; sets the module up if need be."""
         self.setup()
         targets = {split: list(self._samples[split].targets) for split in SPLITS}
-        return DataSummary.of(self.class_names, targets, self.image_size, len(self.duplicates), len(self.skipped))
+        return DataSummary.of(
+            self.class_names, targets, self.image_size, len(self.duplicates), len(self.skipped), self.left_out
+        )
 
     def sample_names(self, split: str) -> list[str]:
         """Return the name of each sample of "train", "val" or "test", in the order of the evaluation loaders."""
@@ -135,6 +139,11 @@ class ImageDataModuleBase(_DataModule):
     def targets(self, split: str) -> list[int]:
         """Return the class index of each sample of a split, in the same order."""
         return list(self._split(split).targets)
+
+    def class_counts(self, split: str = "train") -> list[int]:
+        """Return how many images each class has in a split, in the order of the class indices."""
+        counts = Counter(self.targets(split))
+        return [counts[index] for index in range(self.num_classes)]
 
     def pictures(self, split: str, indices: Sequence[int] | None = None) -> list[Image.Image]:
         """Return images of a split as they came, RGB, before any preprocessing; None: all of them."""
@@ -146,12 +155,19 @@ class ImageDataModuleBase(_DataModule):
         return ImageDataset(self._split(split), self.preprocessing.evaluation_transform())
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return batches (images, target) in random order, augmented."""
+        """Return batches (images, target) in random order, augmented.
+
+        A last batch of one image is left out: batch normalisation cannot train on it.
+        """
         transform = self.preprocessing.training_transform(self.augment)
         # The order is the module's own, whatever else drew random numbers, and differs from loader to loader.
         order = torch.Generator().manual_seed(self.seed + self._draws)
         self._draws += 1
-        return self._loader(ImageDataset(self._split("train"), transform), shuffle=True, generator=order)
+        dataset = ImageDataset(self._split("train"), transform)
+        # Lightning deals the images to the processes and fills up the shares.
+        share = -(-len(dataset) // (torch.distributed.get_world_size() if _distributed() else 1))
+        ends_in_one = share > 1 and share % self.batch_size == 1
+        return self._loader(dataset, shuffle=True, generator=order, drop_last=ends_in_one)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches (images, target) of the validation split, in order."""
@@ -172,6 +188,8 @@ class ImageDataModuleBase(_DataModule):
 
     def _evaluation_loader(self, split: str, with_target: bool = True) -> DataLoader[Any]:
         dataset = ImageDataset(self._split(split), self.preprocessing.evaluation_transform(), with_target)
+        if not len(dataset):
+            raise InvalidValueError(must("data", f"hold images of the {split} split", "none", self._no_images(split)))
         if not _distributed():
             return self._loader(dataset)
         sampler = ExactDistributedSampler(dataset)
@@ -191,3 +209,9 @@ def first_process() -> bool:
 
 def _distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _leakage_sentence(duplicates: Sequence[Sequence[str]], shown: int = 5) -> str:
+    named = "; ".join(" = ".join(group) for group in duplicates[:shown])
+    more = f"; and {len(duplicates) - shown} more (see .duplicates)" if len(duplicates) > shown else ""
+    return f"{len(duplicates)} images stand in more than one split, which flatters the scores: {named}{more}."

@@ -7,23 +7,62 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningDataModule
 
 from topk_lightning._checks.emoji import check_classes, check_vendors
-from topk_lightning.data.augmentation import Augmentation
+from topk_lightning.data._augmentation import Augmentation
+from topk_lightning.data._twins import lightning_data_module
 from topk_lightning.data.base import ImageDataModuleBase
 from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index
 from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.data.samples import PixelSamples, Samples
 
-__all__ = ["EmojiDataModule", "EmojiDataModuleBase"]
+__all__ = ["EmojiDataModule"]
 
 # Two renderings of the same drawings: on two sides of a split, one would give the other away.
 _SAME_DRAWINGS = ("fluent-emoji", "fluent-emoji-flat")
 
 
-class EmojiDataModuleBase(ImageDataModuleBase):
-    """What :class:`EmojiDataModule` does, for a LightningDataModule of either name."""
+@lightning_data_module
+class EmojiDataModule(ImageDataModuleBase):
+    """Load the embedded emoji: one class is one emoji, its samples are the drawings of several vendors.
+
+    462 classes, seven vendors, 64×64 RGB on white. Training sees five vendors, validation another (noto-v1) and the
+    test the last (emojione), so that a test score says how well unseen drawings are named.
+
+    Batches are (images, target): images float (N, 3, S, S), normalised with the statistics of the training images;
+    target int64 (N,).
+
+    Args:
+        image_size: side S of the images in pixels.
+        batch_size: images a batch, for each process.
+        num_workers: processes that prepare batches; 0 prepares them in the main process.
+        augment: "drawings" (rotation, shift, scale, shear, colour), "photos", "none", or a callable from a uint8
+            tensor (3, S, S) to another, such as a torchvision v2 transform.
+        classes: which emoji: None for all, a number for so many spread over the categories, or a list of names of
+            emoji, subcategories or categories.
+        train_vendors: whose drawings to train on; None: those that validation and test do not use.
+        val_vendors: whose drawings to validate on; None: noto-v1.
+        test_vendors: whose drawings to test on; None: emojione.
+        statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
+            pretrained on it; None: measured.
+        resize: "crop" or "stretch"; the same for the square images of the embedded sheet.
+        seed: seed of the order of the training images.
+        sheet: another sheet that `topk_lightning.data.build_emoji_sheet` built; None: the embedded one.
+
+    Raises:
+        ModuleNotFoundError: torchvision is not installed.
+        ValueError: an unknown class or vendor, a vendor in two splits, or the two fluent sets in different splits.
+
+    Examples:
+        >>> data = EmojiDataModule(classes=["food-fruit"], batch_size=4)
+        >>> data.num_classes, data.class_names[:3]
+        (14, ['grapes', 'melon', 'watermelon'])
+        >>> print(data.describe())
+        14 classes, 98 images (70 train, 14 val, 14 test) at 64×64 pixels; smallest class: grapes (5 to train on)
+        >>> images, target = next(iter(data.val_dataloader()))
+        >>> tuple(images.shape), target.tolist()
+        ((4, 3, 64, 64), [0, 1, 2, 3])
+    """
 
     def __init__(
         self,
@@ -97,45 +136,3 @@ class EmojiDataModuleBase(ImageDataModuleBase):
         images: Any = originals if originals.shape[-1] == self.image_size else resize(originals)
         names = tuple(f"{self._entries[target]['name']} ({vendor})" for _, target, vendor in chosen)
         return PixelSamples(images, originals, names, tuple(target for _, target, _ in chosen))
-
-
-class EmojiDataModule(EmojiDataModuleBase, LightningDataModule):
-    """Load the embedded emoji: one class is one emoji, its samples are the drawings of several vendors.
-
-    462 classes, seven vendors, 64×64 RGB on white. Training sees five vendors, validation another (noto-v1) and the
-    test the last (emojione), so that a test score says how well unseen drawings are named.
-
-    Batches are (images, target): images float (N, 3, S, S), normalised with the statistics of the training images;
-    target int64 (N,).
-
-    Args:
-        image_size: side S of the images in pixels.
-        batch_size: images a batch, for each process.
-        num_workers: processes that prepare batches; 0 prepares them in the main process.
-        augment: "drawings" (rotation, shift, scale, shear, colour), "photos", "none", or a callable from a uint8
-            tensor (3, S, S) to another, such as a torchvision v2 transform.
-        classes: which emoji: None for all, a number for so many spread over the categories, or a list of names of
-            emoji, subcategories or categories.
-        train_vendors: whose drawings to train on; None: those that validation and test do not use.
-        val_vendors: whose drawings to validate on; None: noto-v1.
-        test_vendors: whose drawings to test on; None: emojione.
-        statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
-            pretrained on it; None: measured.
-        resize: "crop" or "stretch"; the same for the square images of the embedded sheet.
-        seed: seed of the order of the training images.
-        sheet: another sheet that `topk_lightning.data.build_emoji_sheet` built; None: the embedded one.
-
-    Raises:
-        ModuleNotFoundError: torchvision is not installed.
-        ValueError: an unknown class or vendor, a vendor in two splits, or the two fluent sets in different splits.
-
-    Examples:
-        >>> data = EmojiDataModule(classes=["food-fruit"], batch_size=4)
-        >>> data.num_classes, data.class_names[:3]
-        (14, ['grapes', 'melon', 'watermelon'])
-        >>> print(data.describe())
-        14 classes, 98 images (70 train, 14 val, 14 test) at 64×64 pixels; smallest class: grapes (5 to train on)
-        >>> images, target = next(iter(data.val_dataloader()))
-        >>> tuple(images.shape), target.tolist()
-        ((4, 3, 64, 64), [0, 1, 2, 3])
-    """

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch.utils.data import DistributedSampler
 
-from topk_lightning._checks.data import check_enough_samples
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 
 __all__ = ["ExactDistributedSampler", "equal_batch_size"]
@@ -48,7 +48,7 @@ class ExactDistributedSampler(DistributedSampler[Any]):
         seed: int = 0,
     ) -> None:
         super().__init__(cast(Any, dataset), num_replicas, rank, shuffle=shuffle, seed=seed)
-        check_enough_samples(len(dataset), self.num_replicas)
+        _check_enough_samples(len(dataset), self.num_replicas)
         self.total_size = len(dataset)
         self.num_samples = len(range(self.rank, self.total_size, self.num_replicas))
 
@@ -83,8 +83,16 @@ def equal_batch_size(num_samples: int, num_replicas: int, batch_size: int) -> in
         4
     """
     check_integer("batch_size", batch_size)
-    check_enough_samples(num_samples, num_replicas)
+    _check_enough_samples(num_samples, num_replicas)
     shorter = num_samples // num_replicas
     longer = shorter + (num_samples % num_replicas > 0)
     sizes: tuple[int, ...] = (*range(batch_size, 0, -1), *range(batch_size + 1, longer + 1))
     return next(size for size in sizes if -(-shorter // size) == -(-longer // size))
+
+
+def _check_enough_samples(samples: int, processes: int) -> None:
+    """Refuse fewer samples than processes: one of them would have nothing to do and wait for ever."""
+    if samples < processes:
+        raise InvalidValueError(
+            must("dataset", f"hold at least one sample for each of {processes} processes", f"{samples} samples")
+        )

@@ -7,104 +7,48 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import LightningDataModule
-
-from topk_lightning._checks.data import BadImageWarning, check_fractions, empty_after_skipping, skipped_sentence
-from topk_lightning._checks.options import check_choice
-from topk_lightning.data.augmentation import Augmentation
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.options import check_choice, check_fraction
+from topk_lightning.data._augmentation import Augmentation
+from topk_lightning.data._errors import BadImageWarning, LeftOutWarning
+from topk_lightning.data._image_table import is_table, read_table
+from topk_lightning.data._random_split import complete_splits
+from topk_lightning.data._twins import lightning_data_module
 from topk_lightning.data.base import ImageDataModuleBase, first_process
-from topk_lightning.data.folder_layout import class_folders, find_files, has_splits, split_files
+from topk_lightning.data.folder_layout import class_folders, labelled_files
+from topk_lightning.data.image_files import left_out_sentence
 from topk_lightning.data.samples import FileSamples, Samples
 
-__all__ = ["ImageFolderDataModule", "ImageFolderDataModuleBase"]
+__all__ = ["ImageFolderDataModule"]
 
 
-class ImageFolderDataModuleBase(ImageDataModuleBase):
-    """What :class:`ImageFolderDataModule` does, for a LightningDataModule of either name."""
-
-    def __init__(
-        self,
-        root: str | Path,
-        image_size: int = 224,
-        batch_size: int = 32,
-        num_workers: int = 0,
-        *,
-        val_fraction: float = 0.15,
-        test_fraction: float = 0.15,
-        augment: Augmentation = "photos",
-        on_bad_image: str = "raise",
-        statistics: str | Sequence[Sequence[float]] | None = None,
-        resize: str = "crop",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            image_size=image_size,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            augment=augment,
-            resize=resize,
-            statistics=statistics,
-            seed=seed,
-        )
-        self.root = Path(root)
-        self.val_fraction, self.test_fraction = check_fractions(val_fraction, test_fraction)
-        self.on_bad_image = check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
-        self._names: list[str] | None = None
-
-    @property
-    def class_names(self) -> list[str]:
-        """Name of each class folder, sorted; known before `setup`."""
-        if self._names is None:
-            self._names = class_folders(self.root)
-        return list(self._names)
-
-    def _find_samples(self) -> dict[str, Samples]:
-        names = self.class_names
-        if has_splits(self.root):
-            return dict(find_files(self.root, names))
-        return dict(split_files(self.root, names, self.val_fraction, self.test_fraction, self.seed))
-
-    def _without(self, split: str, samples: Samples, unreadable: dict[int, Any]) -> Samples:
-        if self.on_bad_image == "raise":
-            return super()._without(split, samples, unreadable)
-        kept = [index for index in range(len(samples.targets)) if index not in unreadable]
-        targets = tuple(samples.targets[index] for index in kept)
-        for label in sorted({samples.targets[index] for index in unreadable} - set(targets)):
-            if split == "train" or not targets:
-                raise empty_after_skipping(split, self.class_names[label])
-        bad = [samples.names[index] for index in unreadable]
-        self.skipped += bad
-        return FileSamples(self.root, tuple(samples.names[index] for index in kept), targets)
-
-    def setup(self, stage: str | None = None) -> None:
-        """Find the images, read each once, measure the statistics and look for leakage; all stages at once."""
-        first = self._preprocessing is None
-        super().setup(stage)
-        if first and self.skipped and first_process():
-            warnings.warn(skipped_sentence(self.skipped), BadImageWarning, stacklevel=2)
-
-
-class ImageFolderDataModule(ImageFolderDataModuleBase, LightningDataModule):
-    """Load images from folders, one folder a class, in one of two layouts.
+@lightning_data_module
+class ImageFolderDataModule(ImageDataModuleBase):
+    """Load images from folders, one folder a class, or from a table.
 
     - ``root/<class>/*``: the images of each class are split among training, validation and test, at random from
       `seed`, each class in the same proportions.
-    - ``root/{train,val,test}/<class>/*``: the splits are those of the folders, each with the same classes.
+    - ``root/{train,val,test}/<class>/*``: the splits are those of the folders, each with the same classes. The folders
+      may have the other usual names (training, valid, validation, dev, Testing, …). Without ``val`` it is taken from the
+      training images at random; without ``test`` beside ``val`` there is no test.
+    - ``root.csv`` with the columns path, label and, if it says so, split; paths are relative to the table.
 
     `setup` reads every image once: it finds what cannot be decoded, measures mean and standard deviation of the
     training images exactly, and warns about images that stand in more than one split (compared by their decoded
     pixels). Batches are (images, target): images float (N, 3, S, S), normalised; target int64 (N,).
 
     Transparent images come on white, grey and CMYK ones as RGB, photos upright as their EXIF says, and of a moving
-    image the first frame. Files that start with a dot, and files that are no images by their suffix, are left out.
+    image the first frame. Links are followed. Hidden files are passed over; files that are no images by their suffix are
+    left out, counted in `left_out`, with a warning.
 
     Args:
-        root: the folder.
+        root: the folder, or the csv table.
         image_size: side S of the images in pixels.
         batch_size: images a batch, for each process.
         num_workers: processes that prepare batches; 0 prepares them in the main process.
-        val_fraction: fraction of each class for validation, in (0, 1); for the first layout.
-        test_fraction: fraction of each class for the test, in (0, 1); for the first layout.
+        val_fraction: fraction of each class for validation, in (0, 1), where `root` has no validation images.
+        test_fraction: fraction of each class for the test, in [0, 1), where `root` has neither validation nor test images.
+        test_on_val: test on the validation images where there are no test images.
         augment: "photos" (random cut, mirror, colour), "drawings", "none", or a callable from a uint8 tensor
             (3, S, S) to another, such as a torchvision v2 transform.
         on_bad_image: "raise", or "skip": leave unreadable images out, list them in `skipped`, and warn once.
@@ -132,3 +76,96 @@ class ImageFolderDataModule(ImageFolderDataModuleBase, LightningDataModule):
         >>> print(data.describe())
         2 classes, 20 images (12 train, 4 val, 4 test) at 8×8 pixels; smallest class: blue (6 to train on)
     """
+
+    def __init__(
+        self,
+        root: str | Path,
+        image_size: int = 224,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        *,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        test_on_val: bool = False,
+        augment: Augmentation = "photos",
+        on_bad_image: str = "raise",
+        statistics: str | Sequence[Sequence[float]] | None = None,
+        resize: str = "crop",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            image_size=image_size,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            augment=augment,
+            resize=resize,
+            statistics=statistics,
+            seed=seed,
+        )
+        self.root = Path(root)
+        self.val_fraction, self.test_fraction = _check_fractions(val_fraction, test_fraction)
+        self.on_bad_image = check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
+        self.test_on_val = test_on_val
+        self._names: list[str] | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each class folder, sorted; known before `setup`."""
+        if self._names is None:
+            self._names = read_table(self.root)[0] if is_table(self.root) else class_folders(self.root)
+        return list(self._names)
+
+    def _find_samples(self) -> dict[str, Samples]:
+        names = self.class_names
+        if is_table(self.root):
+            files, folder = read_table(self.root)[1], self.root.parent
+        else:
+            (files, self.left_out), folder = labelled_files(self.root, names), self.root
+        splits = complete_splits(files, names, self.root, self.val_fraction, self.test_fraction, self.seed)
+        return {
+            split: FileSamples(folder, tuple(name for name, _ in part), tuple(index for _, index in part))
+            for split, part in splits.items()
+        }
+
+    def _no_images(self, split: str) -> str:
+        return "Add a folder of test images, or pass test_on_val=True." if split == "test" else ""
+
+    def _without(self, split: str, samples: Any, unreadable: dict[int, Any]) -> Samples:
+        if self.on_bad_image == "raise":
+            return super()._without(split, samples, unreadable)
+        kept = [index for index in range(len(samples.targets)) if index not in unreadable]
+        targets = tuple(samples.targets[index] for index in kept)
+        for label in sorted({samples.targets[index] for index in unreadable} - set(targets)):
+            if split == "train" or not targets:
+                requirement = f"hold a readable image of class {self.class_names[label]!r} in {split}"
+                raise InvalidValueError(must("root", requirement, "unreadable ones only"))
+        bad = [samples.names[index] for index in unreadable]
+        self.skipped += bad
+        return FileSamples(samples.root, tuple(samples.names[index] for index in kept), targets)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the images, read each once, measure the statistics and look for leakage; all stages at once."""
+        first = self._preprocessing is None
+        super().setup(stage)
+        if self.test_on_val and not self._samples["test"].targets:
+            self._samples["test"] = self._samples["val"]
+        if first and self.skipped and first_process():
+            warnings.warn(_skipped_sentence(self.skipped), BadImageWarning, stacklevel=2)
+        if first and self.left_out and first_process():
+            warnings.warn(left_out_sentence(self.left_out, self.root), LeftOutWarning, stacklevel=2)
+
+
+def _check_fractions(val: object, test: object) -> tuple[float, float]:
+    """Return the fractions of validation, above 0, and test, together below 1."""
+    values = check_fraction("val_fraction", val), check_fraction("test_fraction", test)
+    if values[0] == 0:
+        raise InvalidValueError(must("val_fraction", "be above 0", values[0]))
+    if sum(values) >= 1:
+        raise InvalidValueError(must("val_fraction + test_fraction", "be below 1", f"{values[0]} + {values[1]}"))
+    return values
+
+
+def _skipped_sentence(names: Sequence[str], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more (see .skipped)" if len(names) > shown else ""
+    count = "1 unreadable image was" if len(names) == 1 else f"{len(names)} unreadable images were"
+    return f"{count} skipped: {', '.join(names[:shown])}{more}."

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from topk_lightning._checks.data import UnreadableImageError, unreadable_image
+from topk_lightning.data._errors import UnreadableImageError, unreadable_image
 
 __all__ = ["IMAGE_SUFFIXES", "load_image", "to_rgb"]
 

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks.data import SPLITS
 from topk_lightning._checks.leakage import check_data_module, check_images
 from topk_lightning._checks.options import check_fraction, check_integer
+from topk_lightning.data._errors import SPLITS
+from topk_lightning.data._inspection import duplicates_across_splits, pixel_digest
+from topk_lightning.data._perceptual_hash import Fingerprint, close, fingerprint, likeness
 from topk_lightning.data.images import load_image, to_rgb
-from topk_lightning.data.inspection import duplicates_across_splits, pixel_digest
-from topk_lightning.data.perceptual_hash import Fingerprint, close, fingerprint, likeness
 
 if TYPE_CHECKING:
     from topk_lightning.data.base import ImageDataModuleBase

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,15 +10,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks.data import check_image, check_preprocessing, check_statistics, import_torchvision
-from topk_lightning._checks.options import check_choice, check_integer
-from topk_lightning.data.augmentation import Augmentation, augmentation
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive
+from topk_lightning.data._augmentation import Augmentation, augmentation
+from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.images import to_rgb
 
-__all__ = ["STATISTICS", "Preprocessing", "image_to_tensor"]
+__all__ = ["STATISTICS", "Preprocessing", "check_statistics", "image_to_tensor"]
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 # What pretrained networks were trained with: mean and standard deviation per channel.
-STATISTICS = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
+STATISTICS: dict[str, Statistics] = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,12 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """Return the preprocessing that `to_dict` wrote."""
-        return cls(**check_preprocessing(values, ("image_size", "mean", "std"), ("resize",)))
+        missing = [name for name in ("image_size", "mean", "std") if name not in values]
+        unknown = [name for name in values if name not in cls.__dataclass_fields__]
+        if missing or unknown:
+            actual = f"missing {missing}" if missing else f"unknown {unknown}"
+            raise InvalidValueError(must("values", "be what Preprocessing.to_dict wrote", actual))
+        return cls(**values)
 
     def evaluation_transform(self) -> Callable[[Image.Image | Tensor], Tensor]:
         """Return the transform of evaluation: PIL image or uint8 tensor (..., 3, H, W) to float (..., 3, S, S)."""
@@ -78,7 +86,7 @@ class Preprocessing:
         """Return the transform of training: as in evaluation, with augmentation before the normalisation.
 
         Args:
-            augment: "none", "photos", "drawings" (see :func:`topk_lightning.data.augmentation.augmentation`) or any
+            augment: "none", "photos", "drawings" (see :func:`topk_lightning.data._augmentation.augmentation`) or any
                 callable from a uint8 tensor (3, S, S) to one of the same shape, such as a torchvision v2 transform.
         """
         v2 = import_torchvision("Preprocessing.training_transform")
@@ -106,4 +114,19 @@ def image_to_tensor(image: Image.Image | Tensor) -> Tensor:
         v2 = import_torchvision("image_to_tensor")
         pixels: Tensor = v2.functional.pil_to_tensor(to_rgb(image))
         return pixels
-    return check_image(image)
+    if not isinstance(image, Tensor) or image.dtype != torch.uint8:
+        actual = f"a {image.dtype} tensor" if isinstance(image, Tensor) else type(image).__name__
+        raise InvalidTypeError(must("image", "be a PIL image or a uint8 tensor", actual))
+    if image.ndim < 3 or image.shape[-3] != 3:
+        raise InvalidValueError(must("image", "have shape (..., 3, H, W)", tuple(image.shape)))
+    return image
+
+
+def check_statistics(statistics: str | Sequence[Sequence[float]]) -> Statistics:
+    """Return mean and standard deviation as two tuples of three numbers, deviations above 0; a name is looked up."""
+    if isinstance(statistics, str):
+        return STATISTICS[check_choice("statistics", statistics, STATISTICS)]
+    if len(statistics) != 2 or any(len(numbers) != 3 for numbers in statistics):
+        raise InvalidValueError(must("statistics", "be a mean and a deviation of 3 channels each", statistics))
+    mean = tuple(check_number("mean", value) for value in statistics[0])
+    return mean, tuple(check_positive("std", value) for value in statistics[1])

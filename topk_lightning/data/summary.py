@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from topk_lightning.data.image_files import left_out_kinds
 
 __all__ = ["DataSummary"]
 
@@ -20,6 +23,7 @@ class DataSummary:
         image_size: side of the images the network sees, in pixels.
         duplicates: groups of identical images that stand in more than one split.
         skipped: unreadable images that were left out.
+        left_out: how many files are no images by their suffix, by suffix.
     """
 
     num_classes: int
@@ -29,6 +33,7 @@ class DataSummary:
     image_size: int
     duplicates: int = 0
     skipped: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -38,16 +43,19 @@ class DataSummary:
         image_size: int,
         duplicates: int = 0,
         skipped: int = 0,
+        left_out: Mapping[str, int] | None = None,
     ) -> DataSummary:
         """Count the samples of each split and find the smallest class."""
         counts = Counter(targets["train"])
         smallest = min(range(len(class_names)), key=lambda index: counts[index])
         images = {split: len(of_split) for split, of_split in targets.items()}
         name = class_names[smallest]
-        return cls(len(class_names), images, name, counts[smallest], image_size, duplicates, skipped)
+        return cls(
+            len(class_names), images, name, counts[smallest], image_size, duplicates, skipped, dict(left_out or {})
+        )
 
     def __str__(self) -> str:
-        images = ", ".join(f"{count} {split}" for split, count in self.images.items())
+        images = ", ".join(f"{count} {split}" for split, count in self.images.items() if count)
         text = (
             f"{self.num_classes} classes, {sum(self.images.values())} images ({images}) at {self.image_size}×"
             f"{self.image_size} pixels; smallest class: {self.smallest_class} ({self.smallest_class_images} to train on)"
@@ -56,4 +64,6 @@ class DataSummary:
             text += f"; {self.duplicates} images stand in more than one split"
         if self.skipped:
             text += f"; {self.skipped} unreadable image{'s' if self.skipped > 1 else ''} skipped"
+        if self.left_out:
+            text += f"; left out: {left_out_kinds(self.left_out)}"
         return text

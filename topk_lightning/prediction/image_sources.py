@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks.data import import_torchvision
 from topk_lightning._checks.prediction import check_prepared_images, empty_folder, missing_image, unknown_images
+from topk_lightning.data import IMAGE_SUFFIXES, LeftOutWarning, find_images, import_torchvision, left_out_sentence
 
 __all__ = ["iterate_images", "list_images"]
 
@@ -31,13 +32,13 @@ def list_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    from topk_lightning.data.images import IMAGE_SUFFIXES
-
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-        if not found:
+        images = find_images(path)
+        if not images.names:
             raise empty_folder(str(path), sorted(IMAGE_SUFFIXES))
-        return found
+        if images.left_out:
+            warnings.warn(left_out_sentence(images.left_out, path), LeftOutWarning, stacklevel=3)
+        return images.paths
     if not path.exists():
         raise missing_image(str(path))
     return [path]

@@ -101,13 +101,13 @@ class Prepare:
         if self._preprocessing is None:
             raise missing_preprocessing()
         if self._transform is None:
-            from topk_lightning.data.preprocessing import Preprocessing
+            from topk_lightning.data import Preprocessing
 
             if isinstance(self._preprocessing, Mapping):
                 self._preprocessing = Preprocessing.from_dict(self._preprocessing)
             self._transform = self._preprocessing.evaluation_transform()
         if isinstance(image, Path):
-            from topk_lightning.data.images import load_image
+            from topk_lightning.data import load_image
 
             image = load_image(image)
         prepared: Tensor = self._transform(image)

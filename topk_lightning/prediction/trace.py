@@ -160,7 +160,7 @@ def _as_seen(prepared: Tensor, preprocessing: Any) -> Tensor:
         low, high = pixels.min(), pixels.max()
         pixels = (pixels - low) / (high - low).clamp(min=torch.finfo(pixels.dtype).tiny)
     else:
-        from topk_lightning.data.preprocessing import Preprocessing
+        from topk_lightning.data import Preprocessing
 
         numbers = Preprocessing.from_dict(preprocessing) if isinstance(preprocessing, Mapping) else preprocessing
         pixels = pixels * torch.tensor(numbers.std).view(-1, 1, 1) + torch.tensor(numbers.mean).view(-1, 1, 1)

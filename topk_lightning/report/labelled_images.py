@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from topk_lightning._checks.report import check_test_size, no_order
-from topk_lightning.data.images import load_image
-from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data import Preprocessing, load_image
 
 __all__ = ["LabelledImages", "images_of_loader"]
 

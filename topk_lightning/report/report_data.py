@@ -9,7 +9,6 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from topk_lightning._checks.data import SPLITS, check_folder, missing_folder
 from topk_lightning._checks.prediction import missing_preprocessing
 from topk_lightning._checks.report import (
     check_class_folders,
@@ -18,11 +17,18 @@ from topk_lightning._checks.report import (
     missing_names,
     unknown_data,
 )
-from topk_lightning.data.base import ImageDataModuleBase
-from topk_lightning.data.folder_layout import has_splits, list_class_files
-from topk_lightning.data.leakage import Leak, find_leaks
-from topk_lightning.data.preprocessing import Preprocessing
-from topk_lightning.data.samples import FileSamples, ImageDataset
+from topk_lightning.data import (
+    SPLITS,
+    FileSamples,
+    ImageDataModuleBase,
+    ImageDataset,
+    Leak,
+    Preprocessing,
+    check_folder,
+    find_images,
+    find_leaks,
+    split_folders,
+)
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.report.labelled_images import LabelledImages, images_of_loader
 
@@ -139,10 +145,10 @@ def _of_folder(
         found = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         check_class_folders(folder, sorted(found), names)
         samples = [
-            (name, index)
+            (f"{label}/{name}", index)
             for index, label in enumerate(names)
             if label in found
-            for name in list_class_files(folder, label)
+            for name in find_images(folder / label).names
         ]
         files = FileSamples(folder, tuple(name for name, _ in samples), tuple(index for _, index in samples))
         return LabelledImages(
@@ -152,14 +158,14 @@ def _of_folder(
             {"batch_size": batch_size},
         )
 
-    if not has_splits(check_folder(root)):
+    folders = split_folders(check_folder(root))
+    if not folders:
         test = images(root)
         check_test_size(len(test), root)
         return ReportData(test, f"{len(test)} images in {root}, one folder a class", list(names))
-    if not (root / "test").is_dir():
-        raise missing_folder(root / "test")
-    splits = {split: images(root / split) for split in SPLITS if (root / split).is_dir()}
-    check_test_size(len(splits["test"]), root / "test")
+    check_folder(folders.get("test", root / "test"))
+    splits = {split: images(folder) for split, folder in folders.items()}
+    check_test_size(len(splits["test"]), folders["test"])
     splits = {split: found for split, found in splits.items() if len(found)}
     sizes = ", ".join(f"{len(found)} {split}" for split, found in splits.items())
     description = f"{root}: one folder a class, {sizes}"

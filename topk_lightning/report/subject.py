@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from topk_lightning._checks.classifier import check_class_names
-from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data import Preprocessing
 from topk_lightning.prediction.checkpoint import load_checkpoint, read_checkpoint
 
 __all__ = ["Subject", "read_subject"]

@@ -11,12 +11,10 @@ import torch
 from PIL import Image, UnidentifiedImageError, features
 from torch import Tensor, nn
 
-from topk_lightning._checks.data import UnreadableImageError, unreadable_image
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.prediction import missing_preprocessing
 from topk_lightning._checks.serving import RequestError, check_picture_size, too_many_pixels, undecodable, unknown_kind
-from topk_lightning.data.images import to_rgb
-from topk_lightning.data.preprocessing import Preprocessing
+from topk_lightning.data import Preprocessing, UnreadableImageError, to_rgb, unreadable_image
 from topk_lightning.prediction.predict_topk import device_of, load_trained, predict_topk
 from topk_lightning.prediction.topk_predictions import TopKPrediction
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks.data import UnreadableImageError
+from topk_lightning.data._errors import UnreadableImageError
 from topk_lightning.data.preprocessing import image_to_tensor
 from topk_lightning.data.samples import Samples
 

@@ -7,11 +7,21 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._checks.data import check_augment, import_torchvision
+from topk_lightning._checks import InvalidTypeError, must
+from topk_lightning._checks.options import check_choice
+from topk_lightning.data._torchvision import import_torchvision
 
-__all__ = ["Augmentation", "augmentation"]
+__all__ = ["Augmentation", "augmentation", "check_augment"]
 
 Augmentation = str | Callable[[Tensor], Tensor]
+
+
+def check_augment(augment: object) -> None:
+    """Refuse what is neither the name of an augmentation nor a callable."""
+    if isinstance(augment, str):
+        check_choice("augment", augment, ("none", "photos", "drawings"))
+    elif not callable(augment):
+        raise InvalidTypeError(must("augment", "be a name or a callable", type(augment).__name__))
 
 
 def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> list[Any]:
@@ -29,7 +39,7 @@ def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> l
         image_size: side S of the result in pixels.
         resize: the resizing of evaluation.
     """
-    check_augment(augment, ("none", "photos", "drawings"))
+    check_augment(augment)
     if not isinstance(augment, str):
         return [*resize, augment]
     if augment == "none":

@@ -1,0 +1,188 @@
+"""Which folders are splits and which are classes, for every layout of the field."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from tests.data.drawings import class_folders, fill, split_folders
+from topk_lightning.data import ImageFolderDataModule, LeftOutWarning
+
+SPLITS = ("train", "val", "test")
+
+
+def ready(root, **options):
+    data = ImageFolderDataModule(root, **{"image_size": 8, "batch_size": 4, **options})
+    data.setup()
+    return data
+
+
+def sizes(data):
+    return tuple(len(data.targets(split)) for split in SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        # train: 2 classes × 8, others 2 × 3; validation of 15 % is 1 of 8 a class
+        (("train", "val", "test"), (16, 6, 6)),
+        (("train", "valid", "test"), (16, 6, 6)),  # Roboflow, fastai
+        (("TRAIN", "VAL", "TEST"), (16, 6, 6)),
+        (("training", "validation", "testing"), (16, 6, 6)),
+        (("training_set", "test_set"), (14, 2, 6)),
+        (("train", "val"), (16, 6, 0)),  # ImageNet, Imagenette
+        (("train", "valid"), (16, 6, 0)),
+        (("train", "dev"), (16, 6, 0)),
+        (("train", "eval"), (16, 6, 0)),
+        (("Training", "Test"), (14, 2, 6)),  # Fruits-360
+        (("Train", "Test"), (14, 2, 6)),
+        (("seg_train", "seg_test"), (14, 2, 6)),
+        (("train",), (14 - 2, 2, 2)),
+    ],
+)
+def test_the_usual_names_of_splits_are_splits(tmp_path, folders, expected):
+    data = ready(split_folders(tmp_path, {name: 8 if number == 0 else 3 for number, name in enumerate(folders)}))
+    assert data.class_names == ["cat", "dog"]
+    assert sizes(data) == expected
+    assert all(name.startswith(f"{folders[0]}/") for name in data.sample_names("train"))
+
+
+@pytest.mark.parametrize("names", [("bus", "car", "train"), ("test", "tube"), ("steam_train", "express_train")])
+def test_a_folder_of_any_other_name_makes_all_of_them_classes(tmp_path, names):
+    assert ready(class_folders(tmp_path, dict.fromkeys(names, 4))).class_names == sorted(names)
+
+
+def test_longer_names_are_splits_only_where_they_hold_the_same_folders(tmp_path):
+    class_folders(tmp_path, {"crash_test": 4, "steam_train": 4})
+    assert ready(tmp_path).class_names == ["crash_test", "steam_train"]
+
+
+def test_splits_beside_a_folder_of_another_name_are_an_error_and_not_classes(tmp_path):
+    split_folders(tmp_path, {"train": 3, "test": 3, "extra": 3})
+    with pytest.raises(ValueError, match=r"^root must hold .* in .*, got 'extra' beside 'test' and 'train'\.$"):
+        ready(tmp_path)
+
+
+def test_two_folders_of_one_split_are_named(tmp_path):
+    split_folders(tmp_path, {"train": 3, "val": 3, "valid": 3})
+    with pytest.raises(ValueError, match=r"^root must hold one folder for val in .*, got 'val' and 'valid'\.$"):
+        ready(tmp_path)
+
+
+def test_splits_that_hold_images_and_no_classes_are_an_error(tmp_path):
+    class_folders(tmp_path, {"train": 3, "test": 3})
+    with pytest.raises(ValueError, match=r"^root must hold at least two class folders in .*/train, got none\.$"):
+        ready(tmp_path)
+
+
+def test_species_in_folders_of_their_genus_count_for_the_genus(tmp_path):
+    for name in ("birds/owl", "birds/jay", "fish/cod", "fish/eel"):
+        fill(tmp_path / name, 3)
+    data = ready(tmp_path)
+    assert data.class_names == ["birds", "fish"]
+    assert sum(sizes(data)) == 12
+
+
+def test_without_test_images_a_test_is_an_error_unless_validation_may_stand_in(tmp_path):
+    split_folders(tmp_path, {"train": 4, "val": 3})
+    data = ready(tmp_path)
+    assert str(data.describe()).startswith("2 classes, 14 images (8 train, 6 val) at")
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        data.test_dataloader()
+    assert str(raised.value) == (
+        "data must hold images of the test split, got none. Add a folder of test images, or pass test_on_val=True."
+    )
+    data = ready(tmp_path, test_on_val=True)
+    assert data.sample_names("test") == data.sample_names("val")
+    assert data.duplicates == []
+    assert len(list(data.test_dataloader())) == 2
+
+
+def test_a_test_fraction_of_0_keeps_every_image_for_training_and_validation(tmp_path):
+    data = ready(class_folders(tmp_path, {"cat": 20, "dog": 20}), test_fraction=0, val_fraction=0.25)
+    assert sizes(data) == (30, 10, 0)
+
+
+def test_a_class_of_unknown_files_is_named_with_their_suffixes(tmp_path):
+    class_folders(tmp_path, {"cat": 4})
+    for number in range(3):
+        (tmp_path / "dog").mkdir(exist_ok=True)
+        (tmp_path / "dog" / f"{number}.xcf").touch()
+    with pytest.raises(ValueError, match=r"^root must hold at least one image in .*/dog, got 3 \.xcf\.$"):
+        ready(tmp_path)
+
+
+def test_images_beside_the_class_folders_are_counted(tmp_path):
+    class_folders(tmp_path, {"cat": 4, "dog": 4})
+    fill(tmp_path, 2)
+    (tmp_path / "README.txt").touch()
+    with pytest.warns(LeftOutWarning, match=r"2 files were left out of .*: 2 image in no class folder\.$"):
+        data = ready(tmp_path)
+    assert data.left_out == {"image in no class folder": 2}
+
+
+def write(path, *rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def test_a_table_names_images_labels_and_splits(tmp_path):
+    fill(tmp_path / "all", 6)
+    rows = [
+        (f"all/{n:02}.png", "cat" if n % 2 else "dog", s)
+        for n, s in enumerate(["train"] * 3 + ["Valid", "test", "train"])
+    ]
+    data = ready(write(tmp_path / "labels.csv", ("path", "label", "split"), *rows))
+    assert data.class_names == ["cat", "dog"]
+    assert data.sample_names("train") == ["all/00.png", "all/01.png", "all/02.png", "all/05.png"]
+    assert data.targets("train") == [1, 0, 1, 0]
+    assert (data.targets("val"), data.targets("test")) == ([0], [1])
+    assert data.pictures("test", [0])[0].size == (20, 16)
+
+
+def test_a_table_without_splits_is_split_as_a_folder_is(tmp_path):
+    class_folders(tmp_path, {"cat": 8, "dog": 6})
+    folder = ready(tmp_path)
+    rows = [(name, name[:3]) for split in SPLITS for name in folder.sample_names(split)]
+    data = ready(write(tmp_path / "labels.csv", ("Path", "Label"), *rows))
+    assert [data.sample_names(split) for split in SPLITS] == [folder.sample_names(split) for split in SPLITS]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            [("file", "class")],
+            "root must name the columns path and label in the first line of {path}, got file, class.",
+        ),
+        ([("path", "label"), ("a.png", "")], "root must hold a label in line 2 of {path}, got an empty cell."),
+        (
+            [("path", "label", "split"), ("a.png", "cat", "later")],
+            "root must name train, val or test in line 2 of {path}, got 'later'.",
+        ),
+        (
+            [("path", "label"), ("a.png", "cat"), ("a.png", "dog")],
+            "root must name each image of {path} once, got 'a.png' twice.",
+        ),
+        (
+            [("path", "label"), ("a.png", "cat")],
+            "root must hold at least two classes in {path}, got one class only ('cat').",
+        ),
+        (
+            [("path", "label", "split"), ("a.png", "cat", "train"), ("b.png", "dog", "test")],
+            "root must hold an image to train on of each class in {path}, got none of 'dog'.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named(tmp_path, rows, sentence):
+    path = write(tmp_path / "labels.csv", *rows)
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        ready(path)
+    assert str(raised.value) == sentence.format(path=path)
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"^root must be a folder or a csv table, got no such file \("):
+        ready(tmp_path / "nowhere.csv")

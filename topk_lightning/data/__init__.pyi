@@ -1,0 +1,68 @@
+# The public names, each with the module that it comes from: the only list of them.
+from ._errors import (
+    SPLITS as SPLITS,
+    BadImageWarning as BadImageWarning,
+    LeakageWarning as LeakageWarning,
+    LeftOutWarning as LeftOutWarning,
+    UnreadableImageError as UnreadableImageError,
+    unreadable_image as unreadable_image,
+)
+from ._perceptual_hash import (
+    perceptual_hash as perceptual_hash,
+)
+from ._torchvision import (
+    import_torchvision as import_torchvision,
+)
+from ._twins import (
+    on_base as on_base,
+)
+from .base import (
+    ImageDataModuleBase as ImageDataModuleBase,
+)
+from .emoji import (
+    EmojiDataModule as EmojiDataModule,
+)
+from .emoji_sheet import (
+    EMBEDDED_SHEET as EMBEDDED_SHEET,
+    load_sheet as load_sheet,
+    read_index as read_index,
+)
+from .exact_sampler import (
+    ExactDistributedSampler as ExactDistributedSampler,
+    equal_batch_size as equal_batch_size,
+)
+from .folder_layout import (
+    check_folder as check_folder,
+    split_folders as split_folders,
+)
+from .image_files import (
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    ImageFiles as ImageFiles,
+    find_images as find_images,
+    left_out_sentence as left_out_sentence,
+)
+from .image_folder import (
+    ImageFolderDataModule as ImageFolderDataModule,
+)
+from .images import (
+    load_image as load_image,
+    to_rgb as to_rgb,
+)
+from .leakage import (
+    Leak as Leak,
+    Leaks as Leaks,
+    find_leaks as find_leaks,
+)
+from .preprocessing import (
+    Preprocessing as Preprocessing,
+)
+from .repeated_rows import (
+    rows_seen_once as rows_seen_once,
+)
+from .samples import (
+    FileSamples as FileSamples,
+    ImageDataset as ImageDataset,
+)
+from .summary import (
+    DataSummary as DataSummary,
+)

@@ -1,0 +1,45 @@
+"""The errors and warnings of the data that several files raise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from topk_lightning._checks import InvalidValueError, UserError, must
+
+__all__ = [
+    "SPLITS",
+    "BadImageWarning",
+    "LeakageWarning",
+    "LeftOutWarning",
+    "NotAFolderError",
+    "UnreadableImageError",
+    "unreadable_image",
+]
+
+SPLITS = ("train", "val", "test")
+
+
+class UnreadableImageError(InvalidValueError):
+    """An image file that cannot be decoded."""
+
+
+class NotAFolderError(UserError, NotADirectoryError):
+    """A file where a folder was asked for."""
+
+
+class BadImageWarning(UserWarning):
+    """Unreadable images were left out."""
+
+
+class LeakageWarning(UserWarning):
+    """The same image stands in more than one split."""
+
+
+class LeftOutWarning(UserWarning):
+    """Files that are no images by their suffix were left out."""
+
+
+def unreadable_image(path: str | Path, error: Exception) -> UnreadableImageError:
+    """Return the error for a file that is no image, or that ends early."""
+    reason = f"{type(error).__name__} ({error})".replace(f" {str(path)!r}", "")
+    return UnreadableImageError(must(str(path), "be a readable image", reason))

@@ -1,0 +1,68 @@
+"""A data set as a csv table of image paths and labels, with their splits if it names them."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+from topk_lightning._checks import InvalidValueError, MissingFileError, must
+from topk_lightning.data.folder_layout import Labelled, split_of
+from topk_lightning.data.image_files import composed
+
+__all__ = ["is_table", "read_table"]
+
+
+def is_table(root: Path) -> bool:
+    """Say whether a data set is a csv table rather than a folder."""
+    return root.suffix.lower() == ".csv" and not root.is_dir()
+
+
+def read_table(path: Path) -> tuple[list[str], dict[str, Labelled]]:
+    """Return the class names, sorted, and (path, class index) of each image of each split.
+
+    The first line names the columns: path, label and, if the table says it, split, in any order and beside any others.
+    Paths are relative to the folder of the table.
+
+    Raises:
+        FileNotFoundError: no such table.
+        ValueError: a table without these columns, an empty cell, an unknown split, a path twice, or one class only.
+    """
+    if not path.is_file():
+        raise MissingFileError(must("root", "be a folder or a csv table", f"no such file ({path})"))
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        if not {"path", "label"} <= set(columns):
+            raise InvalidValueError(
+                must(
+                    "root", f"name the columns path and label in the first line of {path}", ", ".join(columns) or "none"
+                )
+            )
+        rows = [(reader.line_num, {key: (row[name] or "").strip() for key, name in columns.items()}) for row in reader]
+    names = sorted({row["label"] for _, row in rows}, key=composed)
+    index = {name: number for number, name in enumerate(names)}
+    splits: dict[str, Labelled] = {}
+    for line, row in rows:
+        split = split_of(row["split"]) if "split" in columns else "train"
+        for column in ("path", "label"):
+            if not row[column]:
+                raise InvalidValueError(must("root", f"hold a {column} in line {line} of {path}", "an empty cell"))
+        if split is None:
+            raise InvalidValueError(
+                must("root", f"name train, val or test in line {line} of {path}", repr(row["split"]))
+            )
+        splits.setdefault(split, []).append((row["path"], index[row["label"]]))
+    repeated = [
+        name for name, count in Counter(name for rows in splits.values() for name, _ in rows).items() if count > 1
+    ]
+    if repeated:
+        raise InvalidValueError(must("root", f"name each image of {path} once", f"{repeated[0]!r} twice"))
+    if len(names) < 2:
+        actual = f"one class only ({names[0]!r})" if names else "none"
+        raise InvalidValueError(must("root", f"hold at least two classes in {path}", actual))
+    untrained = set(range(len(names))) - {label for _, label in splits.get("train", ())}
+    if untrained:
+        requirement = f"hold an image to train on of each class in {path}"
+        raise InvalidValueError(must("root", requirement, f"none of {names[min(untrained)]!r}"))
+    return names, splits
