@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 import topk_lightning.data as data
-from topk_lightning._checks.classifier import missing_lightning
+from topk_lightning._checks import MissingPackageError, must
 from topk_lightning.classifier import TopKClassifierBase
 from topk_lightning.data import on_base
 
@@ -25,7 +25,14 @@ try:
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] != "lightning":
         raise
-    raise missing_lightning() from error
+    raise MissingPackageError(
+        must(
+            "topk_lightning.lightning",
+            "be imported where the package lightning is installed",
+            "an environment without it",
+            "Install lightning, or import the same names from topk_lightning for pytorch_lightning.",
+        )
+    ) from error
 
 
 class TopKClassifier(TopKClassifierBase, LightningModule):

@@ -21,13 +21,13 @@ def test_each_class_of_the_data_becomes_the_models_class_of_that_name(model, siz
 
 def test_a_part_of_the_classes_is_told_with_an_example():
     assert match_classes(MODEL, ["bee", "cat"], 3).remark == (
-        "The data has 2 of the model's 3 classes, which are recognised by name: its class 0, 'bee', is the model's class 1."
+        "The data has 2 of the model's 3 classes; they are recognised by name: its class 0, 'bee', is the model's class 1."
     )
     assert match_classes(MODEL, ["ant", "bee"], 3).remark == (
-        "The data has 2 of the model's 3 classes, which are recognised by name."
+        "The data has 2 of the model's 3 classes; they are recognised by name."
     )
     assert match_classes(MODEL, ["ant", "cat", "bee"], 3).remark == (
-        "The data has the model's classes in another order, which are recognised by name: "
+        "The data has the model's classes in another order; they are recognised by name: "
         "its class 1, 'cat', is the model's class 2."
     )
 

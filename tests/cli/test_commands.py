@@ -238,7 +238,7 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
             "data.image_size must be 24, as the checkpoint was trained, got 48. Leave it out: a test takes it from the "
             "checkpoint."
         ),
-        f"test --ckpt_path {checkpoint} --data.classes 7": "num_classes must be 7",
+        f"test --ckpt_path {checkpoint} --data.classes 7": "data must hold classes of the model only, got 'hatching chick'",
         f"demo --resume --out {tmp_path}": f"--resume must find last.ckpt of an earlier run, got none in '{tmp_path}'.",
         "fit --data.classes 6 --model.lr=-1": "lr must be a finite number above 0, got -1.0.",
         "fit --data ImageFolderDataModule --data.root nowhere": "error: root must hold the folder nowhere, got no such folder.",

@@ -78,7 +78,7 @@ def match_classes(model: Sequence[str] | None, data: Sequence[str], num_classes:
         >>> match.indices
         (2, 1)
         >>> match.remark
-        "The data has 2 of the model's 3 classes, which are recognised by name: its class 0, 'cat', is the model's class 2."
+        "The data has 2 of the model's 3 classes; they are recognised by name: its class 0, 'cat', is the model's class 2."
     """
     if model is None or list(model) == list(data):
         if len(data) != num_classes:
@@ -115,7 +115,7 @@ def match_classes(model: Sequence[str] | None, data: Sequence[str], num_classes:
     example = (
         "" if moved is None else f": its class {moved}, {_shown(data[moved])}, is the model's class {indices[moved]}"
     )
-    return ClassMatch(indices, num_classes, remark=f"{what}, which are recognised by name{example}.")
+    return ClassMatch(indices, num_classes, remark=f"{what}; they are recognised by name{example}.")
 
 
 def _shown(name: str) -> str:

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from topk_lightning._checks.classifier import (
-    check_batch,
-    check_class_count,
-    check_class_names,
-    check_loss,
-    check_same_classes,
-    check_scalar_loss,
-    not_restored,
-)
-from topk_lightning._checks.network import check_logits
+from topk_lightning._checks.classifier import check_class_names
 from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_number, check_positive
+from topk_lightning.classifier._compiled import unwrapped, with_wrappers, without_wrappers
+from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
-from topk_lightning.classifier.mean_loss import MeanLoss
-from topk_lightning.data import rows_seen_once
-from topk_lightning.metrics import topk_accuracies
+from topk_lightning.classifier._steps import MeasuredSteps
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
 from topk_lightning.networks.specification import build_callable
-from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
 
 __all__ = ["TopKClassifier", "TopKClassifierBase"]
 
-# One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
-if TYPE_CHECKING:
-    _Module = LightningModule
-else:
-    _Module = object
 
-
-class TopKClassifierBase(_Module):
+class TopKClassifierBase(MeasuredSteps):
     """What :class:`TopKClassifier` does, for a LightningModule of either name."""
 
     def __init__(
@@ -74,7 +58,9 @@ class TopKClassifierBase(_Module):
         self.freeze_backbone_epochs = check_integer("freeze_backbone_epochs", freeze_backbone_epochs, minimum=0)
         self.preprocessing = preprocessing
 
-        self.network = pretrained_network(network, self.num_classes, weights)
+        core = unwrapped(network) if isinstance(network, nn.Module) else network
+        core = pretrained_network(core, self.num_classes, weights)
+        self.network = network if isinstance(network, nn.Module) else core
         self.loss, loss_description = _resolve("loss", nn.CrossEntropyLoss() if loss is None else loss)
         if self.loss is not None:
             check_loss(self.loss)
@@ -88,18 +74,12 @@ class TopKClassifierBase(_Module):
         if freeze_backbone_epochs or backbone_lr is not None:
             backbone_parameters(self.network, self.num_classes)  # says now if there is no head
         self._frozen_backbone = FrozenBackbone()
-        self._rows_seen = 0
-
-        # What the loss leaves out, the metrics leave out.
-        ignored = getattr(self.loss, "ignore_index", None)
-        for stage in ("train", "val", "test"):
-            setattr(self, f"{stage}_metrics", topk_accuracies(self.k, prefix=f"{stage}/", ignore_index=ignored))
-            setattr(self, f"{stage}_loss", MeanLoss())
+        self.prepare_meters()
 
         # Plain data only, so that a checkpoint loads with weights_only=True and prediction needs nothing else.
         self.save_hyperparameters(
             {
-                "network": describe_network(self.network, self.num_classes, given=network),
+                "network": describe_network(core, self.num_classes, given=network),
                 "num_classes": self.num_classes,
                 "class_names": self.class_names,
                 "loss": loss_description,
@@ -116,51 +96,10 @@ class TopKClassifierBase(_Module):
             }
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, C) of a batch of images."""
-        logits: Tensor = self.network(images)
-        return logits
-
     def setup(self, stage: str) -> None:
-        """Take class names and preprocessing from the data module, so that the checkpoint keeps them."""
+        """Release the backbone, and begin as :class:`MeasuredSteps` does."""
         self._frozen_backbone.release()
-        datamodule = getattr(self.trainer, "datamodule", None)
-        names = getattr(datamodule, "class_names", None)
-        if names is not None:
-            names = check_class_names(names)
-            check_same_classes(self.class_names, names, self.num_classes)
-            self.class_names = self.class_names or names
-        preprocessing = getattr(datamodule, "preprocessing", None)
-        if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
-            self.preprocessing = preprocessing.to_dict()
-        self.hparams.update(class_names=self.class_names, preprocessing=self.preprocessing)
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the loss of a batch of (images, target)."""
-        return self._step(batch, "train")
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Measure the loss and the top-k accuracies of a batch."""
-        self._step(batch, "val", self.trainer.val_dataloaders)
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Measure the loss and the top-k accuracies of a batch."""
-        self._step(batch, "test", self.trainer.test_dataloaders)
-
-    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[tuple[TopKPrediction, ...]]:
-        """Return the k best classes of each image of a batch, for the largest k."""
-        images = batch if isinstance(batch, Tensor) else batch[0]
-        logits = check_logits(self(images), len(images), self.num_classes)
-        predictions = topk_predictions(logits, self.class_names, max(self.k), input="logits")
-        return list(predictions)  # type: ignore[arg-type]
-
-    def on_validation_epoch_start(self) -> None:
-        """Count the rows of the epoch from 0."""
-        self._rows_seen = 0
-
-    def on_test_epoch_start(self) -> None:
-        """Count the rows of the epoch from 0."""
-        self._rows_seen = 0
+        super().setup(stage)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Freeze or release the backbone; asked at each batch, since training may resume within an epoch."""
@@ -196,31 +135,16 @@ class TopKClassifierBase(_Module):
         total = self.trainer.estimated_stepping_batches if self.lr_schedule == "cosine" else None
         return scheduled(optimizer, warmup_steps=self.warmup_steps, total_steps=total)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the state of a loss out that this checkpoint could not rebuild."""
-        if self.loss is None:
-            state = checkpoint["state_dict"]
-            checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("loss.")}
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save weights under the names that they have where nothing is compiled."""
+        checkpoint["state_dict"] = without_wrappers(checkpoint["state_dict"])
 
-    def _step(self, batch: Any, stage: str, loader: Any = None) -> Tensor:
-        images, target = check_batch(batch)
-        logits = check_logits(self(images), len(images), self.num_classes)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt."""
+        state = with_wrappers(checkpoint["state_dict"], self.state_dict())
         if self.loss is None:
-            raise not_restored("loss", self.hparams["loss"]["unnamed"])
-        if loader is not None:
-            once = rows_seen_once(_sampler(loader), self._rows_seen, len(images))
-            self._rows_seen += len(images)
-            logits, target = logits[:once], target[:once]
-        # Before the loss, whose own words about a wrong target say less than the metrics' do.
-        metrics = getattr(self, f"{stage}_metrics")
-        metrics.update(logits.detach(), target)
-        # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
-        loss = check_scalar_loss(self.loss(logits, target), logits) if len(logits) else logits.sum()
-        loss_metric = getattr(self, f"{stage}_loss")
-        loss_metric.update(loss, len(logits))
-        self.log(f"{stage}/loss", loss_metric, on_step=False, on_epoch=True, prog_bar=True)
-        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=stage != "train")
-        return loss
+            state = {name: value for name, value in state.items() if not name.startswith("loss.")}
+        checkpoint["state_dict"] = state
 
 
 class TopKClassifier(TopKClassifierBase, LightningModule):
@@ -277,8 +201,3 @@ def _resolve(argument: str, given: Any) -> tuple[Any, dict[str, Any]]:
         given = dict(given)
         return (None if "unnamed" in given else build_callable(argument, given)), given
     return given, describe_callable(given)
-
-
-def _sampler(loader: Any) -> object:
-    loader = loader[0] if isinstance(loader, Sequence) and loader else loader
-    return getattr(loader, "sampler", None)

@@ -34,15 +34,15 @@ class MeanLoss(Metric):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("rows", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("rows", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, loss: Tensor, rows: int) -> None:
-        """Add the mean loss of a batch of `rows` rows."""
-        if rows:
-            self.total += loss.detach() * rows
-            self.rows += rows
+    def update(self, loss: Tensor, divisor: Tensor | int) -> None:
+        """Add the mean loss of a batch, which was divided by `divisor`; nothing where that is 0."""
+        divisor = torch.as_tensor(divisor, dtype=self.total.dtype, device=self.total.device)
+        self.total = self.total + torch.where(divisor > 0, loss.detach() * divisor, 0)
+        self.rows = self.rows + divisor
 
     def compute(self) -> Tensor:
         """Return the mean; NaN where nothing was seen."""
-        return self.total / self.rows
+        return (self.total / self.rows).float()

@@ -41,10 +41,10 @@ class TestResult(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the metrics; every process takes part, since the intervals join what all have counted."""
-        metrics: Any = getattr(pl_module, "test_metrics", None)
+        meters: Any = getattr(pl_module, "test_meters", None)
         num_classes = getattr(pl_module, "num_classes", None)
         self.topk = []
-        for metric in metrics.values() if metrics is not None else ():
+        for metric in meters[0].accuracies.values() if meters is not None else ():
             if hasattr(metric, "confidence_interval") and num_classes:
                 low, high = metric.confidence_interval(LEVEL).tolist()
                 accuracy = float(metric.compute())

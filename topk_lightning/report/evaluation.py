@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from topk_lightning._checks.classifier import check_batch
 from topk_lightning._checks.network import check_logits
+from topk_lightning.classifier import images_and_target
 from topk_lightning.prediction.predict_topk import evaluating
 from topk_lightning.ranking import target_rank, topk_indices
 
@@ -65,7 +65,7 @@ def iterate_logits(
     device = device_of(network)
     with evaluating(network), torch.inference_mode():
         for batch in loader:
-            images, target = check_batch(batch)
+            images, target = images_and_target(batch)
             logits = check_logits(network(images.to(device)), len(images), num_classes)
             yield logits, torch.as_tensor(target).to(device)
 

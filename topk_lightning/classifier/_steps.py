@@ -1,0 +1,161 @@
+"""The steps of TopKClassifier: each batch counted once, each epoch from nothing, for each dataloader by itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.network import check_logits
+from topk_lightning.classifier._batch_norm import running_statistics_for_single_values
+from topk_lightning.classifier._batches import images_and_target, images_of
+from topk_lightning.classifier._class_match import ClassMatch, match_classes
+from topk_lightning.classifier._compiled import unwrapped
+from topk_lightning.classifier._errors import check_scalar_loss, not_restored
+from topk_lightning.classifier._loaders import name_loaders
+from topk_lightning.classifier._mean_divisor import loss_option, mean_divisor
+from topk_lightning.classifier._stage_meters import StageMeters
+from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
+
+__all__ = ["MeasuredSteps"]
+
+# One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
+if TYPE_CHECKING:
+    _Module = LightningModule
+else:
+    _Module = object
+
+_STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32)
+
+
+class MeasuredSteps(_Module):
+    """Train, validate, test and predict with a network and a loss, and measure both."""
+
+    network: nn.Module
+    loss: Any
+    k: tuple[int, ...]
+    num_classes: int
+    class_names: list[str] | None
+    preprocessing: dict[str, Any] | None
+    #: The names by which the data of the training knows the classes, where they differ from those for people.
+    data_class_names: list[str] | None = None
+
+    def prepare_meters(self) -> None:
+        """Build the metrics of each stage; what the loss leaves out, they leave out."""
+        ignored = loss_option(self.loss, "ignore_index")
+        self.train_meters = StageMeters("train", self.k, ignored)
+        self.val_meters = StageMeters("val", self.k, ignored)
+        self.test_meters = StageMeters("test", self.k, ignored)
+
+    def setup(self, stage: str) -> None:
+        """Begin from nothing, and take class names and preprocessing from the data, so that the checkpoint keeps them."""
+        for name in _STAGES.get(stage, ()):
+            self._meters(name).begin({"": None}, [None], self.device)
+        self._remarks: set[str] = set()
+        datamodule = getattr(self.trainer, "datamodule", None)
+        names = getattr(datamodule, "class_names", None)
+        if names is not None and (self.class_names is None or stage != "predict"):
+            self._match(check_class_names(names), stage)
+        preprocessing = getattr(datamodule, "preprocessing", None)
+        if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
+            self.preprocessing = preprocessing.to_dict()
+        self._keep_what_the_data_said()
+
+    def on_train_start(self) -> None:
+        """Begin from nothing."""
+        self._begin("train", {"": self.trainer.train_dataloader})
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin from nothing, with a set of metrics for each dataloader."""
+        self._begin("val", name_loaders(self.trainer.val_dataloaders))
+
+    def on_test_epoch_start(self) -> None:
+        """Begin from nothing, with a set of metrics for each dataloader."""
+        self._begin("test", name_loaders(self.trainer.test_dataloaders))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of (images, target)."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Measure the loss and the top-k accuracies of a batch."""
+        self._step(batch, "val", dataloader_idx)
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Measure the loss and the top-k accuracies of a batch."""
+        self._step(batch, "test", dataloader_idx)
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[tuple[TopKPrediction, ...]]:
+        """Return the k best classes of each image of a batch, for the largest k."""
+        images = images_of(batch)
+        logits = check_logits(self(images), len(images), self.num_classes)
+        predictions = topk_predictions(logits, self.class_names, max(self.k), input="logits")
+        return list(predictions)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, C) of a batch of images."""
+        output = self.network(images)
+        logits: Tensor = getattr(output, "logits", output)  # networks of Hugging Face return an object that holds them
+        return logits
+
+    def _step(self, batch: Any, stage: str, dataloader_idx: int = 0) -> Tensor:
+        images, target = images_and_target(batch)
+        logits = check_logits(self._logits(images, stage), len(images), self.num_classes)
+        if self.loss is None:
+            raise not_restored("loss", self.hparams["loss"]["unnamed"])
+        meter = self._meters(stage)[dataloader_idx]
+        if stage != "train":
+            once = meter.rows_seen_once(len(images))
+            logits, target = logits[:once], target[:once]
+        if isinstance(target, Tensor):
+            target = target.long() if target.dtype in _INTEGERS else target  # cross entropy takes int64 only
+            target = target if meter.match is None else meter.match(target)
+        # Before the loss, whose own words about a wrong target say less than the metrics' do.
+        meter.accuracies.update(logits.detach(), target)
+        # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
+        loss = check_scalar_loss(self.loss(logits, target), logits) if len(logits) else logits.sum()
+        divisor = mean_divisor(self.loss, target)
+        meter.loss.update(loss / divisor if loss_option(self.loss, "reduction") == "sum" else loss, divisor)
+        meter.log(self, stage)
+        return loss
+
+    def _logits(self, images: Any, stage: str) -> Any:
+        if stage == "train" and len(images) == 1:
+            with running_statistics_for_single_values(unwrapped(self.network)):
+                return self(images)
+        return self(images)
+
+    def _begin(self, stage: str, loaders: Mapping[str, Any]) -> None:
+        matches = [self._match_loader(loader, stage) for loader in loaders.values()]
+        self._meters(stage).begin(loaders, matches, self.device)
+        self._keep_what_the_data_said()
+
+    def _meters(self, stage: str) -> StageMeters:
+        return {"train": self.train_meters, "val": self.val_meters, "test": self.test_meters}[stage]
+
+    def _match_loader(self, loader: Any, stage: str) -> ClassMatch | None:
+        """Return which classes of the model those of a loader are; None where the data does not name them."""
+        names = getattr(getattr(self.trainer, "datamodule", None), "class_names", None)
+        return None if names is None else self._match(check_class_names(names), stage)
+
+    def _match(self, names: list[str], stage: str) -> ClassMatch:
+        known = [self.class_names] if self.data_class_names is None else [self.data_class_names, self.class_names]
+        # Names for people ("Ant") and those of the training's folders ("n02219486") both say which class is meant.
+        model = max(known, key=lambda of_model: len(set(of_model or ()) & set(names)))
+        match = match_classes(model, names, self.num_classes)
+        self.class_names = self.class_names or names
+        if self.trainer.state.fn == "fit" and not match.by_name:
+            self.data_class_names = names  # what its folders are called is the training's to say
+        elif match.remark and match.remark not in self._remarks and self.trainer.is_global_zero:
+            warnings.warn(match.remark, stacklevel=2)
+        self._remarks.add(match.remark)
+        return match
+
+    def _keep_what_the_data_said(self) -> None:
+        self.hparams.update(class_names=self.class_names, preprocessing=self.preprocessing)
