@@ -6,9 +6,9 @@ probabilities that j belongs to a set of k, and of k − 1, drawn with weight Π
 
 The M largest competitors ("leaders") and the others ("rest") are treated apart.
 
-- Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r by Newton's identities,
-  on numbers scaled by u ≤ 1 so that neither many equal classes nor a large k overflows. What cancels there is small
-  beside what the leaders add.
+- Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r (Newton's identities, for
+  a small k written out as a sum over partitions), on numbers scaled by u ≤ 1 so that neither many equal classes nor a
+  large k overflows. What cancels there is small beside what the leaders add.
 - Both: a set is filled slot by slot, its largest member first. The member in slot q is at most the q-th leader or one
   of the rest, so slot q is measured in units of its level n_q = max(z_q, z_M − log u). Let H_q[j] be the weight of all
   ways to fill the slots from q on with leaders from j on and members of the rest:
@@ -23,12 +23,16 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 __all__ = ["Polynomials", "gradient", "polynomials"]
+
+# Up to this k the identities are written out: one product with a matrix of up to 67 columns instead of 3 k operations.
+_WRITTEN_OUT = 8
 
 
 class Polynomials(NamedTuple):
@@ -38,9 +42,10 @@ class Polynomials(NamedTuple):
         total: E_k / exp(n_1 + … + n_k) and E_(k−1) / exp(n_1 + … + n_(k−1)), (2, N).
         fall: Π exp(z_M − log u − n_l) over the slots that a seed fills, (k, 2, N).
         found: E_k … E_0 of the rest in units of (x_M / u)^r, then k − 1 zeros, (2k, N).
-        powers: (−u)^r for r = 1 … k, (k, N).
+        powers: u^r for r = 1 … k, (k, N).
         ratios: exp(z_l − n_q), at most 1, (k, M, 1, N).
         terms: exp(z_l − n_q) H_(q+1)[l + 1] for q = 1 … k, k tensors (M, 2, N).
+        constants: of k and M.
     """
 
     total: Tensor
@@ -49,6 +54,7 @@ class Polynomials(NamedTuple):
     powers: Tensor
     ratios: Tensor
     terms: tuple[Tensor, ...]
+    constants: _Constants
 
 
 def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
@@ -63,58 +69,104 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
     rest_level = scale.log().add_(z[-1]).clamp_(min=-1e15)
     levels = torch.maximum(z[:k], rest_level)
-    powers = scale.reciprocal_().neg_().expand(k, -1).cumprod(0)
-    found = _newton(power_sums * powers)
+    powers = scale.reciprocal_().expand(k, -1).cumprod(0)
+    constants = _constants(k, num_leaders, z.dtype, z.device)
+    found = _of_the_rest(power_sums * powers, constants)
 
-    slots, before, following = _constants(k, num_leaders, z.dtype, z.device)
-    fall = (slots @ (rest_level - levels)).exp_().view(k, 2, num_rows)
+    fall = (constants.slots @ (rest_level - levels)).exp_().view(k, 2, num_rows)
     seeds = fall * found[: k + 1].unfold(0, 2, 1).transpose(1, 2)
 
     ratios = (z.unsqueeze(1) - levels.view(k, 1, 1, num_rows)).clamp_(max=0).exp_()
-    behind = before[:-1].T
+    following, shape = constants.after_last, (num_leaders, 2, num_rows)
     terms: list[Tensor] = []
-    for ratio, seed in zip(reversed(ratios.unbind()), reversed(seeds.view(k, 1, -1).unbind()), strict=True):
+    for ratio, seed in zip(reversed(ratios.unbind()), reversed(seeds.reshape(k, 1, -1).unbind()), strict=True):
         terms.append(ratio * following)
-        following = torch.addmm(seed, behind, terms[-1].view(num_leaders, -1)).view(num_leaders, 2, num_rows)
+        following = torch.addmm(seed, constants.behind, terms[-1].reshape(num_leaders, -1)).view(shape)
     total = terms[-1].sum(0).add_(seeds[0]).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
-    p = Polynomials(total, fall, found, powers, ratios, tuple(reversed(terms)))
+    p = Polynomials(total, fall, found, powers, ratios, tuple(reversed(terms)), constants)
     return (total[0] / total[1]).log_().add_(levels[-1]), p
 
 
-def _constants(k: int, num_leaders: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+class _Constants(NamedTuple):
+    """What depends on k and M alone.
+
+    Args:
+        slots: the slots l ≥ q of slot q and order, (2k, k).
+        before: the leaders before each, and last all of them, (M + 1, M).
+        behind: the leaders behind each, (M, M).
+        after_last: H_(k+1), which is 1 for the order k and 0 for the order k − 1, whose last slot is k − 1, (2, 1).
+        alternating: (−1)^(r−1) for r = 1 … k, (k, 1).
+        counts: how often each power sum stands in each partition of 0 … k, (partitions, k).
+        shares: what each partition adds to E_k … E_0 and to k − 1 zeros, (2k, partitions).
+    """
+
+    slots: Tensor
+    before: Tensor
+    behind: Tensor
+    after_last: Tensor
+    alternating: Tensor
+    counts: Tensor
+    shares: Tensor
+
+
+def _constants(k: int, num_leaders: int, dtype: torch.dtype, device: torch.device) -> _Constants:
     # A compiler folds them itself.
     make = _make_constants if torch.compiler.is_compiling() else _kept_constants
     return make(k, num_leaders, dtype, device)
 
 
-def _make_constants(
-    k: int, num_leaders: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the slots l ≥ q of slot q and order (2k, k), the leaders before each and last all of them (M + 1, M), and
-    H_(k+1), which is 1 for the order k and 0 for the order k − 1, whose last slot is k − 1, (2, 1).
-    """
-    following = torch.tensor([[1.0], [0.0]], dtype=dtype, device=device)
+def _make_constants(k: int, num_leaders: int, dtype: torch.dtype, device: torch.device) -> _Constants:
+    after_last = torch.tensor([[1.0], [0.0]], dtype=dtype, device=device)
     slots = torch.ones(k, 2, k, dtype=dtype, device=device)
     slots[:, 1, -1] = 0
     order = torch.arange(k, device=device)
     slots *= order >= order.view(k, 1, 1)
     before = torch.ones(num_leaders + 1, num_leaders, dtype=dtype, device=device).tril(-1)
-    return slots.view(2 * k, k), before, following
+    alternating = torch.tensor([[(-1.0) ** r] for r in range(k)], dtype=dtype, device=device)
+    counts, shares = _identities(k, dtype, device).split([k, 2 * k], dim=1)
+    return _Constants(slots.view(2 * k, k), before, before[:-1].T, after_last, alternating, counts, shares.T)
 
 
 _kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
 
 
-def _newton(signed: Tensor) -> Tensor:
-    """Return E_k … E_0, then k − 1 zeros (2k, N), from −(−1)^(r−1) p_r for the power sums p_r, r = 1 … k.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _identities(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `counts` and the transposed `shares` of :class:`_Constants` side by side, (partitions, 3k).
+
+    E_r = Σ over the partitions of r of Π_i (−1)^((i−1) m_i) p_i^m_i / (i^m_i m_i!), with m_i how often i stands in it.
+    A k whose partitions are too many has none.
+    """
+    rows = []
+    for r in range(k + 1 if k <= _WRITTEN_OUT else 0):
+        for partition in _partitions(r, r):
+            times = [partition.count(i) for i in range(1, k + 1)]
+            share = math.prod((-1) ** ((i - 1) * m) / (i**m * math.factorial(m)) for i, m in enumerate(times, 1))
+            rows.append([*map(float, times), *(share if row == k - r else 0.0 for row in range(2 * k))])
+    return torch.tensor(rows, dtype=dtype, device=device).view(-1, 3 * k)
+
+
+def _partitions(number: int, largest: int) -> Iterator[tuple[int, ...]]:
+    if number == 0:
+        yield ()
+    for first in range(min(number, largest), 0, -1):
+        for others in _partitions(number - first, first):
+            yield (first, *others)
+
+
+def _of_the_rest(sums: Tensor, constants: _Constants) -> Tensor:
+    """Return E_k … E_0, then k − 1 zeros (2k, N), from power sums p_r, r = 1 … k.
 
     Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i).
     """
-    k = signed.shape[0]
-    zeros = torch.zeros_like(signed)
-    found = torch.cat([-signed[:1], torch.ones_like(signed[:1]), zeros[1:]])
+    k = sums.shape[0]
+    if k <= _WRITTEN_OUT:
+        monomials = (constants.counts @ sums.clamp(min=torch.finfo(sums.dtype).tiny).log_()).exp_()
+        return (constants.shares @ monomials).clamp_(min=0)
+    signed = sums * constants.alternating
+    found = torch.cat([sums[:1], torch.ones_like(sums[:1]), torch.zeros_like(sums[1:])])
     for r in range(2, k + 1):
-        found = torch.cat([(signed[:r] * found[:r]).sum(0, keepdim=True).div_(-r), found])
+        found = torch.cat([(signed[:r] * found[:r]).sum(0, keepdim=True).div_(r), found])
     return found.clamp_(min=0)
 
 
@@ -129,18 +181,17 @@ def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
     k, num_leaders, _, num_rows = p.ratios.shape
     ahead = share / p.total
     ahead[1].neg_()
-    _, before, _ = _constants(k, num_leaders, p.ratios.dtype, p.ratios.device)
     seeds = [ahead]
     leaders = p.terms[0] * ahead
     for ratio, term in zip(p.ratios.unbind(), p.terms[1:], strict=False):
-        passed = (before @ (ahead * ratio).view(num_leaders, -1)).view(-1, 2, num_rows)
-        ahead = passed[:-1]
-        seeds.append(passed[-1])
+        passed = (p.constants.before @ (ahead * ratio).reshape(num_leaders, -1)).view(-1, 2, num_rows)
+        ahead, seed = passed[:-1], passed[-1]
+        seeds.append(seed)
         leaders.addcmul_(term, ahead)
 
     weight = torch.stack(seeds).mul_(p.fall)
     by_rest = weight[:, 0]  # of E_k … E_1 of the rest: the order k − 1 is one slot behind
     by_rest[1:] += weight[:-1, 1]
     shifted = p.found[1:].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
-    coefficients = (shifted * by_rest).sum(1).mul_(p.powers).neg_()
+    coefficients = (shifted * by_rest).sum(1).mul_(p.powers).mul_(p.constants.alternating)
     return leaders.sum(1), coefficients

@@ -12,7 +12,7 @@ from topk_lightning._checks.losses import check_at_least_zero, check_temperature
 from topk_lightning._checks.options import check_k
 from topk_lightning.losses._base import ClassificationLoss, reduce_rows
 from topk_lightning.losses._stable import softplus
-from topk_lightning.losses._symmetric import Polynomials, gradient, polynomials
+from topk_lightning.losses._symmetric import gradient, polynomials
 from topk_lightning.relaxations._rows import largest, small_dtype
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
@@ -102,43 +102,37 @@ class _SmoothTopKSVM(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, k: int, temperature: float, margin: float) -> Tensor:
         target = target.unsqueeze(1)
-        wide = small_dtype(logits)
         # From 2k − 2 leaders on the gradient of the rest is well conditioned.
         num_leaders = min(max(2 * k - 2, k + 1), logits.shape[1] - 1)
         rest = logits.scatter(1, target, -torch.inf)
         # Which of equal scores is named does not matter: value and gradient are the same for each.
         values, leaders = largest(rest, num_leaders)
         power_sums = _to_rest(rest, leaders, values[:, -1:], k, temperature)
+        # Side by side, so that they are turned and widened in one copy.
+        few = torch.cat([values, logits.gather(1, target), power_sums], 1).T
+        few = few.to(small_dtype(logits), memory_format=torch.contiguous_format)
+        z, power_sums = torch.split(few, [num_leaders + 1, k])
         # In units of k t above the k-th competitor; the last is the target.
-        z = torch.cat([values.T, logits.gather(1, target).T]).to(wide)
         settled = z[k - 1] == -torch.inf
-        z = (z - z[k - 1].masked_fill(settled, 0)).div_(k * temperature)
-        quotient, p = polynomials(z[:-1], power_sums.to(wide))
-        odds = quotient.sub_(z[-1]).add_(margin / temperature)
-        odds.masked_fill_(settled, -torch.inf)
-        ctx.k = k
-        ctx.save_for_backward(rest, leaders, target, odds, *p[:-1], *p.terms)
-        return softplus(odds).mul_(temperature).to(logits.dtype)
+        z = z.sub_(z[k - 1].masked_fill(settled, 0)).div_(k * temperature)
+        quotient, p = polynomials(z[:-1], power_sums)
+        odds = quotient.sub_(z[-1]).add_(margin / temperature).masked_fill_(settled, -torch.inf)
+        losses = softplus(odds).mul_(temperature).to(logits.dtype)
+        if ctx.needs_input_grad[0]:
+            share = odds.sigmoid_().div_(k)
+            by_leaders, coefficients = gradient(p, share)
+            _times_polynomial(rest, coefficients.to(rest.dtype).unsqueeze(2))
+            rest.scatter_(1, leaders, by_leaders.T.to(rest.dtype))
+            # Last, since a row with fewer competitors than leaders names the target among them.
+            rest.scatter_(1, target, share.neg_().to(rest.dtype).unsqueeze(1))
+            ctx.save_for_backward(rest)
+        return losses
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         refuse_second_derivative()
-        rest, leaders, target, odds, total, fall, found, powers, ratios, *terms = ctx.saved_tensors
-        p = Polynomials(total, fall, found, powers, ratios, tuple(terms))
-        share = odds.sigmoid().mul_(grad).div_(ctx.k)
-        by_leaders, coefficients = gradient(p, share)
-        coefficients = coefficients.to(rest.dtype).unsqueeze(2)
-        result = torch.empty_like(rest)
-        for block in _blocks(rest):
-            e, c, value = rest[block], coefficients[:, block], result[block]
-            value.copy_(c[-1])
-            for q in range(ctx.k - 2, -1, -1):
-                torch.addcmul(c[q], value, e, out=value)
-            value.mul_(e)
-        result.scatter_(1, leaders, by_leaders.T.to(rest.dtype))
-        # Last, since a row with fewer competitors than leaders names the target among them.
-        result.scatter_(1, target, share.neg_().to(rest.dtype).unsqueeze(1))
-        return result, None, None, None, None
+        (gradient_of_rows,) = ctx.saved_tensors
+        return gradient_of_rows * grad.unsqueeze(1), None, None, None, None
 
 
 def _blocks(scores: Tensor) -> list[slice]:
@@ -148,7 +142,7 @@ def _blocks(scores: Tensor) -> list[slice]:
 
 
 def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, temperature: float) -> Tensor:
-    """Turn scores into e_j = exp((s_j − reference) / (k t)), 0 for `leaders`; return Σ_j e_j^r, r = 1 … k, (k, N)."""
+    """Turn scores into e_j = exp((s_j − reference) / (k t)), 0 for `leaders`; return Σ_j e_j^r, r = 1 … k, (N, k)."""
     lowest, sums = torch.finfo(scores.dtype), []
     reference = reference.clamp(min=lowest.min)
     # Numbers that underflow are slow. Those left out are below the last digit of the leaders, which are at least 1.
@@ -158,13 +152,28 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
         e = scores[block].sub_(reference[block]).mul_(1 / (k * temperature)).exp_().scatter_(1, leaders[block], 0)
         # The larger k, the more of the sums' digits Newton's identities cancel.
         e = e.to(small_dtype(e)) if many else e
-        sums.append([e.sum(1)])
+        of_block = [e.sum(1, keepdim=True)]
         power = torch.threshold(e, floor, 0.0)
         for r in range(2, k + 1):
-            sums[-1].append(power.mul_(e).sum(1))
+            of_block.append(power.mul_(e).sum(1, keepdim=True))
             if r % 4 == 0 and many:
                 torch.threshold_(power, 1e-100, 0.0)
-    return torch.cat([torch.stack(block) for block in sums], 1)
+        sums.append(torch.cat(of_block, 1))
+    return torch.cat(sums)
+
+
+def _times_polynomial(numbers: Tensor, coefficients: Tensor) -> None:
+    """Turn each number e of (N, C) into Σ_q c_q e^q, q = 1 … k, with the coefficients (k, N, 1) of its row."""
+    for block in _blocks(numbers):
+        e, c = numbers[block], coefficients[:, block].unbind()
+        if len(c) == 1:
+            e.mul_(c[0])
+            continue
+        # Two operands that are the same along a row would keep one operation from being vectorised on a CPU.
+        value = (e * c[-1]).add_(c[-2])
+        for coefficient in reversed(c[:-2]):
+            torch.addcmul(coefficient, value, e, out=value)
+        e.mul_(value)
 
 
 class SmoothTopKSVMLoss(ClassificationLoss):
