@@ -13,6 +13,7 @@ __all__ = [
     "MissingPackageError",
     "UserError",
     "must",
+    "shown",
 ]
 
 
@@ -53,3 +54,14 @@ def must(argument: str, requirement: str, actual: object, remedy: str = "") -> s
         'k must be at least 1, got 0.'
     """
     return f"{argument} must {requirement}, got {actual}." + (f" {remedy}" if remedy else "")
+
+
+def shown(value: object, length: int = 60) -> str:
+    """Return a value for a sentence: as Python writes it, on one line and no longer than that.
+
+    Examples:
+        >>> shown(list(range(10_000)), 12)
+        '[0, 1, 2,...'
+    """
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."

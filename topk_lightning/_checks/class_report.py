@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 
 __all__ = [
     "check_names",

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.network import check_logits
 from topk_lightning.classifier._batch_norm import running_statistics_for_single_values
 from topk_lightning.classifier._batches import images_and_target, images_of

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_number, check_positive
 from topk_lightning.classifier._compiled import unwrapped, with_wrappers, without_wrappers
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored

@@ -19,6 +19,9 @@ from ._twins import (
 from .base import (
     ImageDataModuleBase as ImageDataModuleBase,
 )
+from .class_names import (
+    find_class_names as find_class_names,
+)
 from .emoji import (
     EmojiDataModule as EmojiDataModule,
 )

@@ -152,7 +152,7 @@ class ImageDataModuleBase(_DataModule):
 
     def evaluation_dataset(self, split: str) -> ImageDataset:
         """Return the pairs (image, class index) of a split in order, as evaluation sees them: not augmented."""
-        return ImageDataset(self._split(split), self.preprocessing.evaluation_transform())
+        return self._dataset(split)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return batches (images, target) in random order, augmented.
@@ -163,7 +163,7 @@ class ImageDataModuleBase(_DataModule):
         # The order is the module's own, whatever else drew random numbers, and differs from loader to loader.
         order = torch.Generator().manual_seed(self.seed + self._draws)
         self._draws += 1
-        dataset = ImageDataset(self._split("train"), transform)
+        dataset = ImageDataset(self._split("train"), transform, classes=self.class_names)
         # Lightning deals the images to the processes and fills up the shares.
         share = -(-len(dataset) // (torch.distributed.get_world_size() if _distributed() else 1))
         ends_in_one = share > 1 and share % self.batch_size == 1
@@ -186,8 +186,12 @@ class ImageDataModuleBase(_DataModule):
         self.setup()
         return self._samples[split]
 
+    def _dataset(self, split: str, with_target: bool = True) -> ImageDataset:
+        transform = self.preprocessing.evaluation_transform()
+        return ImageDataset(self._split(split), transform, with_target, self.class_names)
+
     def _evaluation_loader(self, split: str, with_target: bool = True) -> DataLoader[Any]:
-        dataset = ImageDataset(self._split(split), self.preprocessing.evaluation_transform(), with_target)
+        dataset = self._dataset(split, with_target)
         if not len(dataset):
             raise InvalidValueError(must("data", f"hold images of the {split} split", "none", self._no_images(split)))
         if not _distributed():

@@ -68,12 +68,26 @@ class PixelSamples:
 
 
 class ImageDataset(Dataset[Any]):
-    """Return (image, class index) of a sample, or the image alone, with a transform applied."""
+    """Return (image, class index) of a sample, or the image alone, with a transform applied.
 
-    def __init__(self, samples: Samples, transform: Callable[[Any], Tensor], with_target: bool = True) -> None:
+    Args:
+        samples: the labelled images.
+        transform: from an image of the samples to a tensor.
+        with_target: whether the class index belongs to an item.
+        classes: names of the classes, as torchvision's data sets have them.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        transform: Callable[[Any], Tensor],
+        with_target: bool = True,
+        classes: Sequence[str] | None = None,
+    ) -> None:
         self.samples = samples
         self.transform = transform
         self.with_target = with_target
+        self.classes = classes
 
     def __len__(self) -> int:
         return len(self.samples.targets)

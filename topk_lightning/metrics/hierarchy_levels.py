@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.hierarchy_levels import check_confusions, check_levels, check_nested
 from topk_lightning._checks.options import check_integer
 from topk_lightning.hierarchy import Hierarchy

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning._checks.prediction import check_prepared_images, missing_preprocessing
 from topk_lightning.prediction.checkpoint import TrainedModel, load_checkpoint

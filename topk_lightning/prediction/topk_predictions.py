@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_k
 from topk_lightning._checks.prediction import (
     check_finite_logits,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning._checks.trace import check_one_image, check_one_row, check_true_class
 from topk_lightning.prediction.image_sources import iterate_images

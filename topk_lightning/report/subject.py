@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning.data import Preprocessing
 from topk_lightning.prediction.checkpoint import load_checkpoint, read_checkpoint
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.classifier import check_class_names
+from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.report import check_class_number, check_report_path, check_same_names
 from topk_lightning._files import write_file
