@@ -1,5 +1,7 @@
 """A module and data of somebody else, for the command line: nothing of them is ours."""
 
+import signal
+
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from torch import nn
@@ -30,12 +32,12 @@ class PlainData(LightningDataModule):
     test_dataloader = train_dataloader
 
 
-class CtrlC(Callback):
-    """Somebody presses Ctrl-C after a number of optimizer steps."""
+class Stop(Callback):
+    """Somebody presses Ctrl-C, or a scheduler ends the process, after a number of optimizer steps."""
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    def __init__(self, steps: int, signum: int = int(signal.SIGINT)) -> None:
+        self.steps, self.signum = steps, signum
 
     def on_train_batch_end(self, trainer, *_):
         if trainer.global_step == self.steps:
-            raise KeyboardInterrupt
+            signal.raise_signal(self.signum)

@@ -14,7 +14,7 @@ import yaml
 import topk_lightning
 from topk_lightning import losses
 from topk_lightning.cli import main
-from topk_lightning.cli.running import run_command
+from topk_lightning.cli._running import run_command
 from topk_lightning.data import EmojiDataModule
 from topk_lightning.prediction import predict_topk
 from topk_lightning.ranking import in_topk
@@ -59,9 +59,19 @@ def test_fit_shows_the_table_and_the_next_commands(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "train loss  val loss  top-1  top-3  top-5" in shown.out
     assert "\x1b" not in shown.out  # no terminal, no colours
-    command = shown.out.split("test it:")[1].splitlines()[0].split()
+    assert "95% interval" in shown.out
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        "best.ckpt",
+        "last.ckpt",
+        "config.yaml",
+        "epochs.csv",
+        "report.html",
+    }
+    last = shown.out.splitlines()[-1]
+    assert last.startswith("predict with it: topk-lightning predict ")
+    command = shlex.split(last.removeprefix("predict with it: ").replace("IMAGES", str(pictures(tmp_path / "new")[0])))
     assert main(command[1:]) == 0
-    assert "95% interval" in capsys.readouterr().out
+    assert "probability" in capsys.readouterr().out
 
 
 def test_test_measures_the_checkpoint_on_the_test_images_prepared_as_in_training(trained, capsys):
@@ -83,7 +93,7 @@ def test_test_measures_the_checkpoint_on_the_test_images_prepared_as_in_training
 def test_predict_gives_the_same_answer_as_table_json_and_csv(trained, tmp_path, capsys):
     _, checkpoint = trained
     files = pictures(tmp_path / "some folder")
-    words = ["predict", "--checkpoint", str(checkpoint), str(files[1]), str(files[0].parent), "--k", "3"]
+    words = ["predict", str(checkpoint), str(files[1]), str(files[0].parent), "--k", "3"]
     expected = predict_topk(checkpoint, [files[1], *files], k=3)
     capsys.readouterr()
 
@@ -112,7 +122,7 @@ def test_table_stays_readable_in_a_narrow_terminal(trained, tmp_path, capsys, mo
     _, checkpoint = trained
     (file, *_) = pictures(tmp_path / "pictures")
     monkeypatch.setenv("COLUMNS", "50")
-    assert main(["predict", "--checkpoint", str(checkpoint), str(file), "--k", "2"]) == 0
+    assert main(["predict", str(checkpoint), str(file), "--k", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 50
     assert f"{predict_topk(checkpoint, file, k=2)[0].probability:.3f}" in "\n".join(lines)
@@ -148,26 +158,39 @@ def test_the_example_configuration_is_valid(tmp_path, capsys):
     assert main(["fit", "--config", str(EXAMPLE), *small]) == 0
 
 
+@pytest.mark.parametrize(
+    ("signum", "status", "word"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
+)
 @pytest.mark.parametrize("steps", [1, 3])  # 2 steps an epoch: within the first, within the second
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning")
-@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
-def test_ctrl_c_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, steps):
-    handler = signal.getsignal(signal.SIGINT)
-    words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
-    stop = ["--trainer.callbacks+", "tests.cli.modules.CtrlC", "--trainer.callbacks.steps", str(steps)]
-    assert main([*words, *stop]) == 130
-    assert signal.getsignal(signal.SIGINT) is handler
+def test_a_stop_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, steps, signum, status, word):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    words = ["fit", "--config", str(CONFIG), "--out", str(tmp_path)]
+    callback = ["--trainer.callbacks+", "tests.cli.modules.Stop", "--trainer.callbacks.steps", str(steps)]
+    assert main([*words, *callback, "--trainer.callbacks.signum", str(int(signum))]) == status
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     said = capsys.readouterr().err
-    (last,) = tmp_path.rglob("last.ckpt")
-    assert said.startswith(f"Interrupted. The last checkpoint is {last}. Go on with: topk-lightning fit --config ")
-    assert torch.load(last, weights_only=True)["global_step"] == steps
+    kept, last = tmp_path / "interrupted.ckpt", tmp_path / "last.ckpt"
+    assert torch.load(kept, weights_only=True)["global_step"] == steps
+    if steps == 1:
+        assert said == f"{word}. This step is kept in {kept}. Go on with: topk-lightning resume {kept}\n"
+    else:
+        assert torch.load(last, weights_only=True)["global_step"] == 2
+        assert said == (
+            f"{word}. The last finished epoch is kept in {last}. This step is kept in {kept}. "
+            f"Go on with: topk-lightning resume {tmp_path}\n"
+        )
     # Nobody presses it again: the step is behind.
-    assert main(shlex.split(said.split("Go on with: ")[1])[1:]) == 0
+    assert (
+        main([*shlex.split(said.split("Go on with: ")[1])[1:], "--trainer.callbacks", "null", "--report", "false"]) == 0
+    )
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()[:1].isdigit()]
+    assert rows == ["1", "2"]
 
 
 def test_ctrl_c_where_nothing_is_saved_says_so(tmp_path, capsys):
     words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]
-    stop = ["--trainer.callbacks+", "tests.cli.modules.CtrlC", "--trainer.callbacks.steps", "1"]
+    stop = ["--trainer.callbacks+", "tests.cli.modules.Stop", "--trainer.callbacks.steps", "1"]
     assert main([*words, *stop, "--trainer.enable_checkpointing", "false"]) == 130
     assert capsys.readouterr().err == "Interrupted. Nothing was saved.\n"
 
@@ -200,10 +223,10 @@ def test_every_command_says_its_version(command, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train"], "invalid choice: 'train'"),
-        (["predict", "image.png"], "checkpoint"),
-        (["predict", "--checkpoint", "x.ckpt"], "images"),
-        (["demo", "--epochs", "many"], "epochs"),
+        (["train"], "error: the first word must be a command, got 'train'. Did you mean trace?"),
+        (["predict"], "checkpoint"),
+        (["predict", "x.ckpt"], "images"),
+        (["demo", "--epochs", "many"], "--epochs must be a whole number, got 'many'."),
         (["fit", "--model.loss", "topk_lightning.losses.NoSuchLoss"], "NoSuchLoss"),
         (["fit", "--trainer.max_epoch", "3"], "max_epoch"),
     ],
@@ -225,14 +248,14 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
     wrong.write_text("no checkpoint")
     cut = tmp_path / "cut.ckpt"
     cut.write_bytes(checkpoint.read_bytes()[:5000])
-    predict = ["predict", "--checkpoint", str(checkpoint)]
+    predict = ["predict", str(checkpoint)]
     sentences = {
         shlex.join([*predict, str(file), "--k", "7"]): "k must be at most the number of classes (6), got 7.",
         shlex.join([*predict, "nothing.png"]): "images must be existing files or folders, got 'nothing.png'.",
         shlex.join([*predict, str(text)]): "text.png",
-        shlex.join(["predict", "--checkpoint", "nothing.ckpt", str(file)]): "nothing.ckpt",
-        shlex.join(["predict", "--checkpoint", str(wrong), str(file)]): "wrong.ckpt",
-        "test": "ckpt_path must be given for a test, got None. Pass --ckpt_path <file>.",
+        shlex.join(["predict", "nothing.ckpt", str(file)]): "nothing.ckpt",
+        shlex.join(["predict", str(wrong), str(file)]): "wrong.ckpt",
+        "test": "ckpt_path must be given for a test, got None. Type topk-lightning test CHECKPOINT.",
         "test --ckpt_path nothing.ckpt": "ckpt_path must be an existing file, got 'nothing.ckpt'.",
         f"test --ckpt_path {checkpoint} --data.classes 6 --data.image_size 48": (
             "data.image_size must be 24, as the checkpoint was trained, got 48. Leave it out: a test takes it from the "
@@ -250,7 +273,8 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
     }
     capsys.readouterr()
     for words, sentence in sentences.items():
-        assert main(shlex.split(words)) == 1, words
+        usage = ("demo --epochs", "demo --seed", "demo --acc", "fit --data", "fit --model", "test --data")
+        assert main(shlex.split(words)) == (2 if words.startswith(usage) or words == "test" else 1), words
         shown = capsys.readouterr()
         assert shown.err.startswith("error: "), words
         assert sentence in shown.err, words

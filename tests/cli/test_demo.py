@@ -72,13 +72,14 @@ def test_it_names_six_drawings_of_the_vendor_it_never_saw(demo):
 def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
     out, _ = demo
     assert sorted(path.name for path in out.iterdir()) == [
+        ".lock",
         "best.ckpt",
         "demo.png",
         "drawings",
-        "last.ckpt",
-        "report.html",
         "epochs.csv",
         "epochs.png",
+        "last.ckpt",
+        "report.html",
     ]
     with Image.open(out / "demo.png") as picture:
         assert picture.width > 1000
@@ -138,7 +139,8 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in said
     again = said.split("Go on with: ")[1].strip()
-    assert said == f"Interrupted. The last checkpoint is {out / 'last.ckpt'}. Go on with: {again}\n"
+    step = f" This step is kept in {out / 'interrupted.ckpt'}." if (out / "interrupted.ckpt").is_file() else ""
+    assert said == f"Interrupted. The last finished epoch is kept in {out / 'last.ckpt'}.{step} Go on with: {again}\n"
     assert max(map(len, shown.splitlines())) <= 60
     assert "\x1b" not in shown + said
 

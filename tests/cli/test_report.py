@@ -71,7 +71,7 @@ def test_data_may_be_a_folder_a_configuration_or_the_emoji(fitted, tmp_path, cap
     assert f"6 images in {photos}, one folder a class" in page
     assert "Accuracy by group" in page
     assert page.count("<img ") <= 2
-    for given in ("emoji", fitted.parents[1] / "config.yaml"):
+    for given in ("emoji", fitted.parent / "config.yaml"):
         assert "42 images" in report([fitted, "--data", given], tmp_path, capsys)
 
 
@@ -86,7 +86,7 @@ def sentence(words, capsys):
 
 def test_mistakes_are_said_in_one_sentence(fitted, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert sentence(["no.ckpt"], capsys) == "checkpoint must be an existing file, got 'no.ckpt'."
+    assert sentence(["no.ckpt"], capsys) == "checkpoint must be an existing file or the folder of a run, got 'no.ckpt'."
     assert sentence([fitted, "--out", "page.pdf"], capsys) == "out must be the name of an .html file, got 'page.pdf'."
     assert sentence([fitted, "--data", "none"], capsys) == "root must hold the folder none, got no such folder."
     (tmp_path / "other.ckpt").write_bytes(b"no checkpoint")

@@ -1,4 +1,4 @@
-"""``topk-lightning predict --trace``: the real command, in this process."""
+"""``topk-lightning trace``: the real command, in this process."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def fruit(tmp_path_factory):
 
 
 def run(fruit, *words):
-    return main(["predict", "--checkpoint", str(fruit / "fruit.ckpt"), *map(str, words)])
+    return main(["trace", str(fruit / "fruit.ckpt"), *map(str, words)])
 
 
 def test_layers_probabilities_and_the_true_class_are_shown(fruit, capsys):
     file = fruit / "pictures" / "melon.png"
-    assert run(fruit, file, "--trace", "--target", "melon", "--k", 14) == 0
+    assert run(fruit, file, "--target", "melon", "--k", 14) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("layer ")
     assert "features.0.0  Conv2d" in shown
@@ -46,13 +46,13 @@ def test_layers_probabilities_and_the_true_class_are_shown(fruit, capsys):
 
 
 def test_without_a_true_class_there_is_no_verdict(fruit, capsys):
-    assert run(fruit, fruit / "pictures" / "melon.png", "--trace") == 0
+    assert run(fruit, fruit / "pictures" / "melon.png") == 0
     assert "true class" not in capsys.readouterr().out
 
 
 def test_the_picture_is_written_also_into_a_new_folder(fruit, tmp_path, capsys):
     out = tmp_path / "new" / "trace.png"
-    assert run(fruit, fruit / "pictures" / "melon.png", "--trace-picture", out, "--target", "1") == 0
+    assert run(fruit, fruit / "pictures" / "melon.png", "--picture", out, "--target", "1") == 0
     shown = capsys.readouterr().out
     assert shown.startswith("layer ")
     assert shown.endswith(f"\npicture: {out}\n")
@@ -60,20 +60,15 @@ def test_the_picture_is_written_also_into_a_new_folder(fruit, tmp_path, capsys):
         assert image.format == "PNG"
 
 
-def test_mistakes_end_in_one_sentence(fruit, tmp_path, capsys):
-    pictures = fruit / "pictures"
+def test_mistakes_end_in_one_sentence(fruit, capsys):
+    melon = fruit / "pictures" / "melon.png"
     cases = [
-        ((pictures, "--trace"), f"--trace must be given one image, got 2. Name one of them, such as {pictures / 'grapes.png'}."),
-        ((pictures, "--target", "melon"), "--target must come with --trace, which looks for the true class, got 'melon'."),
-        ((pictures, "--trace", "--format", "json"), "--format must be table for a trace, which is for people, got json."),
-        ((pictures, "--trace-picture", "trace.jpg"), "--trace-picture must end in .png, got 'trace.jpg'."),
-        (
-            (pictures / "melon.png", "--trace", "--target", "meln"),
-            "target must be the name of a class, got 'meln'. Did you mean 'melon'?",
-        ),
-    ]  # fmt: skip
-    for words, sentence in cases:
-        assert run(fruit, *words) == 1
+        ((melon, "--picture", "trace.jpg"), 2, "--picture must end in .png, got 'trace.jpg'."),
+        (("none.png",), 1, "image must be existing files or folders, got 'none.png'."),
+        ((melon, "--target", "meln"), 1, "target must be the name of a class, got 'meln'. Did you mean 'melon'?"),
+    ]
+    for words, status, sentence in cases:
+        assert run(fruit, *words) == status
         shown = capsys.readouterr()
         assert shown.err == f"error: {sentence}\n"
         assert shown.out == ""

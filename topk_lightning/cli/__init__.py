@@ -1,53 +1,72 @@
-"""The command line: ``topk-lightning demo | fit | test | report | predict | serve``.
+"""The command line: ``topk-lightning demo | fit | resume | test | report | predict | trace | serve``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
-from topk_lightning.cli.running import run_command
+from topk_lightning.cli._stops import STOPS, Stopped
 
 __all__ = ["main"]
 
-#: What each command does, and the module whose ``main(arguments)`` does it.
+#: What each command does, and the file of this package whose ``main(words)`` does it.
 COMMANDS = {
-    "demo": ("train, test and predict on the embedded emoji, in a few minutes", "topk_lightning.cli.demo"),
-    "fit": ("train a classifier from a yaml file and options", "topk_lightning.cli.fit"),
-    "test": ("measure a checkpoint on the test images", "topk_lightning.cli.fit"),
-    "report": ("test a checkpoint and write a page about it", "topk_lightning.cli.report"),
-    "predict": ("name the k best classes of images", "topk_lightning.cli.predict"),
-    "serve": ("show a page where a picture is dropped and its k best classes appear", "topk_lightning.cli.serve"),
+    "demo": ("train, test and predict on the embedded emoji, in a few minutes", "_demo"),
+    "fit": ("train a classifier on a folder of images, test it and write its report", "_fit"),
+    "resume": ("go on with a training that was stopped", "_resume"),
+    "test": ("measure a checkpoint on the test images", "_test"),
+    "report": ("test a checkpoint and write a page about it", "_report"),
+    "predict": ("name the k best classes of images", "_predict"),
+    "trace": ("show what each layer of a network does with an image", "_trace"),
+    "serve": ("show a page where a picture is dropped and its k best classes appear", "_serve"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 done, 1 an error said in one sentence, 2 wrong usage, 130 Ctrl-C.
+    """Run a command and return its exit status.
+
+    0 done, 1 an error said in one sentence, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
 
     Args:
         arguments: the words after the program's name; None: those of the command line.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    with STOPS:
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        try:
+            from topk_lightning.cli._running import run_command
+
+            return run_command(lambda: _run(words))
+        except Stopped:
+            sys.stderr.write(f"{STOPS.word}.\n")
+            return STOPS.status
+
+
+def _run(words: list[str]) -> None:
+    from topk_lightning._checks import must
+    from topk_lightning.cli._errors import UsageError, nearest
+
     if words and words[0] in COMMANDS:
-        module = COMMANDS[words[0]][1]
-        return run_command(lambda: importlib.import_module(module).main(words))
-    # Anything else is no command: help, version, or a mistake that the parser explains.
-    return run_command(lambda: _parser().parse_args(words or ["--help"]))
+        importlib.import_module(f"{__name__}.{COMMANDS[words[0]][1]}").main(words)
+    elif not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+    elif words[0] == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"topk-lightning {version('topk-lightning')}\n")
+    else:
+        remedy = nearest(words[0], COMMANDS) or "topk-lightning --help lists them."
+        raise UsageError(must("the first word", "be a command", repr(words[0]), remedy))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _help() -> str:
     listed = "\n".join(f"  {name:<9} {summary}" for name, (summary, _) in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="topk-lightning",
-        description="Train, measure and use image classifiers by their k best guesses.",
-        epilog=f"commands:\n{listed}\n\ntopk-lightning COMMAND --help says more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return (
+        "usage: topk-lightning COMMAND …\n\n"
+        "Train, measure and use image classifiers by their k best guesses.\n\n"
+        f"commands:\n{listed}\n\n"
+        "topk-lightning COMMAND --help says more, topk-lightning --version which version this is.\n"
     )
-    parser.add_argument("--version", action="version", version=f"topk-lightning {version('topk-lightning')}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    return parser

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import rich
-from jsonargparse import ArgumentParser
 
-from topk_lightning._checks.report import check_checkpoint_path, check_report_path, no_data_known, no_data_section
+from topk_lightning._checks.report import check_report_path, no_data_known, no_data_section
+from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._runs import checkpoint_of
 
 __all__ = ["main"]
 
@@ -23,11 +23,11 @@ def main(arguments: Sequence[str]) -> None:
     check_report_path(options.out)
     # Only now: --help and mistakes need no torch.
     from topk_lightning._checks.prediction import check_checkpoint
-    from topk_lightning.cli.quiet import quiet_lightning
+    from topk_lightning.cli._quiet import quiet_lightning
     from topk_lightning.prediction.checkpoint import read_checkpoint
     from topk_lightning.report import write_report
 
-    path = check_checkpoint_path(options.checkpoint)
+    path = Path(checkpoint_of(options.checkpoint))
     trained = check_checkpoint(read_checkpoint(path), str(path))
     console = rich.get_console()
     with quiet_lightning(), console.status("Testing …"):
@@ -104,13 +104,13 @@ def _preparation(kind: Any, trained: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in taken}
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="topk-lightning report",
-        description="Test a checkpoint and write findings, numbers, mistakes and hard images as one HTML file.",
-        version=version("topk-lightning"),
+def _parser() -> OptionParser:
+    parser = OptionParser(
+        "report", "Test a checkpoint and write findings, numbers, mistakes and hard images as one HTML file."
     )
-    parser.add_argument("checkpoint", type=str, help="file that a training of TopKClassifier saved")
+    parser.add_argument(
+        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
+    )
     parser.add_argument(
         "--data",
         type=str,

@@ -7,16 +7,16 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich
-from jsonargparse import ArgumentParser, Namespace
 from rich.table import Table
 from rich.text import Text
 
-from topk_lightning._checks.trace_options import check_one_file, check_trace_options
+from topk_lightning._checks.options import check_integer
+from topk_lightning.cli._errors import check_given_files, usage
+from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._runs import checkpoint_of
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import TopKPrediction
@@ -28,40 +28,25 @@ _WIDE = 100  # columns of a terminal with room for bars
 Named = Sequence[tuple[str, Sequence["TopKPrediction"]]]
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Predict the images of the command line and print the answer."""
-    options = _parser().parse_args(list(arguments[1:]))
-    traced = options.trace or options.trace_picture is not None
-    check_trace_options(traced, options.format, options.target, options.trace_picture)
+    options = _parser().parse_args(list(words[1:]))
+    with usage():
+        check_integer("--batch-size", options.batch_size)
+        check_integer("--k", options.k)
+    checkpoint = checkpoint_of(options.checkpoint)
+    check_given_files("images", options.images)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.prediction import predict_topk
-    from topk_lightning.prediction.image_sources import list_images
+    from topk_lightning.prediction import list_images, predict_topk
 
     files = list_images(options.images)
-    if traced:
-        _trace(options, check_one_file(files))
-        return
-    predictions = predict_topk(options.checkpoint, files, options.k, batch_size=options.batch_size)
+    predictions: Any = predict_topk(checkpoint, files, options.k, batch_size=options.batch_size)
     named = [(str(file), row) for file, row in zip(files, predictions, strict=True)]
     if options.format == "table":
         console = rich.get_console()
-        console.print(prediction_table(named, bars=console.width >= _WIDE))  # type: ignore[arg-type]
+        console.print(prediction_table(named, bars=console.width >= _WIDE))
     else:
-        sys.stdout.write(FORMATS[options.format](named))  # type: ignore[arg-type]
-
-
-def _trace(options: Namespace, file: Path) -> None:
-    from topk_lightning.prediction import trace_prediction
-
-    trace = trace_prediction(options.checkpoint, file, k=options.k, target=options.target)
-    rich.print(trace)
-    if options.trace_picture is not None:
-        from topk_lightning.drawing import png_of
-
-        path = Path(options.trace_picture)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_of(trace.figure()))
-        rich.get_console().print(f"\npicture: {path}", soft_wrap=True, highlight=False, markup=False)
+        sys.stdout.write(FORMATS[options.format](named))
 
 
 def prediction_table(named: Named, bars: bool = True) -> Table:
@@ -110,20 +95,13 @@ def _as_csv(named: Named) -> str:
 FORMATS = {"json": _as_json, "csv": _as_csv}
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="topk-lightning predict",
-        description="Name the k best classes of images.",
-        version=version("topk-lightning"),
+def _parser() -> OptionParser:
+    parser = OptionParser("predict", "Name the k best classes of images.")
+    parser.add_argument(
+        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
     )
     parser.add_argument("images", nargs="+", help="image files, or folders that are searched with all below them")
-    parser.add_argument("--checkpoint", required=True, type=str, help="file that a training of TopKClassifier saved")
     parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
     parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
-    parser.add_argument("--trace", action="store_true", help="show what each layer does with the one image given")
-    parser.add_argument("--target", type=str, default=None, help="its true class, for --trace: a name or an index")
-    parser.add_argument(
-        "--trace-picture", type=str, default=None, metavar="FILE", help="--trace, and a PNG file with its feature maps"
-    )
     return parser

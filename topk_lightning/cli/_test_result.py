@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytorch_lightning import Callback
 from rich.table import Table
-
-from topk_lightning.callbacks._base import Callback
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -35,7 +34,6 @@ class TestResult(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.interrupted = False
         self.loss: float | None = None
         self.topk: list[TopKResult] = []
 
@@ -54,10 +52,6 @@ class TestResult(Callback):
         """Keep the loss."""
         loss = trainer.callback_metrics.get("test/loss")
         self.loss = None if loss is None else float(loss)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Notice a Ctrl-C."""
-        self.interrupted = isinstance(exception, KeyboardInterrupt)
 
 
 def result_table(result: TestResult) -> Table:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from topk_lightning._checks.cli import nothing_to_resume
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.cli._errors import nothing_to_resume, usage
+from topk_lightning.cli._parser import OptionParser
 
 if TYPE_CHECKING:
     from topk_lightning.drawing import NamedPicture
@@ -27,11 +27,12 @@ PICTURES_K = 3
 def main(arguments: Sequence[str]) -> None:
     """Run the demonstration."""
     options = _parser().parse_args(list(arguments[1:]))
-    check_integer("--epochs", options.epochs)
-    check_integer("--seed", options.seed, 0)
-    check_choice("--accelerator", options.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
+    with usage():
+        check_integer("--epochs", options.epochs)
+        check_integer("--seed", options.seed, 0)
+        check_choice("--accelerator", options.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
+    from topk_lightning.cli._quiet import quiet_lightning
     from topk_lightning.cli.demo_recipe import shared_cores
-    from topk_lightning.cli.quiet import quiet_lightning
 
     with quiet_lightning(), shared_cores():
         _run(options, again=shlex.join(["topk-lightning", *arguments]))
@@ -43,23 +44,29 @@ def _run(options: Namespace, again: str) -> None:
     from pytorch_lightning.callbacks import ModelCheckpoint
 
     from topk_lightning.callbacks import TrainingTrace
+    from topk_lightning.cli._finish import say_how_to_go_on
+    from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
+    from topk_lightning.cli._progress import EpochProgressBar, shows_progress
+    from topk_lightning.cli._running import until_stopped
+    from topk_lightning.cli._runs import LAST, TABLE, sole_training
+    from topk_lightning.cli._stops import Stopped
+    from topk_lightning.cli._test_result import TestResult, result_table
     from topk_lightning.cli.demo_recipe import curriculum_callbacks, demo_classifier, demo_data
-    from topk_lightning.cli.keep_last import KeepLast
-    from topk_lightning.cli.progress import EpochProgressBar, shows_progress
-    from topk_lightning.cli.running import TrainingInterrupted, until_interrupted
-    from topk_lightning.cli.test_result import TestResult, result_table
+    from topk_lightning.prediction.checkpoint import read_checkpoint
 
     console = rich.get_console()
     out = Path(options.out)
-    last = out / "last.ckpt"
-    if options.resume and not last.is_file():
-        raise nothing_to_resume(out)
+    last = out / LAST
+    if options.resume:
+        if not last.is_file():
+            raise nothing_to_resume(out)
+        read_checkpoint(last)  # says what is wrong with it, if anything is
     seed_everything(options.seed, workers=True, verbose=False)
     data = demo_data(options.classes, options.seed)
     classifier = demo_classifier(data, options.epochs, options.curriculum)
-    trace, keep, result = TrainingTrace(str(out / "epochs.csv"), monitor="val/loss"), KeepLast(), TestResult()
+    trace, keep, result = TrainingTrace(str(out / TABLE), monitor="val/loss"), KeepLast(out), TestResult()
     # By the loss: on some hundred drawings a top-k accuracy goes up and down by more than two epochs differ.
-    checkpoint = ModelCheckpoint(out, "best", monitor="val/loss", save_last=True, enable_version_counter=False)
+    checkpoint = ModelCheckpoint(out, "best", monitor="val/loss", enable_version_counter=False)
     # Before the trace, which shows what they set.
     curriculum = curriculum_callbacks(data) if options.curriculum else []
     trainer = Trainer(
@@ -68,6 +75,7 @@ def _run(options: Namespace, again: str) -> None:
         max_epochs=options.epochs,
         default_root_dir=out,
         logger=False,
+        plugins=[WholeCheckpointIO()],
         callbacks=[*curriculum, trace, checkpoint, keep, result, *([EpochProgressBar()] if shows_progress() else [])],
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
@@ -84,13 +92,11 @@ def _run(options: Namespace, again: str) -> None:
 
     def fit_and_test() -> None:
         trainer.fit(classifier, data, ckpt_path=last if options.resume else None)
-        if not keep.interrupted:
-            trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
+        trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
 
-    if not until_interrupted(fit_and_test, lambda: keep.interrupted):
-        resumed = again if options.resume else again + " --resume"
-        saved = f"The last checkpoint is {last}. Go on with: {resumed}" if last.is_file() else "Nothing was saved yet."
-        raise TrainingInterrupted(f"Interrupted. {saved}")
+    with sole_training(out):
+        if not until_stopped(fit_and_test):
+            raise Stopped(say_how_to_go_on(out, keep, again if options.resume else again + " --resume"))
     console.print()
     vendors = ", ".join(data.vendors["test"])
     images = len(data.targets("test"))
@@ -164,26 +170,25 @@ def _write_report(out: Path, data: Any, facts: dict[str, str]) -> None:
 
 
 def _say_what_was_written(out: Path) -> None:
-    command = ["topk-lightning", "predict", "--checkpoint", str(out / "best.ckpt"), str(out / "drawings"), "--k", "3"]
-    lines = (
-        ("curves and pictures", out / "demo.png"),
-        ("epoch table", out / "epochs.csv"),
-        ("best checkpoint", out / "best.ckpt"),
-        ("predict with it", shlex.join(command)),
-        ("report", out / "report.html"),
+    from topk_lightning.cli._finish import say
+
+    command = ["topk-lightning", "predict", str(out / "best.ckpt"), str(out / "drawings"), "--k", "3"]
+    rich.get_console().print()
+    say(
+        [
+            ("curves and pictures", str(out / "demo.png")),
+            ("epoch table", str(out / "epochs.csv")),
+            ("best checkpoint", str(out / "best.ckpt")),
+            ("predict with it", shlex.join(command)),
+            ("report", str(out / "report.html")),
+        ]
     )
-    console = rich.get_console()
-    console.print()
-    for what, where in lines:
-        # Not wrapped: a command over two lines could not be copied.
-        console.print(f"{what + ':':<21}{where}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="topk-lightning demo",
-        version=version("topk-lightning"),
-        description="Train a small network on embedded drawings of emoji, test it on a vendor it never saw, and name "
+def _parser() -> OptionParser:
+    parser = OptionParser(
+        "demo",
+        "Train a small network on embedded drawings of emoji, test it on a vendor it never saw, and name "
         "six pictures. Uses a GPU where there is one; takes under three minutes on two CPU cores.",
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="folder for what is written")

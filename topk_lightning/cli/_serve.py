@@ -7,11 +7,10 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-
-from jsonargparse import ArgumentParser
 
 from topk_lightning._checks.serving import address_in_use, check_port
+from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._runs import checkpoint_of
 
 __all__ = ["main"]
 
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     with _listen(host, port) as listener:
         app = create_app(
-            options.checkpoint,
+            checkpoint_of(options.checkpoint),
             k=options.k,
             batch_size=options.batch_size,
             max_bytes=options.max_bytes,
@@ -67,13 +66,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="topk-lightning serve",
-        description="Show a page where a picture is dropped and its k best classes appear, and answer POST /predict.",
-        version=version("topk-lightning"),
+def _parser() -> OptionParser:
+    parser = OptionParser(
+        "serve", "Show a page where a picture is dropped and its k best classes appear, and answer POST /predict."
     )
-    parser.add_argument("checkpoint", type=str, help="file that a training of TopKClassifier saved")
+    parser.add_argument(
+        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
+    )
     parser.add_argument("--host", type=str, default="127.0.0.1", help="address to bind; 0.0.0.0: all of this machine")
     parser.add_argument("--port", type=int, default=8000, help="port to bind; 0: any free one")
     parser.add_argument("--k", type=int, default=5, help="how many classes an image where a request does not say")

@@ -1,0 +1,134 @@
+"""Mistakes of a command's user, and which errors are answered with their sentence alone."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, UserError, must
+
+__all__ = [
+    "UsageError",
+    "chain",
+    "check_given_files",
+    "nearest",
+    "nothing_to_resume",
+    "one_line",
+    "usage",
+    "user_sentence",
+]
+
+
+class UsageError(InvalidValueError):
+    """A wrong word, value or class on the command line: the exit status is 2."""
+
+
+# Whose frames an error of a file may have passed: it is then about a file that the command itself reads or writes.
+_OURS = frozenset(sys.stdlib_module_names) | {
+    *("PIL", "fsspec", "jsonargparse", "lightning_fabric", "matplotlib", "numpy", "pytorch_lightning", "rich"),
+    *("timm", "topk_lightning", "torch", "torchmetrics", "torchvision", "yaml"),
+}
+
+# Sentences of others that say all, each by the start of its text; what is shown is the first line.
+_OTHERS = (
+    "You selected an invalid",  # accelerator, strategy
+    "Neither `tensorboard` nor `tensorboardX`",
+    "The provided lr scheduler",
+)
+
+
+@contextlib.contextmanager
+def usage() -> Iterator[None]:
+    """Within it, a wrong value is one of the command line's words."""
+    try:
+        yield
+    except Exception as error:
+        for cause in chain(error):
+            if isinstance(cause, InvalidTypeError | InvalidValueError):
+                raise UsageError(str(cause)) from error
+        raise
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def user_sentence(error: BaseException) -> str | None:
+    """Return what to say of an error that the user can mend: one of ours, a file, an option of Lightning's.
+
+    None for anything else: that is a defect, whose traceback matters. So does that of an error in the user's own code.
+    """
+    wrapped = "jsonargparse" in _modules(error)  # the parser says what a class raised together with all that it tried
+    for cause in chain(error) if wrapped else [error]:
+        sentence = _sentence(cause)
+        if sentence is not None:
+            return sentence
+    return None
+
+
+def _sentence(error: BaseException) -> str | None:
+    text = str(error)
+    if isinstance(error, UserError) or type(error).__name__ == "MisconfigurationException":
+        return text
+    if isinstance(error, OSError):
+        return text if _modules(error) <= _OURS and "\n" not in text else None
+    if text.startswith("Early stopping conditioned on metric"):
+        return _not_logged(text)
+    if text.startswith("Error(s) in loading state_dict"):
+        return _other_network(text)
+    return one_line(text) if text.startswith(_OTHERS) else None
+
+
+def one_line(text: str) -> str:
+    """Return the first line of a text that says something."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return the remedy that names the nearest right word; nothing where none is near."""
+    known = sorted(set(words))
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    # A name without its capitals or dashes is near, whatever its length.
+    plain = {re.sub("[-_]", "", name).lower(): name for name in known}
+    name = match[0] if match else plain.get(re.sub("[-_]", "", word).lower())
+    return f"Did you mean {name}?" if name else ""
+
+
+def _modules(error: BaseException) -> set[str]:
+    """Return the packages whose code an error came through."""
+    found, trace = set(), error.__traceback__
+    while trace is not None:
+        found.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        trace = trace.tb_next
+    return found
+
+
+def _not_logged(text: str) -> str:
+    names = re.findall(r"`([^`]+)`", text)
+    logged = ", ".join(f"'{name}'" for name in names[2:]) or "nothing"
+    return must("monitor of EarlyStopping", "be a name that is logged", repr(names[0]), f"Logged are: {logged}.")
+
+
+def _other_network(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines()[1:] if line.strip()]
+    first = lines[0][:200] if lines else one_line(text)
+    return must("ckpt_path", "be a checkpoint of the same network", f"another one ({first.rstrip('. ')})")
+
+
+def check_given_files(argument: str, paths: Sequence[str]) -> None:
+    """Raise for a path that is not there, before anything large is imported."""
+    for path in paths:
+        if not Path(path).exists():
+            raise MissingFileError(must(argument, "be existing files or folders", repr(path)))
+
+
+def nothing_to_resume(folder: Path) -> FileNotFoundError:
+    """Return the error for a resume where nothing was saved."""
+    return MissingFileError(must("--resume", "find last.ckpt of an earlier run", f"none in {str(folder)!r}"))

@@ -1,0 +1,106 @@
+"""The last state of a training, after every epoch and when it is stopped, whatever other callbacks there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._files import replacing
+from topk_lightning.cli._runs import INTERRUPTED, LAST
+from topk_lightning.cli._stops import STOPS
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule, Trainer
+
+__all__ = ["KeepLast", "WholeCheckpointIO"]
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Lightning's writer of checkpoints, but a file under the final name is always a whole one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write beside and replace."""
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as part:
+                super().save_checkpoint(checkpoint, part, storage_options)
+        except OSError as error:
+            remedy = "What was saved before is whole."
+            raise InvalidValueError(must(str(path), "be a file that can be written", str(error), remedy)) from error
+
+
+class KeepLast(Checkpoint):
+    """Write ``last.ckpt`` after each epoch, and ``interrupted.ckpt`` when the training is stopped within one.
+
+    Lightning's own ``last.ckpt`` is the last *best* one where a checkpoint is monitored. A stop waits for the end of the
+    step; its state replaces ``last.ckpt`` only where the training's data loader can go on from there, since otherwise the
+    epoch's images would be seen from the first one again. With several processes ``last.ckpt`` of the last epoch stays.
+
+    Args:
+        folder: where the files are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        #: The checkpoint of the step in which the training was stopped; None: no step was lost.
+        self.kept: Path | None = None
+        self._saved_step = 0
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last finished epoch."""
+        return self.folder / LAST
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing of a run's place belongs to its state."""
+        return {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the states of a training before, which a new one in its folder does not go on with."""
+        for name in (LAST, INTERRUPTED):
+            if trainer.ckpt_path is None and trainer.is_global_zero:
+                (self.folder / name).unlink(missing_ok=True)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember the step from which it goes on."""
+        self._saved_step = trainer.global_step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stop here, if that was asked for in the step before; let the step that begins come to its end."""
+        STOPS.install()  # Lightning puts its own handlers there, which wait for each other's processes
+        STOPS.check()
+        STOPS.hold()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """The step is whole."""
+        STOPS.release()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here, if that was asked for in the last step of the epoch."""
+        STOPS.install()
+        STOPS.check()
+
+    on_sanity_check_start = on_test_start = on_train_epoch_start = on_validation_start
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the finished epoch."""
+        STOPS.hold()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trainer.save_checkpoint(self.last)
+        self._saved_step = trainer.global_step
+        (self.folder / INTERRUPTED).unlink(missing_ok=True)
+        STOPS.check()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save after a stop within an epoch."""
+        STOPS.hold()  # a second request would cut the saving short
+        within = trainer.state.fn == "fit" and trainer.global_step > self._saved_step
+        if isinstance(exception, KeyboardInterrupt) and within and trainer.world_size == 1:
+            goes_on = hasattr(trainer.train_dataloader, "state_dict")
+            self.kept = self.folder / (LAST if goes_on else INTERRUPTED)
+            trainer.save_checkpoint(self.kept)
+        STOPS.release()

@@ -1,0 +1,260 @@
+"""Lightning's command line with our classifier and data: what ``fit`` and ``test`` do once all is written as options."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ActionConfigFile, Namespace
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint, ProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.plugins import CheckpointIO
+
+from topk_lightning import losses, schedules
+from topk_lightning._checks import InvalidValueError, MissingFileError, must
+from topk_lightning._checks.prediction import check_checkpoint
+from topk_lightning.callbacks import TrainingTrace
+from topk_lightning.classifier import TopKClassifier
+from topk_lightning.cli._errors import UsageError, usage
+from topk_lightning.cli._finish import finish_training, say_how_to_go_on, show_test
+from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
+from topk_lightning.cli._parser import OneSentence
+from topk_lightning.cli._progress import EpochProgressBar, shows_progress
+from topk_lightning.cli._quiet import quiet_lightning
+from topk_lightning.cli._running import until_stopped
+from topk_lightning.cli._runs import BEST, CONFIG, LAST, TABLE, new_run, newest_run, sole_training
+from topk_lightning.cli._stops import Stopped
+from topk_lightning.cli._test_result import TestResult
+from topk_lightning.data import ImageDataModuleBase
+from topk_lightning.prediction.checkpoint import read_checkpoint
+
+__all__ = ["FitAndTest", "run"]
+
+#: Passes through the training images where nothing else ends a training.
+EPOCHS = 30
+
+
+def run(words: Sequence[str]) -> None:
+    """Run ``fit`` or ``test`` with the words of Lightning's command line."""
+    # A name alone is found among the classes that were imported.
+    for module in (losses, schedules):
+        for name in module.__all__:
+            getattr(module, name)
+    release = {"version": version("topk-lightning")}
+    with quiet_lightning():
+        FitAndTest(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            # The classifier describes itself in its checkpoint; the parser's words would take the place of that.
+            load_from_checkpoint_support=False,
+            # It also builds its own optimizer, from names or class paths.
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_callback=None,
+            # An option is what it is called: a shortened one may mean another tomorrow.
+            parser_kwargs={"prog": "topk-lightning", "allow_abbrev": False, "fit": release, "test": release},
+            args=list(words),
+        )
+
+
+class _Parser(OneSentence, LightningArgumentParser):
+    """Lightning's parser, with mistakes in one sentence."""
+
+
+class FitAndTest(LightningCLI):
+    """Train or test any module and data by class path."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the commands, with the arguments of the trainer's methods that are filled in here."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+            "test": {"model", "dataloaders", "datamodule", "verbose"},
+        }
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Return a parser that says mistakes in one sentence."""
+        kwargs.setdefault("dump_header", [f"topk-lightning {version('topk-lightning')}"])
+        parser = _Parser(**kwargs)
+        parser.add_argument("-c", "--config", action=ActionConfigFile, help="yaml file with any of these options")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what a run is called and ends with, and let the data name the classes."""
+        parser.add_argument("--out", type=str | None, default=None, help="folder of the run (default: runs/NAME)")
+        parser.add_argument("--report", type=bool, default=True, help="test at the end and write report.html")
+        parser.link_arguments("data", "model.init_args.class_names", compute_fn=_class_names, apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the words that were given; Lightning's own method warns where the program's words differ."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the options from the configuration alone; a test builds the classifier from its checkpoint."""
+
+    def before_instantiate_classes(self) -> None:
+        """Find the run's folder and the checkpoint, and let a test prepare the images as the checkpoint was trained."""
+        self.result = TestResult()
+        config = self.config[self.subcommand]
+        if self.subcommand == "fit":
+            limits = (config.trainer.max_epochs, config.trainer.max_time, config.trainer.fast_dev_run or None)
+            if all(limit is None for limit in limits) and config.trainer.max_steps in (-1, None):
+                config.trainer.max_epochs = EPOCHS
+            self._find_run(config)
+            return
+        path = _existing_checkpoint(config.ckpt_path)
+        if issubclass(_class_of(config.model), TopKClassifier) and issubclass(
+            _class_of(config.data), ImageDataModuleBase
+        ):
+            checkpoint = read_checkpoint(str(path))
+            _prepare_as_trained(config.data, check_checkpoint(checkpoint, str(path)).get("preprocessing"))
+
+    def _find_run(self, config: Namespace) -> None:
+        """Set the folder, and where to go on from."""
+        given = config.out or config.trainer.default_root_dir
+        # Before anything of this run is filled in: the same file gives the same training again, in a folder of its own.
+        saved = config.clone()
+        saved.out = saved.ckpt_path = saved.trainer.default_root_dir = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # newer parsers say skip_unset
+            self.saved_config = self._parser(self.subcommand).dump(saved, skip_none=False)
+        name, resumed = _run_name(config), config.ckpt_path == "last"
+        folder = Path(given) if given else newest_run(name) if resumed else new_run(name)
+        if resumed:
+            last = None if folder is None else folder / LAST
+            if last is None or not last.is_file():
+                where = repr(str(folder or Path("runs") / name))
+                raise MissingFileError(must("--resume", f"find {LAST} of an earlier run", f"none in {where}"))
+            config.ckpt_path = str(last)
+        elif folder is not None and config.ckpt_path is None and any((folder / file).exists() for file in (BEST, LAST)):
+            remedy = "Go on with it by --resume, or name another folder."
+            raise InvalidValueError(must("--out", "be a folder without a run", repr(str(folder)), remedy))
+        if config.ckpt_path is not None:
+            read_checkpoint(str(_existing_checkpoint(config.ckpt_path)))
+        self.folder = folder or new_run(name)
+        config.trainer.default_root_dir = str(self.folder)
+
+    def instantiate_classes(self) -> None:
+        """Build trainer, model and data; what they refuse is a wrong word of the command line."""
+        with usage():
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Return the trainer, with the callbacks that the configuration lacks."""
+        config = self._get(self.config_init, "trainer")
+        given = config.get("callbacks") or []
+        callbacks = [*given] if isinstance(given, list) else [given]
+        if self.subcommand == "test":  # nothing is saved
+            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+            kwargs["enable_checkpointing"] = False
+        callbacks += self._missing_callbacks(callbacks, config)
+        bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        if not bar and config.get("enable_progress_bar") is None:
+            kwargs.setdefault("enable_progress_bar", False)
+        plugins = config.get("plugins") or []
+        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
+        if config.get("strategy") == "auto" and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, WholeCheckpointIO()]
+        if config.get("enable_model_summary") is None:
+            kwargs.setdefault("enable_model_summary", False)
+        trainer: Trainer = super().instantiate_trainer(callbacks=callbacks, **kwargs)
+        return trainer
+
+    def _missing_callbacks(self, given: Sequence[Callback], config: Namespace) -> list[Callback]:
+        def lacks(kind: type) -> bool:
+            return not any(isinstance(callback, kind) for callback in given)
+
+        missing: list[Callback] = []
+        if lacks(ProgressBar) and config.get("enable_progress_bar") is not False and shows_progress():
+            missing.append(EpochProgressBar())
+        if self.subcommand == "test":
+            return [*missing, self.result]
+        monitor = "val/loss" if isinstance(self.model, TopKClassifier) else None
+        if lacks(TrainingTrace):
+            missing.append(TrainingTrace(str(self.folder / TABLE), monitor=monitor))
+        self.keep = KeepLast(self.folder)
+        if config.get("enable_checkpointing") is not False and not config.get("fast_dev_run"):
+            if lacks(Checkpoint) and monitor is not None:
+                missing.append(
+                    ModelCheckpoint(
+                        self.folder, BEST.removesuffix(".ckpt"), monitor=monitor, enable_version_counter=False
+                    )
+                )
+            missing.append(self.keep)
+        return missing
+
+    def fit(self, model: LightningModule, **kwargs: Any) -> None:
+        """Train, test, write the report, and say what was written where and what to type next."""
+        with sole_training(self.folder) if self.trainer.global_rank == 0 else contextlib.nullcontext():
+            if self.trainer.is_global_zero:
+                (self.folder / CONFIG).write_text(self.saved_config, encoding="utf-8")
+            if not until_stopped(lambda: self.trainer.fit(model, **kwargs)):
+                raise Stopped(say_how_to_go_on(self.folder, self.keep))
+            finish_training(self.trainer, model, self.folder, report=self._get(self.config, "report"))
+
+    def test(self, model: LightningModule, ckpt_path: str, **kwargs: Any) -> None:
+        """Test a checkpoint and show the accuracies with their intervals beside chance."""
+        ours = isinstance(model, TopKClassifier)
+        if isinstance(model, TopKClassifier):
+            model = TopKClassifier.load_from_checkpoint(ckpt_path, map_location="cpu")
+        else:
+            kwargs["ckpt_path"] = ckpt_path
+        if not until_stopped(lambda: self.trainer.test(model, verbose=not ours, **kwargs)):
+            raise Stopped
+        show_test(self.trainer, self.result)
+
+
+def _class_names(data: LightningDataModule) -> Any:
+    """Return the class names of a data module; None for one that has none."""
+    return getattr(data, "class_names", None)
+
+
+def _class_of(config: Namespace) -> type:
+    found: type = pkgutil.resolve_name(config.class_path)
+    return found
+
+
+def _run_name(config: Namespace) -> str:
+    """Return what a run is called whose folder is not named: as the folder of images, or as the data."""
+    root = config.data.init_args.get("root") if config.data and config.data.get("init_args") else None
+    if root:
+        return Path(str(root)).resolve().name or "run"
+    name = config.data.class_path.rpartition(".")[2] if config.data else "run"
+    return name.removesuffix("DataModule").lower() or "run"
+
+
+def _existing_checkpoint(path: object) -> Path:
+    if path is None:
+        raise UsageError(must("ckpt_path", "be given for a test", None, "Type topk-lightning test CHECKPOINT."))
+    if not Path(str(path)).is_file():
+        raise MissingFileError(must("ckpt_path", "be an existing file", repr(str(path))))
+    return Path(str(path))
+
+
+def _prepare_as_trained(data: Namespace, preprocessing: dict[str, Any] | None) -> None:
+    """Fill in how the images of the checkpoint were prepared; another way that was asked for is an error."""
+    if preprocessing is None:
+        return
+    trained = {
+        "image_size": preprocessing["image_size"],
+        "resize": preprocessing["resize"],
+        "statistics": [preprocessing["mean"], preprocessing["std"]],
+    }
+    defaults = inspect.signature(_class_of(data)).parameters
+    for name, value in trained.items():
+        given = data.init_args.get(name)
+        if given not in (value, defaults[name].default):
+            remedy = "Leave it out: a test takes it from the checkpoint."
+            raise InvalidValueError(
+                must(f"data.{name}", f"be {value!r}, as the checkpoint was trained", repr(given), remedy)
+            )
+        data.init_args[name] = value

@@ -1,0 +1,158 @@
+"""A parser of options whose mistakes are one sentence with the nearest right word, and no page of usage."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import pkgutil
+import re
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from topk_lightning._checks import UserError, must
+from topk_lightning.cli._errors import UsageError, chain, nearest, one_line
+
+__all__ = ["OneSentence", "OptionParser", "sentence_of"]
+
+# What the parser writes around the reasons of a mistake; the reasons are the other lines.
+_FRAME = re.compile(
+    r"Parser key|Does not validate|Subtypes:|Errors?:$|Given value|Problem with given class_path|Expected a <class 'NoneType'>"
+)
+
+
+class OneSentence:
+    """The part of a parser that says a mistake: an error of ours, instead of usage and exit."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the sentence for a mistake in the words of the command line."""
+        raise UsageError(sentence_of(self, message, ex)) from ex
+
+
+class OptionParser(OneSentence, ArgumentParser):
+    """The parser of a command's own options."""
+
+    def __init__(self, command: str, description: str) -> None:
+        super().__init__(prog=f"topk-lightning {command}", version=version("topk-lightning"), description=description)
+
+
+def sentence_of(parser: Any, message: str, error: BaseException | None) -> str:
+    """Return the one sentence for what a parser says at length."""
+    for cause in chain(error):
+        if isinstance(cause, UserError):
+            return str(cause)
+    text = "\n".join([message, *(str(cause) for cause in chain(error))])
+    keys = re.findall(r"""Parser key "([\w.]+)"|argument --([\w.-]+)""", text)
+    key = "".join(keys[0]) if keys else ""
+    given = re.search(r"NestedArg\(key='([\w.]+)', val=(.*)\)", text)
+    option = f"--{key}.{given[1]}" if given else f"--{key}"
+    kinds = re.findall(r"Problem with given class_path '([^']+)'", text)
+    for say in (_unknown_word, _unknown_option, _missing, _no_class, _wrong_value):
+        said = say(parser, text, option, key, kinds)
+        if said:
+            return said
+    reasons = [line.strip(" -") for line in text.splitlines() if line.strip() and not _FRAME.search(line)]
+    return one_line(reasons[0] if reasons else message)
+
+
+def _unknown_word(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
+    match = re.match(r"[Uu]nrecognized arguments: (.*)", text)
+    if match is None:
+        return ""
+    words = match[1].split()
+    word = next((word for word in words if word.startswith("-")), words[0])
+    remedy = nearest(word.partition("=")[0], _options(parser)) or "--help lists them."
+    return must(word, f"be an option of {parser.prog.replace(' [options]', '')}", "an unknown one", remedy)
+
+
+def _unknown_option(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
+    match = re.search(r"Option '([\w.]+)' is not accepted", text)
+    if match is None or not kinds:
+        return ""
+    kind = kinds[-1]
+    taken = inspect.signature(pkgutil.resolve_name(kind)).parameters
+    name = match[1].rpartition(".")[2]
+    remedy = nearest(name, taken).replace("Did you mean ", f"Did you mean --{key}.")
+    return must(f"--{key}.{name}", f"be an option of {kind.rpartition('.')[2]}", "an unknown one", remedy)
+
+
+def _missing(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
+    match = re.search(r"the following arguments are required: (.+)", text)
+    if match is None:
+        match = re.search(r'Option "?([\w.]+)"? is required', text)
+    if match is None:
+        return ""
+    names = match[1].split(",")
+    who = kinds[-1].rpartition(".")[2] if kinds else parser.prog
+    wanted = names[0].strip().strip("\"'")
+    add = f"Add --{key}.{wanted}." if kinds else ""
+    return must(who, f"be given {match[1]}", "none", add)
+
+
+def _no_class(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
+    match = re.search(
+        r"Expected a dot import path string: (\S+)|Import path (\S+) does not|No module named '([^']+)'", text
+    )
+    if match is None and not (option.endswith(".loss") and "val='" in text):
+        return ""
+    given = re.search(r"val='([^']*)'", text) or re.search(r"Given value: (\S+)$", text, re.MULTILINE)
+    word = given[1].strip("'\"") if given else next(name for name in match.groups() if name)  # type: ignore[union-attr]
+    short = word.rpartition(".")[2]
+    remedy = nearest(short, _class_names(option))
+    return must(option, "be the name or import path of a class that fits there", repr(word), remedy)
+
+
+def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
+    given = (
+        re.search(r"val=(.*)\)\s*$", text, re.MULTILINE)
+        or re.search(r"Given value: (.*)", text)
+        or re.search(r"Got value: (.*)", text)
+    )
+    expected = re.findall(r"Expected a <class '(\w+)'>", text)
+    names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+    if kinds and not key.startswith("trainer"):
+        taken = inspect.signature(pkgutil.resolve_name(kinds[-1])).parameters.get(option.rpartition(".")[2])
+        expected += [name for name in names if taken is not None and re.search(rf"\b{name}\b", str(taken.annotation))]
+    wanted = next((names[name] for name in expected if name in names), "")
+    if given is None:
+        match = re.search(r"invalid (\w+) value: (.*)|invalid choice: (\S+) \(choose from (.*)\)", text)
+        return "" if match is None else one_line(text)
+    if not wanted:
+        return ""
+    value = given[1][:80]
+    return must(option, f"be {wanted}", value if value.startswith(("'", '"')) else repr(value))
+
+
+def _options(parser: Any) -> list[str]:
+    found: list[str] = []
+    for action in parser._actions:
+        found += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action.choices.values():
+                found += _options(choice)
+    return [name for name in found if name.startswith("--")]
+
+
+def _class_names(option: str) -> set[str]:
+    from pytorch_lightning import Callback, LightningDataModule, LightningModule
+    from pytorch_lightning.loggers import Logger
+    from torch.nn.modules.loss import _Loss
+
+    from topk_lightning import losses
+
+    roots: dict[str, Any] = {
+        "callbacks": Callback,
+        "logger": Logger,
+        "data": LightningDataModule,
+        "model": LightningModule,
+    }
+    if option.endswith("loss"):
+        return {*(name for name in losses.__all__ if name.endswith("Loss")), *(kind.__name__ for kind in _below(_Loss))}
+    root = roots.get(option.rpartition(".")[2].strip("-"))
+    return set() if root is None else {kind.__name__ for kind in _below(root) if not kind.__name__.startswith("_")}
+
+
+def _below(kind: Any) -> set[Any]:
+    """Return a class and all that derive from it."""
+    return {kind}.union(*map(_below, kind.__subclasses__()))

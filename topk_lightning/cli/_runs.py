@@ -1,0 +1,115 @@
+"""The folder of a run: its name, what lies in it, and that one training at a time writes there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from topk_lightning._checks import InvalidValueError, MissingFileError, must
+
+__all__ = [
+    "BEST",
+    "CONFIG",
+    "INTERRUPTED",
+    "LAST",
+    "REPORT",
+    "TABLE",
+    "checkpoint_of",
+    "new_run",
+    "newest_run",
+    "sole_training",
+]
+
+BEST, LAST, INTERRUPTED = "best.ckpt", "last.ckpt", "interrupted.ckpt"
+CONFIG, TABLE, REPORT = "config.yaml", "epochs.csv", "report.html"
+
+_RUNS = Path("runs")
+_LOCK = ".lock"
+# Processes that a launcher starts beside the first one find its folder here.
+_SHARED = "TOPK_LIGHTNING_RUN"
+
+
+def new_run(name: str) -> Path:
+    """Return ``runs/NAME``, or with the next number where a run stands there already."""
+    shared = os.environ.get(_SHARED)
+    if shared and os.environ.get("LOCAL_RANK", "0") != "0":
+        return Path(shared)
+    folder, number = _RUNS / name, 1
+    while _is_run(folder):
+        number += 1
+        folder = _RUNS / f"{name}-{number}"
+    os.environ[_SHARED] = str(folder)
+    return folder
+
+
+def newest_run(name: str) -> Path | None:
+    """Return the run of this name, numbered or not, whose last checkpoint is the newest; None where there is none."""
+    pattern = re.compile(rf"{re.escape(name)}(-\d+)?")
+    folders = [folder for folder in _RUNS.glob("*") if pattern.fullmatch(folder.name) and (folder / LAST).is_file()]
+    return max(folders, key=lambda folder: (folder / LAST).stat().st_mtime, default=None)
+
+
+def _is_run(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def checkpoint_of(path: str) -> str:
+    """Return the checkpoint of a path: a file itself, of the folder of a run its best one.
+
+    Raises:
+        FileNotFoundError: nothing there, or a folder without a checkpoint.
+    """
+    given = Path(path)
+    if given.is_file():
+        return path
+    if not given.is_dir():
+        raise MissingFileError(must("checkpoint", "be an existing file or the folder of a run", repr(path)))
+    for name in (BEST, LAST):
+        if (given / name).is_file():
+            return str(given / name)
+    raise MissingFileError(must("checkpoint", f"be a file, or a folder with {BEST}", repr(path)))
+
+
+@contextlib.contextmanager
+def sole_training(folder: Path) -> Iterator[None]:
+    """Within it, no other process may train into the folder; the lock ends with the process, however that ends.
+
+    Raises:
+        ValueError: another training writes there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    # Not truncated: the number in it may be that of another training.
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            holder = file.read().strip() or "unknown"
+            remedy = "Wait for it, or name another folder with --out."
+            raise InvalidValueError(
+                must(
+                    "out",
+                    "be a folder in which no other training runs",
+                    f"{str(folder)!r}, where process {holder} trains",
+                    remedy,
+                )
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file for this process alone: processes that it forks do not keep it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        import fcntl
+
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,48 @@
+"""``topk-lightning trace``: what each layer of a network does with an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich
+
+from topk_lightning._checks import must
+from topk_lightning.cli._errors import UsageError, check_given_files
+from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._runs import checkpoint_of
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Trace the prediction of the command line and print it."""
+    options = _parser().parse_args(list(words[1:]))
+    if options.picture is not None and not options.picture.lower().endswith(".png"):
+        raise UsageError(must("--picture", "end in .png", repr(options.picture)))
+    checkpoint = checkpoint_of(options.checkpoint)
+    check_given_files("image", [options.image])
+    # Only now: --help and mistakes need no torch.
+    from topk_lightning.prediction import trace_prediction
+
+    trace = trace_prediction(checkpoint, Path(options.image), k=options.k, target=options.target)
+    rich.print(trace)
+    if options.picture is not None:
+        from topk_lightning.drawing import png_of
+
+        path = Path(options.picture)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_of(trace.figure()))
+        rich.get_console().print(f"\npicture: {path}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _parser() -> OptionParser:
+    parser = OptionParser("trace", "Show what each layer of a network does with an image, down to its k best classes.")
+    parser.add_argument(
+        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
+    )
+    parser.add_argument("image", type=str, help="an image file")
+    parser.add_argument("--k", type=int, default=5, help="how many classes, 1 up to their number")
+    parser.add_argument("--target", type=str | None, default=None, help="the true class: a name or an index")
+    parser.add_argument("--picture", type=str | None, default=None, metavar="FILE", help="a PNG file with feature maps")
+    return parser
