@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_number, check_positive
+from topk_lightning._files import replacing
 from topk_lightning.classifier._compiled import unwrapped, with_wrappers, without_wrappers
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
@@ -134,6 +137,38 @@ class TopKClassifierBase(MeasuredSteps):
         )
         total = self.trainer.estimated_stepping_batches if self.lr_schedule == "cosine" else None
         return scheduled(optimizer, warmup_steps=self.warmup_steps, total_steps=total)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a checkpoint as a trainer does, of a network that needs no training here; in one move.
+
+        It is read by ``load_from_checkpoint``, prediction, report and serving; there is no state of training in it.
+
+        Args:
+            path: the file; its folder is made.
+
+        Returns:
+            The path of the file.
+
+        Examples:
+            >>> import tempfile
+            >>> from topk_lightning import TopKClassifier
+            >>> path = TopKClassifier(class_names=["ant", "bee"]).save(tempfile.mkdtemp() + "/model.ckpt")
+            >>> TopKClassifier.load_from_checkpoint(path).class_names
+            ['ant', 'bee']
+        """
+        checkpoint: dict[str, Any] = {
+            "epoch": 0,
+            "global_step": 0,
+            "pytorch-lightning_version": version("pytorch-lightning"),  # which Lightning looks for
+            "state_dict": self.state_dict(),
+            "hyper_parameters": dict(self.hparams),
+        }
+        self.on_save_checkpoint(checkpoint)
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            torch.save(checkpoint, part)
+        return path
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save weights under the names that they have where nothing is compiled."""
