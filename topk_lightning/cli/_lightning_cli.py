@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint, P
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.plugins import CheckpointIO
 
-from topk_lightning import losses, schedules
+from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._checks.prediction import check_checkpoint
 from topk_lightning.callbacks import TrainingTrace
@@ -44,7 +44,7 @@ EPOCHS = 30
 def run(words: Sequence[str]) -> None:
     """Run ``fit`` or ``test`` with the words of Lightning's command line."""
     # A name alone is found among the classes that were imported.
-    for module in (losses, schedules):
+    for module in (our_callbacks, data, losses, schedules):
         for name in module.__all__:
             getattr(module, name)
     release = {"version": version("topk-lightning")}
