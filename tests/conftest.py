@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import matplotlib as mpl
 import torch
@@ -14,3 +17,6 @@ from tests.browser import chromium, open_page, pytest_collection_modifyitems  # 
 mpl.use("Agg")
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What the tests see of their images goes into no cache of the user's.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="topk-lightning-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)

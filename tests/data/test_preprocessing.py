@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.drawings import noise
 from topk_lightning.data import Preprocessing
 from topk_lightning.data._augmentation import augmentation
-from topk_lightning.data._inspection import ChannelSums
+from topk_lightning.data._inspection import Look, statistics_of
 
 HALF = Preprocessing(16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1.0))
 
@@ -86,22 +86,17 @@ def test_drawings_stay_on_clean_white_ground_when_they_are_turned():
 
 def test_statistics_of_whole_numbers_are_exact_whatever_the_order():
     images = torch.randint(256, (7, 3, 5, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    forth, back = ChannelSums(), ChannelSums()
-    for image in images:
-        forth.add(image)
-    for image in images.flip(0):
-        back.add(image)
+    looks = [Look.at(image, lambda image: image) for image in images]
     pixels = images.double().div(255).transpose(0, 1).flatten(1)
-    mean, std = forth.statistics()
-    assert (mean, std) == back.statistics()
+    mean, std = statistics_of(looks)
+    assert (mean, std) == statistics_of(looks[::-1])
     torch.testing.assert_close(torch.tensor(mean, dtype=torch.float64), pixels.mean(1), rtol=1e-14, atol=0)
     torch.testing.assert_close(torch.tensor(std, dtype=torch.float64), pixels.std(1, correction=0), rtol=1e-12, atol=0)
 
 
 def test_a_constant_channel_is_centred_and_not_divided_by_zero():
-    sums = ChannelSums()
-    sums.add(torch.full((3, 2, 2), 51, dtype=torch.uint8))
-    assert sums.statistics() == ((51 / 255,) * 3, (1.0,) * 3)
+    look = Look.at(torch.full((3, 2, 2), 51, dtype=torch.uint8), lambda image: image)
+    assert statistics_of([look]) == ((51 / 255,) * 3, (1.0,) * 3)
 
 
 @pytest.mark.parametrize(

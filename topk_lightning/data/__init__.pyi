@@ -4,6 +4,7 @@ from ._errors import (
     BadImageWarning as BadImageWarning,
     LeakageWarning as LeakageWarning,
     LeftOutWarning as LeftOutWarning,
+    TooLargeImageError as TooLargeImageError,
     UnreadableImageError as UnreadableImageError,
     unreadable_image as unreadable_image,
 )
@@ -21,6 +22,12 @@ from .base import (
 )
 from .class_names import (
     find_class_names as find_class_names,
+)
+from .digests import (
+    count_trained_on as count_trained_on,
+    file_digests as file_digests,
+    pixel_digest as pixel_digest,
+    training_digests as training_digests,
 )
 from .emoji import (
     EmojiDataModule as EmojiDataModule,
@@ -48,6 +55,9 @@ from .image_folder import (
     ImageFolderDataModule as ImageFolderDataModule,
 )
 from .images import (
+    FORMATS as FORMATS,
+    MAX_PIXELS as MAX_PIXELS,
+    check_image_size as check_image_size,
     load_image as load_image,
     to_rgb as to_rgb,
 )
@@ -55,6 +65,10 @@ from .leakage import (
     Leak as Leak,
     Leaks as Leaks,
     find_leaks as find_leaks,
+)
+from .options import (
+    build_data_module as build_data_module,
+    plain_options as plain_options,
 )
 from .preprocessing import (
     Preprocessing as Preprocessing,

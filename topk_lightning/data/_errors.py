@@ -12,6 +12,7 @@ __all__ = [
     "LeakageWarning",
     "LeftOutWarning",
     "NotAFolderError",
+    "TooLargeImageError",
     "UnreadableImageError",
     "unreadable_image",
 ]
@@ -21,6 +22,10 @@ SPLITS = ("train", "val", "test")
 
 class UnreadableImageError(InvalidValueError):
     """An image file that cannot be decoded."""
+
+
+class TooLargeImageError(UnreadableImageError):
+    """An image of more pixels than were allowed, which was not decoded."""
 
 
 class NotAFolderError(UserError, NotADirectoryError):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data._augmentation import Augmentation, check_augment
-from topk_lightning.data._errors import SPLITS, LeakageWarning
-from topk_lightning.data._inspection import duplicates_across_splits, inspect_samples
+from topk_lightning.data._errors import SPLITS, LeakageWarning, UnreadableImageError
+from topk_lightning.data._inspection import Look, inspect_samples, statistics_of
 from topk_lightning.data._torchvision import import_torchvision
+from topk_lightning.data.digests import duplicates_across_splits
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
 from topk_lightning.data.preprocessing import Preprocessing, check_statistics
 from topk_lightning.data.samples import ImageDataset, Samples
@@ -58,7 +60,9 @@ class ImageDataModuleBase(_DataModule):
         self.duplicates: list[tuple[str, ...]] = []
         self.skipped: list[str] = []
         self.left_out: dict[str, int] = {}
+        self.on_look: Callable[[int, int], None] | None = None
         self._samples: dict[str, Samples] = {}
+        self._digests: dict[str, list[int]] = {}
         self._preprocessing: Preprocessing | None = None
         self._draws = 0
 
@@ -74,6 +78,13 @@ class ImageDataModuleBase(_DataModule):
 
     def _without(self, split: str, samples: Samples, unreadable: dict[int, Any]) -> Samples:
         raise next(iter(unreadable.values()))
+
+    def _known_looks(self, samples: Samples) -> dict[int, Look]:
+        """Return what an earlier run saw of images that have not changed since, by their index."""
+        return {}
+
+    def _keep_looks(self, looks: dict[str, list[Look]]) -> None:
+        """Keep what was seen of the images of each split for a later run."""
 
     def _no_images(self, split: str) -> str:
         """Say what to do about a split without images."""
@@ -100,29 +111,55 @@ class ImageDataModuleBase(_DataModule):
             raise AttributeError(must("preprocessing", "be read after setup", actual, "Call setup() first."))
         return self._preprocessing
 
+    @property
+    def _resizing(self) -> Preprocessing:
+        # Statistics play no part in resizing, which is all that is needed before they are known.
+        return Preprocessing(self.image_size, (0.0,) * 3, (1.0,) * 3, self.resize)
+
     def setup(self, stage: str | None = None) -> None:
         """Find the samples, read each image once, measure the statistics and look for leakage; all stages at once."""
         if self._preprocessing is not None:
             return
-        # Statistics play no part in resizing, which is all that is needed before they are known.
-        resize = Preprocessing(self.image_size, (0.0,) * 3, (1.0,) * 3, self.resize).resize_only()
-        samples = self._find_samples()
-        digests = {}
-        measured = None
-        for split in SPLITS:
-            seen = inspect_samples(samples[split], resize)
-            names = samples[split].names
-            digests[split] = {names[index]: digest for index, digest in seen.digests.items()}
-            if seen.unreadable:
-                samples[split] = self._without(split, samples[split], seen.unreadable)
-            if split == "train":
-                measured = seen.sums.statistics()
-        self.duplicates = duplicates_across_splits(digests)
+        self._samples = self._find_samples()
+        looks = self._looks()
+        self.duplicates = duplicates_across_splits(
+            {
+                split: dict(zip(samples.names, (look.digest for look in looks[split]), strict=True))
+                for split, samples in self._samples.items()
+            }
+            if looks
+            else {}
+        )
         if self.duplicates and first_process():
             warnings.warn(_leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
-        assert measured is not None  # noqa: S101 (for the type checker: "train" is a split)
-        self._samples = samples
-        self._preprocessing = Preprocessing(self.image_size, *(self.statistics or measured), self.resize)
+        statistics = self.statistics or statistics_of(looks["train"])
+        self._digests = {split: [look.digest for look in of_split] for split, of_split in looks.items()}
+        self._preprocessing = Preprocessing(self.image_size, *statistics, self.resize)
+
+    def _looks(self) -> dict[str, list[Look]]:
+        """Look at every image once, and leave unreadable ones out or raise; return what was seen of each split."""
+        resize = self._resizing.resize_only()
+        total = sum(len(samples.targets) for samples in self._samples.values())
+        done = 0
+        looks: dict[str, list[Look]] = {}
+        for split, samples in self._samples.items():
+            seen: dict[int, Look] = self._known_looks(samples)
+            unreadable: dict[int, UnreadableImageError] = {}
+            done += len(seen)
+            new = [index for index in range(len(samples.targets)) if index not in seen]
+            for index, look in inspect_samples(samples, new, resize):
+                if isinstance(look, Look):
+                    seen[index] = look
+                else:
+                    unreadable[index] = look
+                done += 1
+                if self.on_look is not None:
+                    self.on_look(done, total)
+            if unreadable:
+                self._samples[split] = self._without(split, samples, unreadable)
+            looks[split] = [seen[index] for index in sorted(seen)]
+        self._keep_looks(looks)
+        return looks
 
     def describe(self) -> DataSummary:
         """Return how many classes and images there are; sets the module up if need be."""
@@ -139,6 +176,11 @@ class ImageDataModuleBase(_DataModule):
     def targets(self, split: str) -> list[int]:
         """Return the class index of each sample of a split, in the same order."""
         return list(self._split(split).targets)
+
+    def digests(self, split: str) -> Tensor:
+        """Return a 64-bit digest of the pixels of each image of a split, in the same order: int64 (N,)."""
+        self._split(split)
+        return torch.tensor(self._digests[split], dtype=torch.int64)
 
     def class_counts(self, split: str = "train") -> list[int]:
         """Return how many images each class has in a split, in the order of the class indices."""

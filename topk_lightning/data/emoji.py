@@ -13,7 +13,6 @@ from topk_lightning.data._augmentation import Augmentation
 from topk_lightning.data._twins import lightning_data_module
 from topk_lightning.data.base import ImageDataModuleBase
 from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index
-from topk_lightning.data.preprocessing import Preprocessing
 from topk_lightning.data.samples import PixelSamples, Samples
 
 __all__ = ["EmojiDataModule"]
@@ -89,8 +88,10 @@ class EmojiDataModule(ImageDataModuleBase):
             statistics=statistics,
             seed=seed,
         )
-        self.sheet = EMBEDDED_SHEET if sheet is None else Path(sheet).absolute()
-        index = read_index(self.sheet)
+        self.classes, self.sheet = classes, sheet
+        self.train_vendors, self.val_vendors, self.test_vendors = train_vendors, val_vendors, test_vendors
+        self._sheet = EMBEDDED_SHEET if sheet is None else Path(sheet).absolute()
+        index = read_index(self._sheet)
         self._classes: list[int] = check_classes(classes, index["classes"])
         self._entries = [index["classes"][number] for number in self._classes]
         known = [vendor for vendor, _ in index["drawn_by"]]
@@ -122,7 +123,7 @@ class EmojiDataModule(ImageDataModuleBase):
         return {split: self._samples_of(vendors) for split, vendors in self.vendors.items()}
 
     def _samples_of(self, vendors: Sequence[str]) -> PixelSamples:
-        sheet = load_sheet(self.sheet)
+        sheet = load_sheet(self._sheet)
         new_index: dict[int, int] = {old: new for new, old in enumerate(self._classes)}
         chosen = [
             (tile, new_index[old], vendor)
@@ -132,7 +133,7 @@ class EmojiDataModule(ImageDataModuleBase):
         chosen.sort(key=lambda sample: sample[1])  # by class; stable, so by vendor within
         originals = sheet.tiles[torch.tensor([tile for tile, _, _ in chosen], dtype=torch.int64)]
         # Resized once here, not at every visit: the drawings fit in memory many times over.
-        resize = Preprocessing(self.image_size, (0.0,) * 3, (1.0,) * 3, self.resize).resize_only()
+        resize = self._resizing.resize_only()
         images: Any = originals if originals.shape[-1] == self.image_size else resize(originals)
         names = tuple(f"{self._entries[target]['name']} ({vendor})" for _, target, vendor in chosen)
         return PixelSamples(images, originals, names, tuple(target for _, target, _ in chosen))

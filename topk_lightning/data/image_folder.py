@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.options import check_choice, check_fraction
+from topk_lightning._checks.options import check_choice, check_fraction, check_integer
 from topk_lightning.data._augmentation import Augmentation
 from topk_lightning.data._errors import BadImageWarning, LeftOutWarning
 from topk_lightning.data._image_table import is_table, read_table
+from topk_lightning.data._inspection import Look
+from topk_lightning.data._look_cache import LookCache
 from topk_lightning.data._random_split import complete_splits
 from topk_lightning.data._twins import lightning_data_module
 from topk_lightning.data.base import ImageDataModuleBase, first_process
 from topk_lightning.data.folder_layout import class_folders, labelled_files
 from topk_lightning.data.image_files import left_out_sentence
+from topk_lightning.data.images import MAX_PIXELS
 from topk_lightning.data.samples import FileSamples, Samples
 
 __all__ = ["ImageFolderDataModule"]
@@ -56,6 +61,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
             pretrained on it; None: measured.
         resize: "crop" (shorter side to S, then the centre) or "stretch".
         seed: seed of the split and of the order of the training images.
+        max_pixels: most pixels of an image, as its file says and once it is resized; a larger one is unreadable.
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
@@ -92,6 +98,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         statistics: str | Sequence[Sequence[float]] | None = None,
         resize: str = "crop",
         seed: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -106,6 +113,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         self.val_fraction, self.test_fraction = _check_fractions(val_fraction, test_fraction)
         self.on_bad_image = check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
         self.test_on_val = test_on_val
+        self.max_pixels = check_integer("max_pixels", max_pixels)
         self._names: list[str] | None = None
 
     @property
@@ -122,10 +130,20 @@ class ImageFolderDataModule(ImageDataModuleBase):
         else:
             (files, self.left_out), folder = labelled_files(self.root, names), self.root
         splits = complete_splits(files, names, self.root, self.val_fraction, self.test_fraction, self.seed)
+        self._cache = LookCache(folder, f"{self.image_size} {self.resize}")
+        load = partial(self._resizing.load, max_pixels=self.max_pixels)
         return {
-            split: FileSamples(folder, tuple(name for name, _ in part), tuple(index for _, index in part))
+            split: FileSamples(folder, tuple(name for name, _ in part), tuple(index for _, index in part), load)
             for split, part in splits.items()
         }
+
+    def _known_looks(self, samples: Samples) -> dict[int, Look]:
+        found = {index: self._cache.find(name) for index, name in enumerate(samples.names)}
+        return {index: look for index, look in found.items() if look is not None}
+
+    def _keep_looks(self, looks: dict[str, list[Look]]) -> None:
+        names = {split: samples.names for split, samples in self._samples.items()}
+        self._cache.keep({name: look for split in looks for name, look in zip(names[split], looks[split], strict=True)})
 
     def _no_images(self, split: str) -> str:
         return "Add a folder of test images, or pass test_on_val=True." if split == "test" else ""
@@ -141,7 +159,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
                 raise InvalidValueError(must("root", requirement, "unreadable ones only"))
         bad = [samples.names[index] for index in unreadable]
         self.skipped += bad
-        return FileSamples(samples.root, tuple(samples.names[index] for index in kept), targets)
+        kept_samples: Samples = replace(samples, names=tuple(samples.names[index] for index in kept), targets=targets)
+        return kept_samples
 
     def setup(self, stage: str | None = None) -> None:
         """Find the images, read each once, measure the statistics and look for leakage; all stages at once."""

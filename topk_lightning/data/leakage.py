@@ -18,8 +18,8 @@ from torch import Tensor
 from topk_lightning._checks.leakage import check_data_module, check_images
 from topk_lightning._checks.options import check_fraction, check_integer
 from topk_lightning.data._errors import SPLITS
-from topk_lightning.data._inspection import duplicates_across_splits, pixel_digest
 from topk_lightning.data._perceptual_hash import Fingerprint, close, fingerprint, likeness
+from topk_lightning.data.digests import duplicates_across_splits, pixel_digest
 from topk_lightning.data.images import load_image, to_rgb
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def find_leaks(
 
 @dataclass(frozen=True)
 class _Seen:
-    digest: bytes
+    digest: int
     print: Fingerprint
 
 
@@ -178,7 +178,7 @@ def _near(
             yield names[int(near[place])], other_names[other], int(distances[place]), float(score)
 
 
-def _stack(images: Mapping[str, _Seen]) -> tuple[list[str], Tensor, Tensor, list[bytes]]:
+def _stack(images: Mapping[str, _Seen]) -> tuple[list[str], Tensor, Tensor, list[int]]:
     """Return names, bits, small pictures and digests of the images that are not blank."""
     shaped = {name: one for name, one in images.items() if one.print.bits is not None}
     bits = [one.print.bits for one in shaped.values() if one.print.bits is not None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import torch
 from PIL import Image
@@ -14,9 +15,9 @@ from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive
 from topk_lightning.data._augmentation import Augmentation, augmentation
 from topk_lightning.data._torchvision import import_torchvision
-from topk_lightning.data.images import to_rgb
+from topk_lightning.data.images import MAX_PIXELS, load_image, to_rgb
 
-__all__ = ["STATISTICS", "Preprocessing", "check_statistics", "image_to_tensor"]
+__all__ = ["STATISTICS", "Preprocessing", "check_statistics", "decoding_side", "image_to_tensor"]
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -76,6 +77,20 @@ class Preprocessing:
             raise InvalidValueError(must("values", "be what Preprocessing.to_dict wrote", actual))
         return cls(**values)
 
+    def load(self, path: str | Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> Image.Image:
+        """Return the image of a file for these transforms: upright RGB, a large JPEG at a fraction of its size.
+
+        Args:
+            path: file, or an open binary file.
+            max_pixels: most pixels, as the file says and once resized.
+
+        Raises:
+            ValueError: a file that cannot be read, or of too many pixels; see :func:`topk_lightning.data.load_image`.
+        """
+        shorter_side = self.image_size if self.resize == "crop" else None
+        at_least = decoding_side(self.image_size)
+        return load_image(path, at_least=at_least, max_pixels=max_pixels, shorter_side=shorter_side)
+
     def evaluation_transform(self) -> Callable[[Image.Image | Tensor], Tensor]:
         """Return the transform of evaluation: PIL image or uint8 tensor (..., 3, H, W) to float (..., 3, S, S)."""
         v2 = import_torchvision("Preprocessing.evaluation_transform")
@@ -106,6 +121,15 @@ class Preprocessing:
 
     def _normalise(self, v2: Any) -> list[Any]:
         return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean, self.std)]
+
+
+def decoding_side(image_size: int) -> int:
+    """Return how long the sides of a JPEG stay at least where it is decoded for images of `image_size`.
+
+    Twice the size, so that resizing and the random cuts of training lose nothing; 512 at least, so that networks of usual
+    sizes decode, and digest, alike.
+    """
+    return max(512, 2 * image_size)
 
 
 def image_to_tensor(image: Image.Image | Tensor) -> Tensor:

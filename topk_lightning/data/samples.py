@@ -36,17 +36,27 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class FileSamples:
-    """Images in files, opened when they are asked for."""
+    """Images in files, opened when they are asked for.
+
+    Args:
+        root: folder that the names are relative to.
+        names: path of each file.
+        targets: class index of each file.
+        load: returns the image of a path for the transforms, such as :meth:`topk_lightning.Preprocessing.load`.
+    """
 
     root: Path
     names: tuple[str, ...]
     targets: tuple[int, ...]
+    load: Callable[[Path], Image.Image] = load_image
 
     def image(self, index: int) -> Image.Image:
-        """Return one image, decoded as RGB."""
-        return load_image(self.root / self.names[index])
+        """Return one image as the transforms take it."""
+        return self.load(self.root / self.names[index])
 
-    picture = image
+    def picture(self, index: int) -> Image.Image:
+        """Return one image as it came, upright and RGB."""
+        return load_image(self.root / self.names[index])
 
 
 @dataclass(frozen=True)
