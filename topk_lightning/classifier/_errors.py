@@ -11,7 +11,15 @@ from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import check_differentiable, refuse_metric
 from topk_lightning._checks.options import check_integer
 
-__all__ = ["check_class_count", "check_loss", "check_scalar_loss", "not_restored"]
+__all__ = [
+    "channels_last",
+    "check_class_count",
+    "check_data_module",
+    "check_loss",
+    "check_scalar_loss",
+    "not_restored",
+    "probabilities",
+]
 
 _LOSSES = "torch.nn.CrossEntropyLoss or one of topk_lightning.losses"
 
@@ -50,3 +58,43 @@ def not_restored(argument: str, what: str) -> InvalidValueError:
     """Return the error for a loss or optimizer that a checkpoint could not keep as plain data."""
     wrong = f"a checkpoint of {what}, which cannot be rebuilt by name"
     return InvalidValueError(must(argument, "be given again", wrong, f"Pass {argument}= to load_from_checkpoint."))
+
+
+def check_data_module(module: object, trainer: Any) -> None:
+    """Raise where a trainer was given a data module of the other Lightning package, which it takes for a loader."""
+    loops = (getattr(trainer, f"{stage}_loop", None) for stage in ("fit", "validate", "test", "predict"))
+    sources = [getattr(getattr(loop, "_data_source", None), "instance", None) for loop in loops]
+    package = _package(module, "LightningModule")
+    for data in (getattr(trainer, "datamodule", None), *sources):
+        other = _package(data, "LightningDataModule")
+        if other is not None and package is not None and other != package:
+            name = type(data).__name__
+            if type(data).__module__.startswith("topk_lightning."):
+                home = "topk_lightning" if package == "pytorch_lightning" else "topk_lightning.lightning"
+                remedy = f"Import {name} from {home}."
+            else:
+                remedy = f"Derive {name} from {package}.LightningDataModule."
+            wanted = f"be a data module of {package}, as the trainer is"
+            raise InvalidTypeError(must("datamodule", wanted, f"one of {other}", remedy))
+
+
+def _package(instance: object, base: str) -> str | None:
+    """Return the Lightning package from which an object has its base class."""
+    tops = [kind.__module__.partition(".")[0] for kind in type(instance).__mro__ if kind.__name__ == base]
+    return {"lightning": "lightning.pytorch", "pytorch_lightning": "pytorch_lightning"}.get(tops[-1] if tops else "")
+
+
+def channels_last(images: Any) -> InvalidValueError | None:
+    """Return the error for images (N, H, W, channels) that a network could not take; None for other images."""
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] in (1, 3, 4):
+        return None
+    if images.shape[3] not in (1, 3, 4):
+        return None
+    remedy = "Put the channels second with images.permute(0, 3, 1, 2)."
+    return InvalidValueError(must("images", "have shape (N, channels, H, W)", tuple(images.shape), remedy))
+
+
+def probabilities() -> str:
+    """Return the warning for a network that ends in a softmax."""
+    remedy = "Leave its last Softmax out: the loss and the predictions apply one of their own."
+    return must("network", "return logits", "rows of probabilities (each at least 0, sum 1)", remedy)

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from topk_lightning._checks import UserError
 from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.network import check_logits
+from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.classifier._batch_norm import running_statistics_for_single_values
 from topk_lightning.classifier._batches import images_and_target, images_of
 from topk_lightning.classifier._class_match import ClassMatch, match_classes
 from topk_lightning.classifier._compiled import unwrapped
-from topk_lightning.classifier._errors import check_scalar_loss, not_restored
+from topk_lightning.classifier._errors import (
+    channels_last,
+    check_data_module,
+    check_scalar_loss,
+    not_restored,
+    probabilities,
+)
 from topk_lightning.classifier._loaders import name_loaders
 from topk_lightning.classifier._mean_divisor import loss_option, mean_divisor
 from topk_lightning.classifier._stage_meters import StageMeters
+from topk_lightning.data import TrainingData, find_class_names
 from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
 
 __all__ = ["MeasuredSteps"]
@@ -43,8 +53,8 @@ class MeasuredSteps(_Module):
     num_classes: int
     class_names: list[str] | None
     preprocessing: dict[str, Any] | None
-    #: The names by which the data of the training knows the classes, where they differ from those for people.
-    data_class_names: list[str] | None = None
+    #: What is known of the data that the network was trained on.
+    training_data: TrainingData
 
     def prepare_meters(self) -> None:
         """Build the metrics of each stage; what the loss leaves out, they leave out."""
@@ -52,16 +62,24 @@ class MeasuredSteps(_Module):
         self.train_meters = StageMeters("train", self.k, ignored)
         self.val_meters = StageMeters("val", self.k, ignored)
         self.test_meters = StageMeters("test", self.k, ignored)
+        self.training_data = TrainingData()
+        self._remarks: set[str] = set()
+        self._stages_looked_at: set[str] = set()
+
+    def configure_callbacks(self) -> Any:
+        """Add none: of the hooks it is the first, before the trainer stumbles over a data module of the other package."""
+        check_data_module(self, self.trainer)
+        return super().configure_callbacks()
 
     def setup(self, stage: str) -> None:
         """Begin from nothing, and take class names and preprocessing from the data, so that the checkpoint keeps them."""
         for name in _STAGES.get(stage, ()):
             self._meters(name).begin({"": None}, [None], self.device)
-        self._remarks: set[str] = set()
+        self._stages_looked_at.clear()
         datamodule = getattr(self.trainer, "datamodule", None)
         names = getattr(datamodule, "class_names", None)
         if names is not None and (self.class_names is None or stage != "predict"):
-            self._match(check_class_names(names), stage)
+            self._match(check_class_names(names))
         preprocessing = getattr(datamodule, "preprocessing", None)
         if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
             self.preprocessing = preprocessing.to_dict()
@@ -95,18 +113,27 @@ class MeasuredSteps(_Module):
         """Return the k best classes of each image of a batch, for the largest k."""
         images = images_of(batch)
         logits = check_logits(self(images), len(images), self.num_classes)
+        self._look_at_first(logits, "predict")
         predictions = topk_predictions(logits, self.class_names, max(self.k), input="logits")
         return list(predictions)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, C) of a batch of images."""
-        output = self.network(images)
+        try:
+            output = self.network(images)
+        except UserError:
+            raise
+        except Exception as error:  # of any network whatever
+            if (wrong_order := channels_last(images)) is not None:
+                raise wrong_order from error
+            raise
         logits: Tensor = getattr(output, "logits", output)  # networks of Hugging Face return an object that holds them
         return logits
 
     def _step(self, batch: Any, stage: str, dataloader_idx: int = 0) -> Tensor:
         images, target = images_and_target(batch)
         logits = check_logits(self._logits(images, stage), len(images), self.num_classes)
+        self._look_at_first(logits, stage)
         if self.loss is None:
             raise not_restored("loss", self.hparams["loss"]["unnamed"])
         meter = self._meters(stage)[dataloader_idx]
@@ -131,30 +158,46 @@ class MeasuredSteps(_Module):
                 return self(images)
         return self(images)
 
+    def _look_at_first(self, logits: Tensor, stage: str) -> None:
+        """Warn, once, of a network whose outputs in the first batch of a stage are probabilities."""
+        if stage not in self._stages_looked_at:
+            self._stages_looked_at.add(stage)
+            if are_probabilities(logits.detach().cpu()):
+                self._say(probabilities())
+
+    def _say(self, remark: str) -> None:
+        """Warn once, from one process."""
+        if remark not in self._remarks and (self._trainer is None or self.trainer.is_global_zero):
+            warnings.warn(remark, stacklevel=2)
+        self._remarks.add(remark)
+
     def _begin(self, stage: str, loaders: Mapping[str, Any]) -> None:
-        matches = [self._match_loader(loader, stage) for loader in loaders.values()]
+        matches = [self._match_loader(loader) for loader in loaders.values()]
         self._meters(stage).begin(loaders, matches, self.device)
         self._keep_what_the_data_said()
 
     def _meters(self, stage: str) -> StageMeters:
         return {"train": self.train_meters, "val": self.val_meters, "test": self.test_meters}[stage]
 
-    def _match_loader(self, loader: Any, stage: str) -> ClassMatch | None:
+    def _match_loader(self, loader: Any) -> ClassMatch | None:
         """Return which classes of the model those of a loader are; None where the data does not name them."""
-        names = getattr(getattr(self.trainer, "datamodule", None), "class_names", None)
-        return None if names is None else self._match(check_class_names(names), stage)
+        names = find_class_names(loader)
+        if names is None:
+            names = getattr(getattr(self.trainer, "datamodule", None), "class_names", None)
+        return None if names is None else self._match(check_class_names(names))
 
-    def _match(self, names: list[str], stage: str) -> ClassMatch:
-        known = [self.class_names] if self.data_class_names is None else [self.data_class_names, self.class_names]
+    def _match(self, names: list[str]) -> ClassMatch:
+        known = [self.class_names, self.training_data.class_names]
         # Names for people ("Ant") and those of the training's folders ("n02219486") both say which class is meant.
         model = max(known, key=lambda of_model: len(set(of_model or ()) & set(names)))
         match = match_classes(model, names, self.num_classes)
         self.class_names = self.class_names or names
         if self.trainer.state.fn == "fit" and not match.by_name:
-            self.data_class_names = names  # what its folders are called is the training's to say
-        elif match.remark and match.remark not in self._remarks and self.trainer.is_global_zero:
-            warnings.warn(match.remark, stacklevel=2)
-        self._remarks.add(match.remark)
+            self.training_data = replace(
+                self.training_data, class_names=names
+            )  # what its folders are called is the training's to say
+        elif match.remark:
+            self._say(match.remark)
         return match
 
     def _keep_what_the_data_said(self) -> None:

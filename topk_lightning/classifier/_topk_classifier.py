@@ -19,6 +19,7 @@ from topk_lightning.classifier._errors import check_class_count, check_loss, not
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
 from topk_lightning.classifier._steps import MeasuredSteps
+from topk_lightning.data import TrainingData
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
@@ -171,8 +172,9 @@ class TopKClassifierBase(MeasuredSteps):
         return path
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save weights under the names that they have where nothing is compiled."""
+        """Save weights under the names that they have where nothing is compiled, and what is known of the data."""
         checkpoint["state_dict"] = without_wrappers(checkpoint["state_dict"])
+        self.training_data.put(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt."""
@@ -180,6 +182,7 @@ class TopKClassifierBase(MeasuredSteps):
         if self.loss is None:
             state = {name: value for name, value in state.items() if not name.startswith("loss.")}
         checkpoint["state_dict"] = state
+        self.training_data = TrainingData.of(checkpoint)
 
 
 class TopKClassifier(TopKClassifierBase, LightningModule):

@@ -83,3 +83,6 @@ from .samples import (
 from .summary import (
     DataSummary as DataSummary,
 )
+from .training_data import (
+    TrainingData as TrainingData,
+)

@@ -1,0 +1,46 @@
+"""What a checkpoint keeps of the data that its model was trained on, as plain data and a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["TrainingData"]
+
+_KEY = "training_data"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Say which data a model was trained on, and recognise its images and its classes.
+
+    Args:
+        options: class path and arguments of the data module, with its root, its split and its seed; empty where there was
+            none, or one that cannot be told in plain data.
+        class_names: what the data calls the classes, where that differs from the names for people; None otherwise.
+        digests: 64 bits of the pixels of each training image, int64 (N,), a million at most; empty where not known.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    class_names: list[str] | None = None
+    digests: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @classmethod
+    def of(cls, checkpoint: Mapping[str, Any]) -> TrainingData:
+        """Return what a checkpoint keeps; nothing is known of other forms, nor of what stands in one by mistake."""
+        kept = checkpoint.get(_KEY)
+        kept = kept if isinstance(kept, Mapping) else {}
+        options, names, digests = (kept.get(name) for name in ("options", "class_names", "digests"))
+        are_texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        known: dict[str, Any] = {} if not isinstance(options, dict) else {"options": options}
+        if isinstance(digests, Tensor) and digests.dtype == torch.int64 and digests.ndim == 1:
+            known["digests"] = digests
+        return cls(class_names=names if are_texts else None, **known)
+
+    def put(self, checkpoint: dict[str, Any]) -> None:
+        """Keep it in a checkpoint."""
+        checkpoint[_KEY] = {"options": self.options, "class_names": self.class_names, "digests": self.digests}
