@@ -273,7 +273,7 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
     }
     capsys.readouterr()
     for words, sentence in sentences.items():
-        usage = ("demo --epochs", "demo --seed", "demo --acc", "fit --data", "fit --model", "test --data")
+        usage = ("demo --epochs", "demo --seed", "demo --acc", "fit --data.", "fit --model", "test --data")
         assert main(shlex.split(words)) == (2 if words.startswith(usage) or words == "test" else 1), words
         shown = capsys.readouterr()
         assert shown.err.startswith("error: "), words

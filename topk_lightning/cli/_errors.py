@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, UserError, must
+from topk_lightning._checks import InvalidValueError, MissingFileError, UserError, must
 
 __all__ = [
     "UsageError",
@@ -48,8 +48,9 @@ def usage() -> Iterator[None]:
         yield
     except Exception as error:
         for cause in chain(error):
-            if isinstance(cause, InvalidTypeError | InvalidValueError):
-                raise UsageError(str(cause)) from error
+            sentence = None if isinstance(cause, OSError | ImportError) else _sentence(cause)
+            if sentence is not None:
+                raise UsageError(sentence) from error
         raise
 
 
@@ -83,6 +84,9 @@ def _sentence(error: BaseException) -> str | None:
         return _not_logged(text)
     if text.startswith("Error(s) in loading state_dict"):
         return _other_network(text)
+    size = re.match(r"Wrong image (?:height|width)! Expected (\d+) but got (\d+)", text)
+    if size is not None:
+        return must("image size", f"be {size[1]}, the only one that this network takes", size[2])
     return one_line(text) if text.startswith(_OTHERS) else None
 
 

@@ -25,7 +25,7 @@ from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say_how_to_go_on, show_test
 from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
-from topk_lightning.cli._parser import OneSentence
+from topk_lightning.cli._parser import OneSentence, check_loss_options
 from topk_lightning.cli._progress import EpochProgressBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import until_stopped
@@ -47,6 +47,7 @@ def run(words: Sequence[str]) -> None:
     for module in (our_callbacks, data, losses, schedules):
         for name in module.__all__:
             getattr(module, name)
+    check_loss_options(words)
     release = {"version": version("topk-lightning")}
     with quiet_lightning():
         FitAndTest(

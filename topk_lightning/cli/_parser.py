@@ -6,7 +6,9 @@ import argparse
 import inspect
 import pkgutil
 import re
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -14,7 +16,7 @@ from jsonargparse import ArgumentParser
 from topk_lightning._checks import UserError, must
 from topk_lightning.cli._errors import UsageError, chain, nearest, one_line
 
-__all__ = ["OneSentence", "OptionParser", "sentence_of"]
+__all__ = ["OneSentence", "OptionParser", "check_loss_options", "sentence_of"]
 
 # What the parser writes around the reasons of a mistake; the reasons are the other lines.
 _FRAME = re.compile(
@@ -27,6 +29,8 @@ class OneSentence:
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the sentence for a mistake in the words of the command line."""
+        if not self.exit_on_error:  # type: ignore[attr-defined]  # of a class among the options: a part of what is said
+            super().error(message, ex)  # type: ignore[misc]
         raise UsageError(sentence_of(self, message, ex)) from ex
 
 
@@ -111,10 +115,14 @@ def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]
     )
     expected = re.findall(r"Expected a <class '(\w+)'>", text)
     names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+    choices = re.findall(r"Expected a typing.Literal\[(.*?)\]", text)
+    if choices and given is not None:
+        listed = list(dict.fromkeys(word.strip(" '\"") for choice in choices for word in choice.split(",")))
+        return must(option, f"be one of {', '.join(listed)}", repr(given[1]), nearest(given[1], listed))
     if kinds and not key.startswith("trainer"):
         taken = inspect.signature(pkgutil.resolve_name(kinds[-1])).parameters.get(option.rpartition(".")[2])
         expected += [name for name in names if taken is not None and re.search(rf"\b{name}\b", str(taken.annotation))]
-    wanted = next((names[name] for name in expected if name in names), "")
+    wanted = next((names[name] for name in names if name in expected), "")
     if given is None:
         match = re.search(r"invalid (\w+) value: (.*)|invalid choice: (\S+) \(choose from (.*)\)", text)
         return "" if match is None else one_line(text)
@@ -122,6 +130,29 @@ def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]
         return ""
     value = given[1][:80]
     return must(option, f"be {wanted}", value if value.startswith(("'", '"')) else repr(value))
+
+
+def check_loss_options(words: Sequence[str]) -> None:
+    """Raise for an option that the loss does not have; the parser takes it for one of any callable and goes on.
+
+    Args:
+        words: long words of ``fit``.
+    """
+    from torch.nn.modules.loss import _Loss
+
+    from topk_lightning import losses
+
+    values = {word.partition("=")[0]: word.partition("=")[2] or after for word, after in pairwise([*words, ""])}
+    name = values.get("--model.loss", "")
+    kinds = {kind.__name__: kind for kind in (*_below(_Loss), *(getattr(losses, name) for name in losses.__all__))}
+    kind = kinds.get(name.rpartition(".")[2])
+    for option in values:
+        taken = option.removeprefix("--model.loss.")
+        if kind is not None and taken != option and taken not in ("init_args", "class_path", "help"):
+            known = inspect.signature(kind).parameters
+            if taken.removeprefix("init_args.") not in known:
+                remedy = nearest(taken, known).replace("Did you mean ", "Did you mean --model.loss.")
+                raise UsageError(must(option, f"be an option of {kind.__name__}", "an unknown one", remedy))
 
 
 def _options(parser: Any) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from topk_lightning._checks import must
-from topk_lightning.cli._errors import UsageError, nearest
+from topk_lightning._checks.options import check_integer
+from topk_lightning.cli._errors import UsageError, nearest, usage
 
 __all__ = ["FitHelp", "long_words"]
 
@@ -81,6 +82,10 @@ def long_words(words: Sequence[str]) -> list[str]:
     elif folder is not None or not configured & {"data"}:
         rooted = any(word.partition("=")[0] == "--data.root" for word in others)
         written += ["--data", FOLDER_DATA if rooted else DEFAULT_DATA]
+    for name in ("epochs", "patience"):
+        if (given := getattr(short, name)) is not None and given.lstrip("-").isdigit():
+            with usage():
+                check_integer(f"--{name}", int(given))
     for name, value in vars(short).items():
         if value is None or name in ("patience", "resume"):
             continue

@@ -1,0 +1,101 @@
+"""Wrong words, values, classes and files: one sentence with the nearest right word, no usage, no traceback."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from topk_lightning.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+SMALL = "--data.classes 6 --image-size 16 --epochs 1 --report false"
+CHECKPOINT = "checkpoint must be an existing file or the folder of a run, got 'nothing.ckpt'."
+
+CASES = [
+    ("tset", 2, "the first word must be a command, got 'tset'. Did you mean test?"),
+    ("fit --netwrok resnet18", 2, "--netwrok must be an option of fit, got an unknown one. Did you mean --network?"),
+    ("fit --Epochs 3", 2, "--Epochs must be an option of fit, got an unknown one. Did you mean --epochs?"),
+    ("fit emoji --epochs", 2, "--epochs must be followed by its value, got none."),
+    ("fit emoji --epochs 0", 2, "--epochs must be at least 1, got 0."),
+    ("fit emoji --epochs many", 2, "--trainer.max_epochs must be a whole number, got 'many'."),
+    ("fit photos", 2, "the folder of images must be an existing folder, got 'photos'."),
+    ("fit emoji photos", 2, "fit must be given one folder, got 'emoji' and 'photos'."),
+    ("fit --trainer.max_epoch 3", 2, "Did you mean --trainer.max_epochs?"),
+    ("fit --lr fast", 2, "--model.lr must be a number, got 'fast'."),
+    ("fit --seed x", 2, "--seed_everything must be a whole number, got 'x'."),
+    ("fit --precision 17", 2, "--trainer.precision must be one of 64, 32, 16, transformer-engine, "),
+    ("fit --device tpuu", 2, "You selected an invalid accelerator name: `accelerator='tpuu'`. Available names are: "),
+    ("fit --data.clases 6", 2, "--data.clases must be an option of EmojiDataModule, got an unknown one. Did you mean --data.classes?"),
+    ("fit --data NoData", 2, "--data must be the name or import path of a class that fits there, got 'NoData'."),
+    ("fit --data ImageFolderDataModule", 2, "ImageFolderDataModule must be given root, got none. Add --data.root."),
+    ("fit --loss SmoothTopkSVMLoss", 2, "got 'SmoothTopkSVMLoss'. Did you mean SmoothTopKSVMLoss?"),
+    ("fit --loss SmoothTopKSVMLoss --model.loss.kk 3", 2, "--model.loss.kk must be an option of SmoothTopKSVMLoss, got an unknown one. Did you mean --model.loss.k?"),
+    ("fit --network rennet18", 2, "Did you mean 'resnet18'"),
+    ("fit --network resnet18 --weights no.pth", 1, "weights must be an existing file, got 'no.pth'."),
+    ("fit --k 9", 2, "k must be at most the number of classes (6), got 9."),
+    ("fit --augment foo", 2, "augment must be one of 'none', 'photos', 'drawings', got 'foo'."),
+    ("fit --config no.yaml", 2, "no.yaml"),
+    ("fit --trainer.callbacks+ EarlyStoping", 2, "Did you mean EarlyStopping?"),
+    ("fit --trainer.callbacks+ EarlyStopping", 2, "EarlyStopping must be given monitor, got none. Add --trainer.callbacks.monitor."),
+    ("fit --trainer.callbacks+ EarlyStopping --trainer.callbacks.monitor val/top9", 1, "monitor of EarlyStopping must be a name that is logged, got 'val/top9'. Logged are: 'val/loss', 'val/top1', "),
+    ("fit --trainer.logger TensorBoardLogger --trainer.logger.save_dir x", 1, "tensorboard"),
+    ("fit --network vit_b_16", 1, "224"),
+    ("fit --ckpt_path text.jpg", 1, "must be a checkpoint that TopKClassifier saved, got 'text.jpg'."),
+    ("fit --ckpt_path last", 1, "--resume must find last.ckpt of an earlier run, got none in 'runs/emoji'."),
+    ("fit --resume", 1, "--resume must find last.ckpt of an earlier run, got none in 'runs/emoji'."),
+    ("resume", 2, "resume must be given the folder of a run, got none."),
+    ("resume nowhere", 1, "resume must be given a folder with config.yaml and last.ckpt, got 'nowhere'."),
+    ("predict nothing.ckpt x.png", 1, CHECKPOINT),
+    ("predict text.jpg x.png", 1, "images must be existing files or folders, got 'x.png'."),
+    ("predict text.jpg text.jpg --batch-size 0", 2, "--batch-size must be at least 1, got 0."),
+    ("predict text.jpg text.jpg --formt csv", 2, "Did you mean --format?"),
+    ("test nothing.ckpt", 1, CHECKPOINT),
+    ("serve nothing.ckpt", 1, CHECKPOINT),
+    ("report nothing.ckpt", 1, CHECKPOINT),
+    ("trace nothing.ckpt x.png", 1, CHECKPOINT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "status", "said"), CASES, ids=[words for words, _, _ in CASES])
+def test_a_wrong_call_is_one_sentence(words, status, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.jpg").write_text("neither a picture nor a checkpoint")
+    given = shlex.split(words)
+    if given[0] == "fit" and "photos" not in given and "--data" not in given:
+        given += [word for word in shlex.split(SMALL) if word not in given]
+        if "--epochs" in words:  # the option in question stands last
+            given = ["fit", *shlex.split("--data.classes 6 --image-size 16"), *shlex.split(words)[1:]]
+    assert main(given) == status
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+    assert "usage" not in shown.err
+
+
+def test_a_checkpoint_of_another_network_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = shlex.split("--data.classes 6 --image-size 16 --report false")
+    assert main(["fit", *small, "--epochs", "1", "--out", "first"]) == 0
+    capsys.readouterr()
+    more = ["--model.network", "mobilenet_v3_small", "--epochs", "2", "--out", "second"]
+    assert main(["fit", *small, *more, "--ckpt_path", "first/last.ckpt"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ckpt_path must be a checkpoint of the same network, got another one (")
+    assert said.count("\n") == 1
+
+
+def test_a_half_checkpoint_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *shlex.split(SMALL), "--out", "run"]) == 0
+    last = tmp_path / "run" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    for words in (["resume", "run", "--epochs", "2"], ["fit", *shlex.split(SMALL), "--out", "run", "--resume"]):
+        capsys.readouterr()
+        assert main(words) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert "last.ckpt" in said
+        assert said.count("\n") == 1
