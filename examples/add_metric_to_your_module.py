@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from topk_lightning import EmojiDataModule, SmallCNN, TopKAccuracy, topk_accuracies
+from topk_lightning import EmojiDataModule, SmallCNN, TopKAccuracies, TopKAccuracy
 
 
 class YourModule(pl.LightningModule):
@@ -22,7 +22,7 @@ class YourModule(pl.LightningModule):
         self.network = SmallCNN(num_classes)
         self.loss = nn.CrossEntropyLoss()
         self.train_top5 = TopKAccuracy(k=5)  # one k
-        self.val_metrics = topk_accuracies(k=(1, 3, 5), prefix="val/")  # several, from one reading of the scores
+        self.val_metrics = TopKAccuracies(k=(1, 3, 5), prefix="val/")  # several, from one reading of the scores
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""

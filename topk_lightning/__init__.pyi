@@ -42,10 +42,10 @@ from .metrics import (
     CalibrationError as CalibrationError,
     ClassReport as ClassReport,
     MultilabelTopKAccuracy as MultilabelTopKAccuracy,
+    TopKAccuracies as TopKAccuracies,
     TopKAccuracy as TopKAccuracy,
     hierarchy_levels as hierarchy_levels,
     multilabel_topk_accuracy as multilabel_topk_accuracy,
-    topk_accuracies as topk_accuracies,
     topk_accuracy as topk_accuracy,
 )
 from .networks import (

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from timing import best_times, peak_extra_bytes
 
-from topk_lightning.metrics import topk_accuracies, topk_accuracy
+from topk_lightning.metrics import TopKAccuracies, topk_accuracy
 
 K = (1, 3, 5)
 SHAPES = ((256, 10), (256, 1000), (5000, 1000), (50_000, 100), (256, 20_000))
@@ -29,7 +29,7 @@ SHAPES = ((256, 10), (256, 1000), (5000, 1000), (50_000, 100), (256, 20_000))
 def main() -> None:
     """Print the table."""
     table = Table(title=f"top-1, 3, 5 accuracy, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for column in ("scores", "dtype", "rows", "amax µs", "topk_accuracy µs", "÷ amax", "topk_accuracies ÷ amax"):
+    for column in ("scores", "dtype", "rows", "amax µs", "topk_accuracy µs", "÷ amax", "TopKAccuracies ÷ amax"):
         table.add_column(column, justify="right")
     for column in ("3 × torchmetrics ÷ amax", "extra memory ÷ scores"):
         table.add_column(column, justify="right")
@@ -45,7 +45,7 @@ def measure(shape: tuple[int, int], dtype: torch.dtype, kind: str) -> list[str]:
     torch.manual_seed(0)
     scores = (torch.randn(shape) if kind == "random" else torch.ones(shape)).to(dtype)
     target = torch.randint(shape[1], shape[:1])
-    collection = topk_accuracies(K)
+    collection = TopKAccuracies(K)
     peers = [MulticlassAccuracy(shape[1], top_k=k, average="micro", validate_args=False) for k in K]
     calls = {
         "amax": lambda: scores.amax(1),

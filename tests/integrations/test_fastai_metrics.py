@@ -184,6 +184,29 @@ def test_a_metric_as_a_loss_says_why_it_has_no_gradient(name, metric, with_loss)
         use()
 
 
+def test_mixup_comes_as_far_as_the_sentence():
+    learn = scores_learner(torch.randn(4, 6), torch.arange(4), loss_func=metrics.TopKAccuracy(2))
+    with (
+        learn.no_bar(),
+        pytest.raises(TypeError, match=r"^loss must be differentiable, got TopKAccuracy, which counts"),
+    ):
+        learn.fit(1, cbs=vision.MixUp())
+
+
+@pytest.mark.parametrize("metric", [metrics.TopKAccuracy(2), metrics.MultilabelTopKAccuracy(2)])
+def test_a_metric_of_torchmetrics_names_its_twin(metric):
+    target = torch.eye(6)[:4] if isinstance(metric, metrics.MultilabelTopKAccuracy) else torch.arange(4)
+    loss = nn.BCEWithLogitsLoss() if target.ndim == 2 else nn.CrossEntropyLoss()
+    learn = scores_learner(torch.randn(4, 6), target, loss_func=loss, metrics=[metric])
+    name = type(metric).__name__
+    sentence = (
+        f"metrics must hold metrics of fastai, got topk_lightning.{name}. "
+        f"Did you mean topk_lightning.integrations.fastai.{name}?"
+    )
+    with learn.no_bar(), learn.no_logging(), pytest.raises(TypeError, match=f"^{re.escape(sentence)}$"):
+        learn.fit(1)
+
+
 def test_cross_entropy_beside_it_trains():
     learn = learner(metrics=[TopKAccuracy(2)], loss_func=nn.CrossEntropyLoss())
     before = learn.model.weight.detach().clone()

@@ -46,7 +46,7 @@ def measure(rank, world_size):
     for share, dense in CASES:
         report = counted(slice(0, share) if rank == 0 else slice(share, ROWS), dense)
         # What was gathered is given back: each process goes on with its own counts, and says the same again.
-        found.append((said_by(report), said_by(report), int(getattr(report, report._histogram).sum())))
+        found.append((said_by(report), said_by(report), int(report.state("histogram").sum())))
     return found
 
 

@@ -10,9 +10,9 @@ from tests.distributed import run_processes
 from topk_lightning.metrics import (
     CalibrationError,
     MultilabelTopKAccuracy,
+    TopKAccuracies,
     TopKAccuracy,
     multilabel_topk_accuracy,
-    topk_accuracies,
     topk_accuracy as accuracy,
 )
 
@@ -55,7 +55,7 @@ def measure(rank, world_size, share):
         calibration.update(scores[rows], target[rows])
     curve = calibration.curve()
     found["calibration"] = [calibration.compute().item(), curve.accuracy.tolist(), curve.low.tolist()]
-    several = topk_accuracies(prefix="val/")
+    several = TopKAccuracies(prefix="val/")
     several.update(scores[rows], target[rows])
     found.update({name: value.item() for name, value in several.compute().items()})
     labels = MetricCollection([MultilabelTopKAccuracy(2, "recall")])

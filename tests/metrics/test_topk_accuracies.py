@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassF1Score
 
-from topk_lightning.metrics import TopKAccuracies, TopKAccuracy, _counting, topk_accuracies, topk_accuracy
+from topk_lightning.metrics import TopKAccuracies, TopKAccuracy, _counting, topk_accuracy
 
 
 def batch(rows=64, classes=9, seed=0):
@@ -40,13 +40,13 @@ def readings(monkeypatch):
 
 def test_keys_and_values():
     scores, target = batch()
-    metrics = topk_accuracies(prefix="val/", postfix="_epoch")
+    metrics = TopKAccuracies(prefix="val/", postfix="_epoch")
     metrics.update(scores, target)
     assert metrics.compute() == {f"val/top{k}_epoch": topk_accuracy(scores, target, k) for k in (1, 3, 5)}
 
 
 def test_scores_are_read_once_an_update_and_once_a_forward(readings):
-    metrics = topk_accuracies()
+    metrics = TopKAccuracies()
     for call in (metrics.update, metrics, metrics.update, metrics):
         readings.clear()
         call(*batch())
@@ -54,17 +54,17 @@ def test_scores_are_read_once_an_update_and_once_a_forward(readings):
 
 
 def test_forward_gives_the_batch_and_compute_the_whole():
-    metrics, (scores, target) = topk_accuracies(), batch()
+    metrics, (scores, target) = TopKAccuracies(), batch()
     assert metrics(scores[:20], target[:20]) == expected(scores[:20], target[:20])
     assert metrics(scores[20:], target[20:]) == expected(scores[20:], target[20:])
     assert metrics.compute() == expected(scores, target)
 
 
 def test_clone_pickle_deepcopy_and_state_dict():
-    metrics, (scores, target) = topk_accuracies(prefix="val/"), batch()
+    metrics, (scores, target) = TopKAccuracies(prefix="val/"), batch()
     metrics.persistent(True)
     metrics.update(scores[:20], target[:20])
-    loaded = topk_accuracies(prefix="val/")
+    loaded = TopKAccuracies(prefix="val/")
     loaded.load_state_dict(metrics.state_dict())
     for other in (metrics.clone(), pickle.loads(pickle.dumps(metrics)), copy.deepcopy(metrics), loaded):
         assert isinstance(other, TopKAccuracies)
@@ -75,17 +75,17 @@ def test_clone_pickle_deepcopy_and_state_dict():
 
 
 def test_merge_state_adds_every_member():
-    left, right, (scores, target) = topk_accuracies(), topk_accuracies(), batch()
+    left, right, (scores, target) = TopKAccuracies(), TopKAccuracies(), batch()
     left.update(scores[:20], target[:20])
     right.update(scores[20:], target[20:])
     left.merge_state(right)
     assert left.compute() == expected(scores, target)
     with pytest.raises(ValueError, match=r"incoming must hold the metrics \['top1', 'top3', 'top5'\], got \['top1'\]."):
-        left.merge_state(topk_accuracies(1))
+        left.merge_state(TopKAccuracies(1))
 
 
 def test_reset_of_one_member_leaves_the_others():
-    metrics, (scores, target) = topk_accuracies(), batch()
+    metrics, (scores, target) = TopKAccuracies(), batch()
     metrics.update(scores[:20], target[:20])
     metrics["top3"].reset()
     metrics.update(scores[20:], target[20:])
@@ -96,7 +96,7 @@ def test_reset_of_one_member_leaves_the_others():
 
 
 def test_add_metrics_adds_any_metric():
-    metrics, (scores, target) = topk_accuracies(), batch()
+    metrics, (scores, target) = TopKAccuracies(), batch()
     metrics.add_metrics({"f1": MulticlassF1Score(9), "strict": TopKAccuracy(3, ties="strict")})
     metrics.update(scores, target)
     f1 = MulticlassF1Score(9)
@@ -117,7 +117,7 @@ class Turned(TopKAccuracy):
 
 
 def test_scores_that_a_member_makes_are_never_taken_for_those_of_another():
-    metrics = topk_accuracies((1, 3))
+    metrics = TopKAccuracies((1, 3))
     changes = {"same": lambda p: p * 1, "negative": lambda p: -p, "rolled": lambda p: p.roll(1, 1)}
     metrics.add_metrics({name: Turned(change) for name, change in changes.items()})
     metrics.update(torch.eye(6), torch.arange(6))
@@ -127,7 +127,7 @@ def test_scores_that_a_member_makes_are_never_taken_for_those_of_another():
 @pytest.mark.parametrize("compute_groups", [True, False])
 def test_inside_a_users_larger_collection(compute_groups):
     scores, target = batch()
-    larger = MetricCollection([topk_accuracies(), MulticlassF1Score(9)], compute_groups=compute_groups)
+    larger = MetricCollection([TopKAccuracies(), MulticlassF1Score(9)], compute_groups=compute_groups)
     larger.update(scores[:20], target[:20])
     larger["top1"].reset()
     larger.update(scores[20:], target[20:])
@@ -139,7 +139,7 @@ def test_inside_a_users_larger_collection(compute_groups):
 def test_averages_and_sample_weight_reach_every_member():
     scores, target = batch()
     weight = torch.rand(64)
-    metrics = topk_accuracies(num_classes=9, average="macro")
+    metrics = TopKAccuracies(num_classes=9, average="macro")
     metrics.update(scores, target, sample_weight=weight)
     for k in (1, 3, 5):
         value = topk_accuracy(scores, target, k, average="macro", sample_weight=weight)
@@ -150,8 +150,8 @@ class Classifier(pl.LightningModule):
     def __init__(self):
         super().__init__()
         self.layer = torch.nn.Linear(4, 9)
-        self.train_topk = topk_accuracies(prefix="train/")
-        self.val_topk = topk_accuracies(prefix="val/")
+        self.train_topk = TopKAccuracies(prefix="train/")
+        self.val_topk = TopKAccuracies(prefix="val/")
         self.top2 = TopKAccuracy(k=2)
 
     def training_step(self, batch):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, must
 
-__all__ = ["check_differentiable", "metric_as_loss", "ranking_as_loss", "refuse_metric"]
+__all__ = ["check_differentiable", "metric_as_loss", "ranking_as_loss", "refuse_learner", "refuse_metric"]
 
 _REMEDY = "Train with torch.nn.CrossEntropyLoss or topk_lightning.SmoothTopKSVMLoss and keep the metric to measure."
 
@@ -35,6 +37,24 @@ def refuse_metric(loss: Any) -> None:
         raise metric_as_loss(name)
     if home.startswith(("topk_lightning.ranking", "topk_lightning.prediction")):
         raise ranking_as_loss(name)
+
+
+def refuse_learner(metric: str, *, as_metric: bool) -> None:
+    """Raise if fastai's Learner is about to take the value of `metric` for a loss, or with `as_metric` for a batch's mean.
+
+    A value has no gradient and so does not show what becomes of it: who called does.
+    """
+    if "fastai.learner" not in sys.modules or torch.compiler.is_compiling():
+        return
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("topk_lightning.", "torch.")):
+        frame = frame.f_back
+    caller = frame.f_globals.get("__name__"), frame.f_code.co_name
+    if caller == ("fastai.learner", "_do_one_batch"):
+        raise metric_as_loss(metric)
+    if as_metric and caller == ("fastai.learner", "accumulate"):
+        remedy = f"Did you mean topk_lightning.integrations.fastai.{metric}?"
+        raise InvalidTypeError(must("metrics", "hold metrics of fastai", f"topk_lightning.{metric}", remedy))
 
 
 def check_differentiable(loss: Tensor, logits: Tensor) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from topk_lightning.metrics import TopKAccuracies, topk_accuracies
+from topk_lightning.metrics import TopKAccuracies
 
 __all__ = ["TopKLog", "loader_at", "sampler_of"]
 
@@ -21,7 +21,7 @@ class TopKLog:
 
     Args:
         name: pattern of the logged names, with {stage} and {k}.
-        options: of :func:`topk_lightning.topk_accuracies`.
+        options: of :func:`topk_lightning.TopKAccuracies`.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -39,7 +39,7 @@ class TopKLog:
         """Count a batch; called from a hook in which the module may log."""
         metrics = self._metrics.get((stage, dataloader_idx))
         if metrics is None:
-            metrics = self._metrics[stage, dataloader_idx] = topk_accuracies(k, **self.options)
+            metrics = self._metrics[stage, dataloader_idx] = TopKAccuracies(k, **self.options)
             metrics.to(module.device)
         metrics.update(logits.detach(), target)
         # Lightning keeps the object until it resets it at the end of the epoch, and logging costs more than counting.

@@ -13,7 +13,7 @@ from topk_lightning.classifier._class_match import ClassMatch
 from topk_lightning.classifier._loaders import sampler_of
 from topk_lightning.classifier.mean_loss import MeanLoss
 from topk_lightning.data import rows_seen_once
-from topk_lightning.metrics import topk_accuracies
+from topk_lightning.metrics import TopKAccuracies
 
 __all__ = ["LoaderMeter", "StageMeters"]
 
@@ -29,7 +29,7 @@ class LoaderMeter(nn.Module):
 
     def __init__(self, k: Sequence[int], ignore_index: int | None, name: str = "") -> None:
         super().__init__()
-        self.accuracies = topk_accuracies(k, ignore_index=ignore_index)
+        self.accuracies = TopKAccuracies(k, ignore_index=ignore_index)
         self.loss = MeanLoss()
         self.name = name
         self.match: ClassMatch | None = None

@@ -7,7 +7,7 @@ from topk_lightning.metrics.hierarchy_levels import HierarchyLevels, LevelAccura
 from topk_lightning.metrics.intervals import wilson_interval
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
-from topk_lightning.metrics.topk_accuracies import TopKAccuracies, topk_accuracies
+from topk_lightning.metrics.topk_accuracies import TopKAccuracies
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "TopKCurve",
     "hierarchy_levels",
     "multilabel_topk_accuracy",
-    "topk_accuracies",
     "topk_accuracy",
     "wilson_interval",
 ]

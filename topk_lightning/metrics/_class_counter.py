@@ -13,7 +13,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from topk_lightning._checks.class_report import check_names, count_of_scores, needs_labels
 from topk_lightning._checks.options import check_integer, check_ks
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
-from topk_lightning.metrics._confusions import DENSE_CLASSES, add_at, append, compact, pairs_of_list, pairs_of_table
+from topk_lightning.metrics._confusions import DENSE_CLASSES, append, compact, pairs_of_list, pairs_of_table
+from topk_lightning.metrics._counting import Rows
 from topk_lightning.metrics._exact import ExactMetric
 from topk_lightning.metrics.class_counts import ClassCounts
 from topk_lightning.ranking import count_ahead, topk_indices
@@ -43,23 +44,15 @@ class ClassCounter(ExactMetric):
         self.ignore_index = ignore_index
         self.class_dim = class_dim
         self._cuts = tuple(sorted({1, *self.k}))
-        # As in TopKAccuracy, the names of the states carry every setting, so that no collection takes two for one.
-        ignored = "none" if ignore_index is None else str(ignore_index).replace("-", "minus")
-        dim = str(class_dim).replace("-", "minus")
-        ks = "_".join(map(str, self._cuts))
-        key = f"{type(self).__name__}_k{ks}_dim{dim}_ignore{ignored}_classes{self.num_classes}"
-        self._ranks, self._histogram = f"ranks_{key}", f"histogram_{key}"
-        self._confusions, self._nan_rows = f"confusions_{key}", f"nan_rows_{key}"
         self.is_sparse = self.num_classes > DENSE_CLASSES
-        shapes = {self._ranks: (self.num_classes, len(self._cuts) + 1), self._histogram: (self.num_classes + 1,)}
-        shapes[self._nan_rows] = ()
-        for name, shape in shapes.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        if self.is_sparse:
-            self.add_state(self._confusions, [], dist_reduce_fx="cat")
-        else:
-            table = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
-            self.add_state(self._confusions, table, dist_reduce_fx="sum")
+        classes = self.num_classes
+        self.add_counts(
+            {"k": "_".join(map(str, self._cuts)), "dim": class_dim, "ignore": ignore_index, "classes": classes},
+            ranks=torch.zeros(classes, len(self._cuts) + 1, dtype=torch.int64),
+            histogram=torch.zeros(classes + 1, dtype=torch.int64),
+            nan_rows=torch.zeros((), dtype=torch.int64),
+            confusions=[] if self.is_sparse else torch.zeros(classes, classes, dtype=torch.int64),
+        )
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count one batch; zero rows change nothing."""
@@ -80,19 +73,22 @@ class ClassCounter(ExactMetric):
 
         bucket = torch.bucketize(rank, torch.tensor(self._cuts, device=rank.device), right=True)
         counted = kept & ~broken
-        self._update_state(self._ranks, add_at, target * (len(self._cuts) + 1) + bucket, kept)
-        self._update_state(self._histogram, add_at, rank, kept)
-        self._update_state(self._nan_rows, add_at, torch.zeros_like(rank), kept & broken)
-        add = append if self.is_sparse else add_at
-        self._update_state(self._confusions, add, target * self.num_classes + best, counted)
-
-    def _update_state(self, name: str, add: Callable[..., Any], *rows: Tensor) -> None:
-        setattr(self, name, add(getattr(self, name), *rows))
+        ones = kept.long()
+        self.add(
+            {
+                "ranks": Rows(target * (len(self._cuts) + 1) + bucket, ones),
+                "histogram": Rows(rank, ones),
+                "nan_rows": (kept & broken).sum(),
+                "confusions": None if self.is_sparse else Rows(target * self.num_classes + best, counted.long()),
+            }
+        )
+        if self.is_sparse:
+            code = target * self.num_classes + best
+            self.set_states({"confusions": append(self.state("confusions"), code, counted)})
 
     def _counts(self) -> ClassCounts:
-        state = getattr(self, self._confusions)
+        ranks, histogram, nan_rows, state = self.states().values()
         pairs = pairs_of_list(self._parts(state), self.num_classes) if self.is_sparse else pairs_of_table(state)
-        ranks, histogram, nan_rows = (getattr(self, name) for name in (self._ranks, self._histogram, self._nan_rows))
         return ClassCounts(self._cuts, ranks, histogram, pairs.to(ranks.device), nan_rows)
 
     def _parts(self, state: Tensor | list[Tensor]) -> list[Tensor]:
@@ -117,5 +113,5 @@ class ClassCounter(ExactMetric):
     ) -> None:
         # One compacted tensor a process, also where it saw nothing: torchmetrics would put an empty float there.
         if self.is_sparse:
-            setattr(self, self._confusions, [compact(self._parts(getattr(self, self._confusions)))])
+            self.set_states({"confusions": [compact(self._parts(self.state("confusions")))]})
         super()._sync_dist(dist_sync_fn, process_group)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["DENSE_CLASSES", "add_at", "append", "compact", "pairs_of_list", "pairs_of_table"]
+__all__ = ["DENSE_CLASSES", "append", "compact", "pairs_of_list", "pairs_of_table"]
 
 # A table of 2048² counts in int64 takes 32 MiB, which every process holds and gathers. 1000 classes take 8 MiB; the
 # 21,841 of ImageNet-21k would take 3.6 GiB.
@@ -20,14 +20,6 @@ DENSE_CLASSES = 2048
 
 # Rows that may wait for the next compaction: 1 MiB of pairs.
 _PENDING = 2**16
-
-
-def add_at(table: Tensor, place: Tensor, counted: Tensor) -> Tensor:
-    """Add 1 in place at each flat index `place` whose row is `counted`, and return the table."""
-    if table.is_inference() and not torch.is_inference_mode_enabled():
-        table = table.clone()
-    table.view(-1).scatter_add_(0, place, counted.to(table.dtype))
-    return table
 
 
 def append(parts: Sequence[Tensor], code: Tensor, counted: Tensor) -> list[Tensor]:

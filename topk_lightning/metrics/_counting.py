@@ -3,14 +3,15 @@
 A batch becomes two small tables. `whole` holds whole hits in int64: how many rows have their target at rank 0, 1, …,
 max_k − 1, and how many further behind. `fractional` holds the same for rows that count in part (soft targets, sample
 weights, expected ties) in float64, and, in a last column, the sum of the squared weights, which the confidence interval
-needs. Both answer every k up to max_k, and add up over batches and processes.
+needs. Both answer every k up to max_k, and add up over batches and processes. Counted class by class, the tables have a
+row a class, of which a batch changes as many as it has images, whatever the number of classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from topk_lightning._checks.options import check_choice, check_integer, check_k
 from topk_lightning._checks.scores import check_distribution, check_labels, check_scores, check_target, check_weights
 from topk_lightning.ranking import TIES, count_ahead, count_ahead_and_tied, topk_indices
 
-__all__ = ["ALL_TIES", "Counting", "Counts", "wide_dtype"]
+__all__ = ["ALL_TIES", "Counting", "Counts", "Rows", "wide_dtype"]
 
 ALL_TIES = (*TIES, "expected")
 
@@ -33,11 +34,25 @@ def wide_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-class Counts(NamedTuple):
-    """The tables of one batch: `whole` (…, max_k + 1) int64 and `fractional` (…, max_k + 2) float64."""
+@dataclass(frozen=True)
+class Rows:
+    """What is added to some rows of a table: `amount` (M, …) to the rows `index` (M,)."""
 
-    whole: Tensor
-    fractional: Tensor
+    index: Tensor
+    amount: Tensor
+
+    def added_to(self, table: Tensor) -> Tensor:
+        """Add in place, and return the table."""
+        if table.is_inference() and not torch.is_inference_mode_enabled():
+            table = table.clone()
+        return table.view(-1, *self.amount.shape[1:]).index_add_(0, self.index, self.amount).view(table.shape)
+
+
+class Counts(NamedTuple):
+    """What was counted: `whole` (…, max_k + 1) int64 and `fractional` (…, max_k + 2) float64; None: nothing of the kind."""
+
+    whole: Tensor | Rows | None
+    fractional: Tensor | Rows | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,9 @@ class Counting:
         ties: "index", "strict", "optimistic" or "expected".
         ignore_index: rows with this label are left out.
         class_dim: the class dimension of the scores.
-        num_classes: count each class apart, with this many classes; None counts all together.
+        num_classes: how many scores a row must have; None: any number.
+        by_class: count each class apart.
+        fits: refuse scores of fewer than `max_k` classes.
     """
 
     max_k: int
@@ -57,25 +74,32 @@ class Counting:
     ignore_index: int | None = None
     class_dim: int = 1
     num_classes: int | None = None
+    by_class: bool = False
+    fits: bool = True
 
     def __post_init__(self) -> None:
-        check_k(self.max_k, self.num_classes)
+        check_k(self.max_k, self.num_classes if self.fits else None)
         check_choice("ties", self.ties, ALL_TIES)
         if self.ignore_index is not None:
             check_integer("ignore_index", self.ignore_index, minimum=-(2**63))
 
     @property
-    def key(self) -> str:
-        """The settings as a part of a state's name."""
-        ignored = "none" if self.ignore_index is None else str(self.ignore_index).replace("-", "minus")
-        dim = str(self.class_dim).replace("-", "minus")
-        return f"{self.ties}_dim{dim}_ignore{ignored}_classes{self.num_classes or 'all'}_max{self.max_k}"
+    def settings(self) -> dict[str, object]:
+        """The settings, for the names of the states."""
+        classes = f"{self.num_classes or 'any'}{'_by_class' if self.by_class else ''}"
+        return {
+            "": self.ties,
+            "dim": self.class_dim,
+            "ignore": self.ignore_index,
+            "classes": classes,
+            "max": self.max_k,
+        }
 
-    def empty(self, device: torch.device | None = None) -> Counts:
+    def empty(self, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Return the tables of no rows at all."""
-        shape = () if self.num_classes is None else (self.num_classes,)
+        shape = (self.num_classes,) if self.by_class and self.num_classes else ()
         device = torch.device("cpu") if device is None else device
-        return Counts(
+        return (
             torch.zeros(*shape, self.max_k + 1, dtype=torch.int64, device=device),
             torch.zeros(*shape, self.max_k + 2, dtype=wide_dtype(device), device=device),
         )
@@ -90,7 +114,8 @@ class Counting:
         """
         dim = check_scores(preds, self.class_dim)
         num_classes = preds.shape[dim]
-        check_k(self.max_k, num_classes)
+        if self.fits:
+            check_k(self.max_k, num_classes)
         if self.num_classes not in (None, num_classes):
             raise InvalidValueError(
                 must("num_classes", f"be the number of scores a row ({num_classes})", self.num_classes)
@@ -116,19 +141,19 @@ class Counting:
             credit = self._credit(preds, target)
             weight = torch.ones_like(credit[:, 0]) if sample_weight is None else sample_weight
             weight = weight if kept is None else weight * kept.reshape(-1)
-            return self._add_fractional(self.empty(preds.device), credit, target.reshape(-1).long(), weight)
+            return Counts(None, self._fractional(credit, target.reshape(-1), weight))
         rank = count_ahead(preds, target, class_dim=dim, ties=self.ties, below=self.max_k).clamp(max=self.max_k)
-        return self._count_whole(rank.reshape(-1), target.reshape(-1), None if kept is None else kept.reshape(-1))
+        kept = None if kept is None else kept.reshape(-1)
+        return Counts(self._whole(rank.reshape(-1), target.reshape(-1), kept), None)
 
-    def _count_whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Counts:
-        counts = self.empty(rank.device)
-        bins = rank if self.num_classes is None else target * (self.max_k + 1) + rank
+    def _whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Tensor | Rows:
+        if self.by_class:
+            ones = torch.ones_like(rank) if kept is None else kept.to(rank.dtype)
+            return Rows(target * (self.max_k + 1) + rank, ones)
         if kept is None and not torch.compiler.is_compiling():
-            whole = torch.bincount(bins, minlength=counts.whole.numel()).view(counts.whole.shape)
-            return Counts(whole, counts.fractional)
-        ones = torch.ones_like(bins) if kept is None else kept.to(bins.dtype)
-        counts.whole.view(-1).scatter_add_(0, bins, ones)
-        return counts
+            return torch.bincount(rank, minlength=self.max_k + 1)
+        ones = torch.ones_like(rank) if kept is None else kept.to(rank.dtype)
+        return rank.new_zeros(self.max_k + 1).scatter_add_(0, rank, ones)
 
     def _credit(self, preds: Tensor, target: Tensor) -> Tensor:
         """Return the probability that the target has rank 0, 1, …, max_k − 1, and the rest: (rows, max_k + 1)."""
@@ -143,34 +168,34 @@ class Counting:
         ahead = count_ahead(preds, target, class_dim=self.class_dim, ties=self.ties, below=self.max_k)
         return torch.nn.functional.one_hot(ahead.reshape(-1).clamp(max=self.max_k), self.max_k + 1).to(wide)
 
-    def _add_fractional(self, counts: Counts, credit: Tensor, target: Tensor, weight: Tensor) -> Counts:
+    def _fractional(self, credit: Tensor, target: Tensor, weight: Tensor) -> Tensor | Rows:
         rows = torch.cat([weight.unsqueeze(1) * credit, weight.square().unsqueeze(1)], dim=1)
-        if self.num_classes is None:
-            counts.fractional.add_(rows.sum(0))
-        else:
-            counts.fractional.index_add_(0, target, rows)
-        return counts
+        return Rows(target, rows) if self.by_class else rows.sum(0)
 
     def _count_soft(self, preds: Tensor, target: Tensor, weight: Tensor | None) -> Counts:
         """Count rows (N, C) whose target is a distribution: the hit is its expected value."""
-        counts = self.empty(preds.device)
         wide = wide_dtype(preds.device)
         target = target.to(wide)
         target = target / target.sum(1, keepdim=True)
         weight = torch.ones(len(target), dtype=wide, device=target.device) if weight is None else weight
-        if self.ties == "index" and self.num_classes is None:
-            best = topk_indices(preds, self.max_k)
+        if self.ties == "index" and not self.by_class:
+            k = min(self.max_k, preds.shape[1])
+            best = topk_indices(preds, k)
             credit = target.gather(1, best).masked_fill(preds.gather(1, best).isnan(), 0)
             missed = (1 - credit.sum(1, keepdim=True)).clamp(min=0)
-            return self._add_fractional(counts, torch.cat([credit, missed], dim=1), best, weight)
+            credit = torch.nn.functional.pad(credit, (0, self.max_k - k))
+            return Counts(None, self._fractional(torch.cat([credit, missed], dim=1), best, weight))
         # Each class with mass is a row of its own, which weighs its share.
-        single = Counting(self.max_k, self.ties, num_classes=self.num_classes)
+        single = replace(self, ignore_index=None, class_dim=1, num_classes=preds.shape[1], by_class=True)
+        _, table = single.empty(preds.device)
         for row, label in _pairs(target):
             credit = single._credit(preds[row], label)
-            self._add_fractional(counts, credit, label, weight[row] * target[row, label])
-        if self.num_classes is None:
-            counts.fractional[-1] = weight.square().sum()
-        return counts
+            cast(Rows, single._fractional(credit, label, weight[row] * target[row, label])).added_to(table)
+        if self.by_class:
+            return Counts(None, table)
+        table = table.sum(0)
+        table[-1] = weight.square().sum()
+        return Counts(None, table)
 
 
 def _as_rows(tensor: Tensor, dim: int) -> Tensor:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.metric_as_loss import metric_as_loss
-from topk_lightning.metrics._counting import wide_dtype
+from topk_lightning._checks.metric_as_loss import metric_as_loss, refuse_learner
+from topk_lightning.metrics._all_reduce import sum_over_processes
+from topk_lightning.metrics._counting import Rows, wide_dtype
 
-__all__ = ["ExactMetric", "without_gradient"]
+__all__ = ["ExactMetric"]
+
+#: What a batch adds to the states: to a table as a whole, or to some of its rows; None: nothing.
+Amounts = Mapping[str, Tensor | Rows | None]
 
 
 class ExactMetric(Metric):
     """A metric whose states are sums of counts that keep their precision.
 
     torchmetrics.MetricCollection takes metrics for one when their states have the same names and, after the first
-    batch, the same values. So every subclass puts all its settings into the names of its states.
+    batch, the same values. So every subclass names all its settings to :meth:`add_counts`, which writes them into the
+    names of its states.
+
+    A subclass says what one batch counts (:meth:`count`) and what the value of counts is (:meth:`value_of`). Where it
+    only has ``update`` and ``compute``, those of torchmetrics are used.
     """
 
     is_differentiable = False
@@ -29,17 +38,70 @@ class ExactMetric(Metric):
     full_state_update = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
+    #: Asks fastai's MixUp to leave the target as it is, so that it comes as far as the sentence about losses.
+    y_int = True
 
+    def add_counts(self, settings: Mapping[str, object], **tables: Tensor | list[Tensor]) -> None:
+        """Add a state for each table, or for a list of tensors, under a name that holds the settings."""
+        words = "_".join(f"{name}{value}" for name, value in settings.items())
+        key = f"{type(self).__name__}_{words}".replace("-", "minus").replace(" ", "").replace(".", "point")
+        self._names = {name: f"{name}_{key}" for name in tables}
+        for name, table in tables.items():
+            self.add_state(self._names[name], table, dist_reduce_fx="sum" if isinstance(table, Tensor) else "cat")
+
+    def state(self, name: str) -> Any:
+        """Return what was counted under one of the names given to :meth:`add_counts`, in this process."""
+        return getattr(self, self._names[name])
+
+    def states(self) -> dict[str, Any]:
+        """Return all that was counted in this process, by name."""
+        return {name: getattr(self, state) for name, state in self._names.items()}
+
+    def set_states(self, states: Mapping[str, Tensor | list[Tensor]]) -> None:
+        """Replace what was counted, by name."""
+        for name, state in states.items():
+            setattr(self, self._names[name], state)
+
+    def add(self, amounts: Amounts) -> None:
+        """Add what a batch counted; a table as a whole is never changed in place."""
+        for name, amount in amounts.items():
+            if amount is not None:
+                state = self.state(name)
+                self.set_states({name: amount.added_to(state) if isinstance(amount, Rows) else state + amount})
+
+    def count(self, *args: Any, **kwargs: Any) -> Amounts:
+        """Check a batch and return what it adds to the states."""
+        raise NotImplementedError
+
+    def value_of(self, states: Mapping[str, Any]) -> Any:
+        """Return the value of such states."""
+        raise NotImplementedError
+
+    @torch.jit.unused
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Count one batch and return its own value."""
+        """Count one batch and return its own value, which carries no gradient."""
         if "reduction" in kwargs:
             raise metric_as_loss(type(self).__name__)
-        value = super().forward(*args, **kwargs)
-        scores = args[0] if args else kwargs["preds" if "preds" in kwargs else "logits"]
-        name = type(self).__name__
-        if isinstance(value, dict):
-            return {key: without_gradient(one, scores, name) for key, one in value.items()}
-        return without_gradient(value, scores, name)
+        refuse_learner(type(self).__name__, as_metric=True)
+        if self.dist_sync_on_step or self._is_synced or type(self).count is ExactMetric.count:
+            return super().forward(*args, **kwargs)
+        with torch.no_grad():
+            amounts = self.count(*args, **kwargs)
+            self._forward_cache = self.value_of(self.tables_of(amounts))
+            self.add(amounts)
+        self._computed = None
+        self._update_count += 1
+        return self._forward_cache
+
+    def tables_of(self, amounts: Amounts) -> dict[str, Tensor]:
+        """Return the states of a batch alone."""
+        tables = {}
+        for name, amount in amounts.items():
+            empty = cast(Tensor, self._defaults[self._names[name]])
+            if isinstance(amount, Rows):
+                amount = amount.added_to(torch.zeros_like(empty))
+            tables[name] = empty if amount is None else amount
+        return tables
 
     def synced(self) -> AbstractContextManager[None]:
         """Return a context in which the states are those of all processes together; every process has to enter it."""
@@ -61,33 +123,25 @@ class ExactMetric(Metric):
         self._computed = None
         self._update_count += updates
 
+    def _copy_state_dict(self) -> dict[str, Any]:
+        # torchmetrics keeps a copy while it counts a batch alone or joins processes; no state is changed in place there.
+        return {name: state if isinstance(state, Tensor) else list(state) for name, state in self.metric_state.items()}
+
+    def _sync_dist(
+        self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any | None = None
+    ) -> None:
+        # One sum a dtype instead of a gathering of each state, whose shapes are the same in every process.
+        tables = {name: state for name, state in self.metric_state.items() if isinstance(state, Tensor)}
+        if dist_sync_fn is not gather_all_tensors or len(tables) < len(self._defaults):
+            super()._sync_dist(dist_sync_fn, process_group)
+            return
+        for name, table in sum_over_processes(tables, process_group or self.process_group).items():
+            setattr(self, name, table)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         # States move with the module but keep their precision, whatever dtype the module is cast to.
         def move(tensor: Tensor) -> Tensor:
-            if not tensor.is_floating_point():
-                return fn(tensor)
             device = fn(torch.empty(0, dtype=torch.int64, device=tensor.device)).device
             return tensor.to(device, wide_dtype(device) if tensor.dtype == torch.float64 else tensor.dtype)
 
         return super()._apply(move, exclude_state)
-
-
-class _NoGradient(torch.autograd.Function):
-    """Carry a value whose backward says why there is none; it holds nothing of the graph that made the scores."""
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, value: Tensor, metric: str) -> Tensor:
-        ctx.metric = metric
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Any:
-        raise metric_as_loss(ctx.metric)
-
-
-def without_gradient(value: Tensor, preds: Tensor, metric: str) -> Tensor:
-    """Let `backward` on the value of a metric explain itself, where the scores would have a gradient."""
-    if not preds.requires_grad or not torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return value
-    anchor = torch.empty(0, device=value.device, requires_grad=True)
-    return _NoGradient.apply(anchor, value, metric)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from topk_lightning._checks.calibration import check_logits_and_labels
 from topk_lightning._checks.options import check_integer, check_k, check_level
 from topk_lightning._checks.scores import check_labels
 from topk_lightning.metrics._counting import wide_dtype
-from topk_lightning.metrics._exact import ExactMetric
+from topk_lightning.metrics._exact import Amounts, ExactMetric
 from topk_lightning.metrics.intervals import wilson_interval
 from topk_lightning.ranking import in_topk
 
@@ -113,18 +114,21 @@ class CalibrationError(ExactMetric):
         self.k = check_k(k)
         self.ignore_index = None if ignore_index is None else check_integer("ignore_index", ignore_index, -(2**63))
         self.class_dim = class_dim
-        # The settings stand in the names, so that no collection takes two metrics for one.
-        key = f"k{self.k}_bins{self.num_bins}_dim{class_dim}_ignore{ignore_index}".replace("-", "minus")
-        self._count, self._hits, self._confidence = f"count_{key}", f"hits_{key}", f"confidence_{key}"
-        self._undefined = f"undefined_{key}"
         whole = torch.zeros(self.num_bins, dtype=torch.int64)
-        self.add_state(self._count, whole, dist_reduce_fx="sum")
-        self.add_state(self._hits, whole, dist_reduce_fx="sum")
-        self.add_state(self._confidence, torch.zeros(self.num_bins, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state(self._undefined, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_counts(
+            {"k": self.k, "bins": self.num_bins, "dim": class_dim, "ignore": ignore_index},
+            count=whole,
+            hits=whole,
+            confidence=torch.zeros(self.num_bins, dtype=torch.float64),
+            undefined=torch.zeros((), dtype=torch.int64),
+        )
 
     def update(self, logits: Tensor, target: Tensor) -> None:
         """Count one batch; zero rows change nothing."""
+        self.add(self.count(logits, target))
+
+    def count(self, logits: Tensor, target: Tensor) -> Amounts:
+        """Check a batch and return what it adds to the states."""
         dim = check_logits_and_labels(logits, target, self.class_dim)
         num_classes = logits.shape[dim]
         check_k(self.k, num_classes)
@@ -140,18 +144,20 @@ class CalibrationError(ExactMetric):
         confidence = probabilities.topk(self.k).values.to(wide).sum(1).clamp(max=1)
         edges = torch.linspace(0, 1, self.num_bins + 1, dtype=wide, device=rows.device)
         place = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=self.num_bins - 1)
-        for state, amount in (
-            (self._count, torch.ones_like(place)),
-            (self._hits, right.long()),
-            (self._confidence, confidence),
-        ):
-            setattr(self, state, getattr(self, state).index_add(0, place, amount))
-        setattr(self, self._undefined, getattr(self, self._undefined) + (~defined).sum())
+        return {
+            "count": torch.bincount(place, minlength=self.num_bins),
+            "hits": torch.bincount(place[right], minlength=self.num_bins),
+            "confidence": confidence.new_zeros(self.num_bins).index_add_(0, place, confidence),
+            "undefined": (~defined).sum(),
+        }
 
     def compute(self) -> Tensor:
         """Return the expected calibration error in [0, 1] of all that was counted, over all processes; NaN if nothing was."""
-        hits, confidence, count = (getattr(self, name) for name in (self._hits, self._confidence, self._count))
-        return ((hits - confidence).abs().sum() / count.sum()).float()  # type: ignore[no-any-return]
+        return self.value_of(self.states())
+
+    def value_of(self, states: Mapping[str, Tensor]) -> Tensor:
+        """Return the value of such states."""
+        return ((states["hits"] - states["confidence"]).abs().sum() / states["count"].sum()).float()
 
     def curve(self, level: float = 0.95) -> ReliabilityCurve:
         """Return the accuracy in each bin of confidence, over all processes, on the CPU; all processes must call it.
@@ -161,9 +167,7 @@ class CalibrationError(ExactMetric):
         """
         check_level(level)
         with self.synced():
-            count, hits, confidence, undefined = (
-                getattr(self, name).cpu() for name in (self._count, self._hits, self._confidence, self._undefined)
-            )
+            count, hits, confidence, undefined = (state.cpu() for state in self.states().values())
         rows = count.double()
         low, high = wilson_interval(hits / rows, rows, level).unbind(1)
         return ReliabilityCurve(

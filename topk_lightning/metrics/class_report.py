@@ -96,7 +96,7 @@ class ClassReport(ClassCounter):
         if self.is_sparse:
             raise too_wide(self.num_classes, DENSE_CLASSES)
         with self.synced():
-            table: Tensor = getattr(self, self._confusions).clone()
+            table: Tensor = self.state("confusions").clone()
         return table
 
     def rank_histogram(self) -> Tensor:

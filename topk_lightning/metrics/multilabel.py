@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.metric_as_loss import metric_as_loss
+from topk_lightning._checks.metric_as_loss import metric_as_loss, refuse_learner
 from topk_lightning._checks.multilabel import check_multi_hot
 from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_scores
 from topk_lightning.metrics._counting import wide_dtype
-from topk_lightning.metrics._exact import ExactMetric, without_gradient
+from topk_lightning.metrics._exact import Amounts, ExactMetric
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["MultilabelTopKAccuracy", "multilabel_topk_accuracy"]
@@ -23,7 +24,7 @@ CRITERIA = ("any", "all", "exact", "recall", "precision")
 def multilabel_topk_accuracy(
     preds: Tensor,
     target: Tensor,
-    k: int = 5,
+    k: int | None = None,
     criterion: str = "any",
     *,
     class_dim: int = 1,
@@ -37,7 +38,7 @@ def multilabel_topk_accuracy(
     Args:
         preds: real scores; only their order matters (the order rule of :mod:`topk_lightning.ranking`).
         target: multi-hot, of any dtype: 1 for a right class, 0 for the others.
-        k: how many classes count as best, 1 ≤ k ≤ C.
+        k: how many classes count as best, 1 ≤ k ≤ C; None: the smaller of 5 and C.
         criterion: "any" (a right class is among the k best), "all" (all of them are), "exact" (the right classes and the
             k best are the same set), "recall" (the share of the right classes among the k best) or "precision" (the
             share of the k best that are right).
@@ -45,7 +46,7 @@ def multilabel_topk_accuracy(
         reduction: not for a metric; there to say so to code that takes it for a loss.
 
     Returns:
-        A value in [0, 1], float32; NaN if no row has a right class. It has no gradient: calling ``backward`` on it raises.
+        A value in [0, 1], float32; NaN if no row has a right class. It has no gradient.
 
     Raises:
         TypeError: if a dtype is wrong, or the metric is used as a loss.
@@ -59,9 +60,10 @@ def multilabel_topk_accuracy(
     """
     if reduction is not None:
         raise metric_as_loss("multilabel_topk_accuracy")
+    refuse_learner("multilabel_topk_accuracy", as_metric=False)
     check_choice("criterion", criterion, CRITERIA)
     credit, rows = _credit_and_rows(preds, target, k, criterion, class_dim)
-    return without_gradient((credit / rows).float(), preds, "multilabel_topk_accuracy")
+    return (credit / rows).float()
 
 
 class MultilabelTopKAccuracy(ExactMetric):
@@ -73,7 +75,7 @@ class MultilabelTopKAccuracy(ExactMetric):
         ``update(preds, target)``: both (N, C) or (N, C, d1, …). ``compute()``: ().
 
     Args:
-        k: how many classes count as best, 1 ≤ k ≤ C.
+        k: how many classes count as best, 1 ≤ k ≤ C; None: the smaller of 5 and C.
         criterion: "any", "all", "exact", "recall" or "precision".
         class_dim: the class dimension.
         **kwargs: passed to :class:`torchmetrics.Metric`.
@@ -89,32 +91,40 @@ class MultilabelTopKAccuracy(ExactMetric):
         tensor(0.5000)
     """
 
-    def __init__(self, k: int = 5, criterion: str = "any", *, class_dim: int = 1, **kwargs: Any) -> None:
+    def __init__(self, k: int | None = None, criterion: str = "any", *, class_dim: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.k = check_k(k)
+        self.k = None if k is None else check_k(k)
         self.criterion = check_choice("criterion", criterion, CRITERIA)
         self.class_dim = class_dim
-        # As in TopKAccuracy: the names carry every setting, so that no collection takes two metrics for one.
-        key = f"{type(self).__name__}_k{self.k}_{self.criterion}_dim{class_dim}".replace("-", "minus")
-        self._credit, self._rows = f"credit_{key}", f"rows_{key}"
-        self.add_state(self._credit, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state(self._rows, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_counts(
+            {"k": self.k, "_": self.criterion, "dim": class_dim},
+            credit=torch.zeros((), dtype=torch.float64),
+            rows=torch.zeros((), dtype=torch.int64),
+        )
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count one batch; zero rows change nothing."""
-        credit, rows = _credit_and_rows(preds, target, self.k, self.criterion, self.class_dim)
-        setattr(self, self._credit, getattr(self, self._credit) + credit)
-        setattr(self, self._rows, getattr(self, self._rows) + rows)
+        self.add(self.count(preds, target))
 
     def compute(self) -> Tensor:
         """Return the average in [0, 1] over all rows with a right class, of all processes; NaN if there are none."""
-        credit, rows = getattr(self, self._credit), getattr(self, self._rows)
-        return (credit / rows).float()  # type: ignore[no-any-return]
+        return self.value_of(self.states())
+
+    def count(self, preds: Tensor, target: Tensor) -> Amounts:
+        """Check a batch and return what it adds to the states."""
+        credit, rows = _credit_and_rows(preds, target, self.k, self.criterion, self.class_dim)
+        return {"credit": credit, "rows": rows}
+
+    def value_of(self, states: Mapping[str, Tensor]) -> Tensor:
+        """Return the value of such states."""
+        return (states["credit"] / states["rows"]).float()
 
 
-def _credit_and_rows(preds: Tensor, target: Tensor, k: int, criterion: str, class_dim: int) -> tuple[Tensor, Tensor]:
+def _credit_and_rows(
+    preds: Tensor, target: Tensor, k: int | None, criterion: str, class_dim: int
+) -> tuple[Tensor, Tensor]:
     dim = check_scores(preds, class_dim)
-    k = check_k(k, preds.shape[dim])
+    k = min(5, preds.shape[dim]) if k is None else check_k(k, preds.shape[dim])
     check_multi_hot(target, preds)
     best = topk_indices(preds, k, class_dim=dim)
     positive = target.gather(dim, best) != 0

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.metric_as_loss import metric_as_loss
+from topk_lightning._checks.metric_as_loss import metric_as_loss, refuse_learner
 from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks, check_level
 from topk_lightning._checks.scores import check_scores
-from topk_lightning.metrics._counting import Counting, Counts
-from topk_lightning.metrics._exact import ExactMetric, without_gradient
+from topk_lightning.metrics._counting import Counting, Counts, Rows
+from topk_lightning.metrics._exact import Amounts, ExactMetric
 from topk_lightning.metrics.intervals import wilson_interval
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ AVERAGES = ("micro", "macro", "weighted", "none")
 def topk_accuracy(
     preds: Tensor,
     target: Tensor,
-    k: int | Sequence[int] = 5,
+    k: int | Sequence[int] | None = None,
     *,
     average: str = "micro",
     ignore_index: int | None = None,
@@ -54,7 +52,7 @@ def topk_accuracy(
         preds: real scores (logits or probabilities): only their order matters.
         target: class indices of any integer dtype, or a distribution over classes (rows ≥ 0 that sum to 1), whose hit is
             its expected value, the sum of its mass on the k best classes.
-        k: how many classes count as best, 1 ≤ k ≤ C; or several k.
+        k: how many classes count as best, 1 ≤ k ≤ C; or several k; None: the smaller of 5 and C.
         average: "micro" (all rows alike), "macro" (mean over the classes that occur), "weighted" (by how often each
             occurs) or "none" (a value a class, NaN for those that do not occur).
         ignore_index: rows with this label are left out.
@@ -65,7 +63,7 @@ def topk_accuracy(
         reduction: not for a metric; there to say so to code that takes it for a loss.
 
     Returns:
-        Accuracy in [0, 1], float32; NaN where nothing was counted. It has no gradient: calling ``backward`` on it raises.
+        Accuracy in [0, 1], float32; NaN where nothing was counted. It has no gradient.
 
     Raises:
         TypeError: if a dtype is wrong, or the metric is used as a loss.
@@ -78,18 +76,26 @@ def topk_accuracy(
     """
     if reduction is not None:
         raise metric_as_loss("topk_accuracy")
+    refuse_learner("topk_accuracy", as_metric=False)
     check_choice("average", average, AVERAGES)
-    ks = check_ks(k)
-    classes = None if average == "micro" else preds.shape[check_scores(preds, class_dim)]
-    counting = Counting(max(ks), ties, ignore_index, class_dim, classes)
+    num_classes = preds.shape[check_scores(preds, class_dim)]
+    ks = check_ks(min(5, num_classes) if k is None else k)
+    counting = Counting(max(ks), ties, ignore_index, class_dim, num_classes, by_class=average != "micro")
     counts = counting.count(preds, target, sample_weight)
+    if counting.by_class:
+        tables = zip(counts, counting.empty(preds.device), strict=True)
+        counts = Counts(*(part.added_to(empty) if isinstance(part, Rows) else part for part, empty in tables))
     values = _accuracies(counts, ks, average)
-    return without_gradient(values if isinstance(k, Iterable) else values[0], preds, "topk_accuracy")
+    return values if isinstance(k, Iterable) else values[0]
 
 
 def _accuracies(counts: Counts, ks: Sequence[int], average: str) -> Tensor:
     """Return the accuracy at each k: (K,), or (K, C) for average="none"."""
-    table = counts.whole + counts.fractional[..., :-1]
+    whole, fractional = cast(tuple[Tensor | None, Tensor | None], counts)
+    if fractional is None:
+        table = cast(Tensor, whole)
+    else:
+        table = fractional[..., :-1] if whole is None else whole + fractional[..., :-1]
     within = table.cumsum(-1)
     if average == "weighted":
         within = within.sum(0)
@@ -112,7 +118,7 @@ class TopKAccuracy(ExactMetric):
         ``average="none"``.
 
     Args:
-        k: how many classes count as best, 1 ≤ k ≤ C.
+        k: how many classes count as best, 1 ≤ k ≤ C; None: the smaller of 5 and C.
         num_classes: C; needed for every average but "micro".
         average: "micro" (all rows alike), "macro" (mean over the classes that occur), "weighted" (by how often each
             occurs) or "none" (a value a class, NaN for those that do not occur).
@@ -134,9 +140,11 @@ class TopKAccuracy(ExactMetric):
         tensor(0.3333)
     """
 
+    __jit_unused_properties__: ClassVar[list[str]] = [*ExactMetric.__jit_unused_properties__, "counts"]
+
     def __init__(
         self,
-        k: int = 5,
+        k: int | None = None,
         *,
         num_classes: int | None = None,
         average: str = "micro",
@@ -152,33 +160,48 @@ class TopKAccuracy(ExactMetric):
             raise InvalidValueError(must("num_classes", f'be given for average="{average}"', None))
         if num_classes is not None:
             check_integer("num_classes", num_classes)
-        self.k = check_k(k, num_classes)
+        self.k = min(5, num_classes or 5) if k is None else check_k(k, num_classes)
         self.max_k = self.k if max_k is None else check_integer("max_k", max_k, minimum=self.k)
         self.num_classes = num_classes
-        per_class = None if average == "micro" else num_classes
-        self.counting = Counting(self.max_k, ties, ignore_index, class_dim, per_class)
-        # Metrics whose states have the same names and, after one batch, the same values are taken for one by
-        # torchmetrics.MetricCollection. So the names carry every setting.
-        key = f"{type(self).__name__}_k{self.k}_{self.counting.key}"
-        self._whole, self._fractional = f"whole_{key}", f"fractional_{key}"
-        empty = self.counting.empty()
-        self.add_state(self._whole, empty.whole, dist_reduce_fx="sum")
-        self.add_state(self._fractional, empty.fractional, dist_reduce_fx="sum")
+        self.counting = Counting(
+            self.max_k, ties, ignore_index, class_dim, num_classes, average != "micro", k is not None
+        )
+        whole, fractional = self.counting.empty()
+        self.add_counts({"k": self.k, **self.counting.settings}, whole=whole, fractional=fractional)
 
     def update(self, preds: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> None:
         """Count one batch; zero rows change nothing."""
-        counts = _count(self.counting, preds, target, sample_weight)
-        setattr(self, self._whole, self.counts.whole + counts.whole)
-        setattr(self, self._fractional, self.counts.fractional + counts.fractional)
+        self.add(self.count(preds, target, sample_weight))
 
     def compute(self) -> Tensor:
         """Return the accuracy in [0, 1] of all that was counted, over all processes; NaN if nothing was."""
-        return _accuracies(self.counts, [self.k], self.average)[0]
+        return self.value_of(self.states())
+
+    def count(self, preds: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Amounts:
+        """Check a batch and return what it adds to the states."""
+        return self.counting.count(preds, target, sample_weight)._asdict()
+
+    def value_of(self, states: Mapping[str, Tensor]) -> Tensor:
+        """Return the value of such states."""
+        return _accuracies(Counts(**states), [self.k], self.average)[0]
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        if not self.counting.by_class:  # else the states are changed in place
+            for state in self._names.values():
+                setattr(self, state, self._defaults[state])
+
+    def share_with(self, lead: TopKAccuracy) -> None:
+        """Hold the very tables of another metric that counts alike, for as long as both count the same."""
+        for name, state in self._names.items():
+            self._defaults[state] = lead._defaults[lead._names[name]]
+            setattr(self, state, lead.state(name))
 
     @property
     def counts(self) -> Counts:
         """The tables counted so far, of this process."""
-        return Counts(getattr(self, self._whole), getattr(self, self._fractional))
+        return Counts(**self.states())
 
     def curve(self) -> Tensor:
         """Return the accuracy at k = 1, …, max_k, over all processes: (max_k,), or (max_k, C) for average="none"."""
@@ -217,9 +240,10 @@ class TopKAccuracy(ExactMetric):
         return self._synced(lambda counts: self._interval(counts, self.k, level))
 
     def _interval(self, counts: Counts, k: int, level: float) -> Tensor:
-        rows = counts.whole.sum(-1)
-        sum_of_squares = rows + counts.fractional[..., -1]
-        seen = rows + counts.fractional[..., :-1].sum(-1)
+        whole, fractional = cast(tuple[Tensor, Tensor], counts)
+        rows = whole.sum(-1)
+        sum_of_squares = rows + fractional[..., -1]
+        seen = rows + fractional[..., :-1].sum(-1)
         return wilson_interval(_accuracies(counts, [k], self.average)[0], seen.square() / sum_of_squares, level)
 
     def _synced(self, function: Callable[[Counts], Tensor]) -> Tensor:
@@ -252,30 +276,3 @@ class TopKAccuracy(ExactMetric):
             ax.legend(loc="lower right")
         ax.set(xlabel="k", ylabel="top-k accuracy", ylim=(0, 1.02), xlim=(0.5, len(ks) + 0.5))
         return ax.figure, ax  # type: ignore[return-value]
-
-
-_Batch = tuple[Tensor, Tensor, Tensor | None]
-_shared: ContextVar[list[tuple[Counting, _Batch, Counts]] | None] = ContextVar("shared", default=None)
-
-
-@contextmanager
-def shared_counts() -> Iterator[None]:
-    """Within it, metrics of equal settings that get the same tensors count them once."""
-    token = _shared.set([])
-    try:
-        yield
-    finally:
-        _shared.reset(token)
-
-
-def _count(counting: Counting, preds: Tensor, target: Tensor, sample_weight: Tensor | None) -> Counts:
-    shared = _shared.get()
-    if shared is None:
-        return counting.count(preds, target, sample_weight)
-    batch = (preds, target, sample_weight)
-    for settings, seen, counts in shared:
-        if settings == counting and all(one is other for one, other in zip(seen, batch, strict=True)):
-            return counts
-    counts = counting.count(*batch)
-    shared.append((counting, batch, counts))
-    return counts
