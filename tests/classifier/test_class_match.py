@@ -81,7 +81,7 @@ def test_two_classes_of_one_name_are_fine_where_the_order_is_the_same():
         (
             list("abcdefg"),
             ["x" * 200 + "\n"],
-            f"data must hold classes of the model only, got '{'x' * 57}...'. "
+            f"data must hold classes of the model only, got '{'x' * 56}.... "
             "The model's classes are 'a', 'b', 'c', 'd', 'e' and 2 more.",
         ),
         (None, ["a", "b"], "num_classes must be 2, the number of classes of the data, got 3."),

@@ -6,8 +6,7 @@ from torch import nn
 
 from tests.callbacks.modules import CLASSES, Plain, loader, network, trainer
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.hierarchy import coarsen_logits
-from topk_lightning.hierarchy.coarse_pretraining import load_pretrained
+from topk_lightning.hierarchy import coarsen_logits, load_pretrained
 
 GROUPS = [0, 1, 1, 2, 2, 2]
 

@@ -234,9 +234,8 @@ def test_errors_of_names_and_files(tmp_path):
     assert error(lambda: Hierarchy.of(NAMES, ["boston", "husky"])) == (
         "fine_to_coarse must name a group for each class, got none for 'husky'. It names 'boston', 'airedale', 'beagle'."
     )
-    assert (
-        error(lambda: Hierarchy.of("nowhere.csv"))
-        == "fine_to_coarse must be a csv file or a folder, got 'nowhere.csv'."
+    assert error(lambda: Hierarchy.of("nowhere.csv"), FileNotFoundError) == (
+        "fine_to_coarse must be an existing csv file or folder, got 'nowhere.csv'."
     )
     path = tmp_path / "breeds.csv"
     path.write_text("boston,terrier\nbeagle\n")
@@ -257,3 +256,34 @@ def test_errors_of_names_and_files(tmp_path):
         f"fine_to_coarse must hold folders of groups, which hold a folder for each class, got {str(tmp_path / 'empty')!r}. "
         "The tree is root/group/class, such as root/terrier/boston."
     )
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"\x89PNG\r\n\x00\xff")
+    assert (
+        error(lambda: Hierarchy.of(photo)) == f"fine_to_coarse must be a csv file, text in UTF-8, got {str(photo)!r}."
+    )
+
+
+def test_two_classes_of_one_name_are_refused_where_groups_are_given_by_name():
+    names = ["cat", "crane", "dog", "crane"]
+    assert error(lambda: Hierarchy.of({"cat": "animal", "crane": "machine", "dog": "animal"}, names)) == (
+        "class_names must name each class differently, got 'crane' for 1 and 3."
+    )
+    assert Hierarchy.of([0, 0, 0, 1], names).groups == (0, 0, 0, 1)
+    assert Hierarchy.of({0: 0, 1: 0, 2: 0, 3: 1}, names).fine_names == ("cat", "crane", "dog", "crane")
+
+
+def test_no_error_prints_a_whole_container(tmp_path):
+    (tmp_path / "wide.csv").write_text("a," + "b" * 50_000 + ",c\n")
+    thousand = {f"class {index}": "group" for index in range(1000)}
+    for call in (
+        lambda: Hierarchy.of(thousand, ["x" * 5_000] * 2),
+        lambda: Hierarchy.of(thousand, [f"other {index}" * 100 for index in range(1000)]),
+        lambda: Hierarchy.of({index + 1: 0 for index in range(1000)}),
+        lambda: Hierarchy.of(tmp_path / "wide.csv"),
+    ):
+        assert len(error(call)) < 1_000
+
+
+def test_groups_without_names_are_called_by_their_number():
+    assert Hierarchy.of([0, 1, 1]).group_names == ("group 0", "group 1")
+    assert Hierarchy.of({"a": "x", "b": "y"}).group_names == ("x", "y")

@@ -12,12 +12,11 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from topk_lightning._checks.coarse_to_fine import no_class_loss, one_group, per_class_tensor, unclear_ignore_index
-from topk_lightning._checks.hierarchy import check_same_number
 from topk_lightning._checks.losses import check_rows
 from topk_lightning._checks.options import check_ks
 from topk_lightning._checks.scores import check_scores, check_target
 from topk_lightning.callbacks._topk_log import TopKLog
-from topk_lightning.hierarchy import Hierarchy, coarsen_logits, coarsen_target
+from topk_lightning.hierarchy import Hierarchy, check_same_number, coarsen_logits, coarsen_target
 
 __all__ = ["CoarseLoss"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning._checks.scores import check_labels
 
 __all__ = ["ClassMatch", "match_classes"]
@@ -90,20 +90,20 @@ def match_classes(model: Sequence[str] | None, data: Sequence[str], num_classes:
     unknown = [name for name in data if name not in index]
     if len(unknown) == len(data) == num_classes:
         remark = (
-            f"The model knows none of the data's class names ({_shown(data[0])}, …), so classes are taken by their index: "
-            f"class 0 is its {_shown(model[0])}."
+            f"The model knows none of the data's class names ({shown(data[0])}, …), so classes are taken by their index: "
+            f"class 0 is its {shown(model[0])}."
         )
         return ClassMatch(tuple(range(num_classes)), num_classes, by_name=False, remark=remark)
     if unknown:
         near = difflib.get_close_matches(unknown[0], model, n=1)
-        known = ", ".join(map(_shown, model[:5])) + (f" and {num_classes - 5} more" if num_classes > 5 else "")
-        remedy = f"Did you mean {_shown(near[0])}?" if near else f"The model's classes are {known}."
-        raise InvalidValueError(must("data", "hold classes of the model only", _shown(unknown[0]), remedy))
+        known = ", ".join(map(shown, model[:5])) + (f" and {num_classes - 5} more" if num_classes > 5 else "")
+        remedy = f"Did you mean {shown(near[0])}?" if near else f"The model's classes are {known}."
+        raise InvalidValueError(must("data", "hold classes of the model only", shown(unknown[0]), remedy))
     for whose, names in (("model", model), ("data", data)):
         name, count = Counter(names).most_common(1)[0]
         if count > 1:
             raise InvalidValueError(
-                must("class_names", f"name each class of the {whose} differently", f"{_shown(name)} {count} times",
+                must("class_names", f"name each class of the {whose} differently", f"{shown(name)} {count} times",
                      "They are matched by name, since the data has other classes or another order than the model.")
             )  # fmt: skip
     indices = tuple(index[name] for name in data)
@@ -113,11 +113,6 @@ def match_classes(model: Sequence[str] | None, data: Sequence[str], num_classes:
         what = f"The data has {len(data)} of the model's {num_classes} classes"
     moved = next((at for at, to in enumerate(indices) if at != to), None)
     example = (
-        "" if moved is None else f": its class {moved}, {_shown(data[moved])}, is the model's class {indices[moved]}"
+        "" if moved is None else f": its class {moved}, {shown(data[moved])}, is the model's class {indices[moved]}"
     )
     return ClassMatch(indices, num_classes, remark=f"{what}; they are recognised by name{example}.")
-
-
-def _shown(name: str) -> str:
-    """Return a name in quotes, on one line, of a bounded length."""
-    return repr(name if len(name) <= 60 else f"{name[:57]}...")

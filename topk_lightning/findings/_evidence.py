@@ -149,7 +149,7 @@ class Evidence:
         members: list[list[int]] = [[] for _ in range(self.groups.num_groups)]
         for index in self.few:
             members[self.groups.groups[index]].append(index)
-        names = self.groups.coarse_names or [f"group {number}" for number in range(self.groups.num_groups)]
+        names = self.groups.group_names
         together = zip(members, names, strict=True)
         return alone + [unit for unit in together if sum(self.images[index] for index in unit[0]) >= self.min_images]
 

@@ -1,7 +1,8 @@
 """Coarse classes that fine ones belong to: sums over groups, where the groups are written down, coarse pretraining."""
 
-from topk_lightning.hierarchy.coarse_pretraining import PretrainingReport, load_pretrained
-from topk_lightning.hierarchy.coarsening import coarsen_logits, coarsen_target
-from topk_lightning.hierarchy.hierarchy import Hierarchy
+from topk_lightning.hierarchy._coarse_pretraining import PretrainingReport, load_pretrained
+from topk_lightning.hierarchy._coarsening import coarsen_logits, coarsen_target
+from topk_lightning.hierarchy._groups import check_same_number
+from topk_lightning.hierarchy._hierarchy import Hierarchy
 
-__all__ = ["Hierarchy", "PretrainingReport", "coarsen_logits", "coarsen_target", "load_pretrained"]
+__all__ = ["Hierarchy", "PretrainingReport", "check_same_number", "coarsen_logits", "coarsen_target", "load_pretrained"]

@@ -68,7 +68,7 @@ def of_groups(pairs: Tensor, support: Tensor, hierarchy: Hierarchy, level: str) 
     table = torch.zeros(count * count, dtype=torch.int64).index_add_(0, flat, pairs[:, 2])
     places = table.nonzero().flatten()
     grouped = torch.stack([places // count, places % count, table[places]], dim=1)
-    names = hierarchy.coarse_names or [f"group {index}" for index in range(count)]
+    names = hierarchy.group_names
     images = torch.zeros(count, dtype=torch.int64).index_add_(0, group, support)
     return _of(grouped, names, images, list(range(count)), f"Confusions by {level}", level)
 

@@ -84,7 +84,7 @@ def _group_rows(pairs: Tensor, support: Tensor, hierarchy: Hierarchy) -> list[Ro
     images = empty.index_add(0, group, support.double())
     bounds = wilson_interval(hits / images, images, 0.95).tolist()
     classes = torch.bincount(group, minlength=hierarchy.num_groups).tolist()
-    names = hierarchy.coarse_names or [f"group {index}" for index in range(hierarchy.num_groups)]
+    names = hierarchy.group_names
     rows = [
         Row(
             name,

@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.hierarchy import nothing_fits, unreadable_checkpoint
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._files import read_archive
-from topk_lightning.hierarchy.hierarchy import Hierarchy
+from topk_lightning.hierarchy._hierarchy import Hierarchy
 
 __all__ = ["PretrainingReport", "load_pretrained"]
+
+_CHECKPOINT = "coarse_checkpoint"
 
 
 @dataclass
@@ -95,7 +97,12 @@ def load_pretrained(
         else:
             report.skipped[name] = f"it has shape {tuple(value.shape)}, in the fine model {tuple(target.shape)}"
     if not report.loaded and not report.initialised:
-        raise nothing_fits(str(coarse_checkpoint), report.skipped)
+        name, reason = next(iter(report.skipped.items()), ("nothing", "it is empty"))
+        raise InvalidValueError(
+            must(
+                _CHECKPOINT, "hold weights of the fine model", f"none in {str(coarse_checkpoint)!r} ({name}: {reason})"
+            )
+        )
     report.skipped |= {
         name: "the checkpoint has no such weight, it stayed as it was" for name in own if name not in found
     }
@@ -119,11 +126,11 @@ def _one_row_a_class(fine: torch.Size, coarse: torch.Size, hierarchy: Hierarchy)
 def _read(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by their names."""
     wanted = "be a file of plain data that loads with weights_only=True"
-    state = read_archive(path, "coarse_checkpoint", wanted, "Save the state_dict of its module alone.")
+    state = read_archive(path, _CHECKPOINT, wanted, "Save the state_dict of its module alone.")
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise unreadable_checkpoint(str(path))
+        raise InvalidValueError(must(_CHECKPOINT, "hold a state dict of tensors", repr(str(path))))
     return tensors
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.hierarchy import check_groups, check_same_number
 from topk_lightning._checks.losses import reads_values
 from topk_lightning._checks.scores import check_labels, check_scores
+from topk_lightning.hierarchy._groups import check_groups, check_same_number
 
 __all__ = ["coarsen_logits", "coarsen_target"]
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from topk_lightning._checks.hierarchy import (
-    check_groups,
-    missing_classes,
-    no_folders,
-    two_groups,
-    unknown_file,
-    unreadable_row,
-    wrong_hierarchy,
-)
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must, shown
+from topk_lightning._checks.class_names import check_different_names
+from topk_lightning.hierarchy._group_files import read_groups
+from topk_lightning.hierarchy._groups import GROUPS, check_groups
 
 __all__ = ["Hierarchy"]
+
+_WANTED = "be a list of group indices, a dict {class: group}, a csv file or a folder of folders"
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,11 @@ class Hierarchy:
         """The number of groups G."""
         return max(self.groups) + 1
 
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The names of the groups; "group 0", "group 1", … where they have none."""
+        return self.coarse_names or tuple(f"group {index}" for index in range(self.num_groups))
+
     @classmethod
     def of(
         cls,
@@ -62,73 +63,41 @@ class Hierarchy:
 
         Raises:
             TypeError: anything else.
-            ValueError: a class without a group or in two groups, a group without a class, a file that cannot be read.
+            FileNotFoundError: no such file or folder.
+            ValueError: a class without a group or in two groups, a group without a class, two classes of one name where
+                groups are given by name, a file that cannot be read.
         """
         if isinstance(given, Hierarchy):
             return given
         if isinstance(given, str | Path):
-            return cls._of_names(_read(Path(given)), class_names)
+            return cls._of_names(read_groups(Path(given)), class_names)
         indices: Any = given
         if isinstance(given, Mapping):
             if all(isinstance(key, str) for key in given):
                 return cls._of_names({str(fine): str(coarse) for fine, coarse in given.items()}, class_names)
             absent = [str(index) for index in range(len(given)) if index not in given]
             if absent:
-                raise missing_classes(absent, list(given))
+                raise _missing_classes(absent, list(given))
             indices = [indices[index] for index in range(len(given))]
         elif not isinstance(given, Sequence):
-            raise wrong_hierarchy(given)
+            raise InvalidTypeError(must(GROUPS, _WANTED, type(given).__name__))
         groups, _ = check_groups(indices)
         return cls(tuple(groups.tolist()), None, None if class_names is None else tuple(class_names))
 
     @classmethod
     def _of_names(cls, group_of: Mapping[str, str], class_names: Sequence[str] | None) -> Hierarchy:
-        names = list(group_of) if class_names is None else list(class_names)
+        names = list(group_of) if class_names is None else list(check_different_names(class_names))
         absent = [name for name in names if name not in group_of]
         if absent:
-            raise missing_classes(absent, list(group_of))
+            raise _missing_classes(absent, list(group_of))
         coarse = sorted({group_of[name] for name in names})
         index = {name: number for number, name in enumerate(coarse)}
         groups, _ = check_groups([index[group_of[name]] for name in names])
         return cls(tuple(groups.tolist()), tuple(coarse), tuple(names))
 
 
-def _read(path: Path) -> dict[str, str]:
-    if path.is_dir():
-        return _read_folders(path)
-    if not path.is_file():
-        raise unknown_file(str(path))
-    return _read_csv(path)
-
-
-def _read_csv(path: Path) -> dict[str, str]:
-    group_of: dict[str, str] = {}
-    fine, coarse, width = 0, 1, 2
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        for number, row in enumerate(reader):
-            if number == 0 and {"fine", "coarse"} <= set(row):
-                fine, coarse, width = row.index("fine"), row.index("coarse"), len(row)
-                continue
-            if not row:
-                continue
-            if len(row) != width or not row[fine] or not row[coarse]:
-                raise unreadable_row(str(path), reader.line_num, row)
-            _put(group_of, row[fine], row[coarse])
-    return group_of
-
-
-def _read_folders(root: Path) -> dict[str, str]:
-    """Return the group of each folder root/group/class; classes of one name in two groups are an error."""
-    group_of: dict[str, str] = {}
-    folders = [fine for fine in root.glob("*/*") if fine.is_dir() and not fine.name.startswith(".")]
-    if not folders:
-        raise no_folders(str(root))
-    for fine in sorted(folders, key=lambda fine: fine.name):
-        _put(group_of, fine.name, fine.parent.name)
-    return group_of
-
-
-def _put(group_of: dict[str, str], fine: str, coarse: str) -> None:
-    if group_of.setdefault(fine, coarse) != coarse:
-        raise two_groups(fine, {group_of[fine], coarse})
+def _missing_classes(names: Sequence[str], known: Sequence[object]) -> InvalidValueError:
+    """Return the error for classes that the hierarchy does not name."""
+    missing = ", ".join(map(shown, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    near = f"It names {', '.join(map(shown, known[:5])) or 'no class'}{' and more' if len(known) > 5 else ''}."
+    return InvalidValueError(must(GROUPS, "name a group for each class", f"none for {missing}", near))
