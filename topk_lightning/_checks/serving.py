@@ -13,7 +13,6 @@ __all__ = [
     "address_in_use",
     "broken_form",
     "check_asked_k",
-    "check_picture_size",
     "check_port",
     "foreign_host",
     "missing_server",
@@ -21,7 +20,6 @@ __all__ = [
     "server_busy",
     "slow_upload",
     "too_many_bytes",
-    "too_many_pixels",
     "undecodable",
     "unknown_kind",
     "wrong_fields",
@@ -98,22 +96,6 @@ def too_many_bytes(limit: int) -> RequestError:
 def slow_upload(seconds: float) -> RequestError:
     """Return the refusal of a body that takes too long to come."""
     return RequestError(408, must("the body", f"arrive within {seconds:g} seconds", "a part of it"))
-
-
-def check_picture_size(width: int, height: int, limit: int, shorter_side: int | None) -> None:
-    """Refuse a picture of too many pixels, as it is or once its shorter side is resized to `shorter_side`."""
-    if width * height > limit:
-        raise too_many_pixels(limit, f"{width} × {height}")
-    if shorter_side is not None:
-        longer_side = shorter_side * max(width, height) // min(width, height)
-        if shorter_side * longer_side > limit:
-            found = f"{width} × {height}, which preprocessing makes {shorter_side} × {longer_side}"
-            raise too_many_pixels(limit, found)
-
-
-def too_many_pixels(limit: int, found: str) -> RequestError:
-    """Return the refusal of a picture above the limit, which was not decoded."""
-    return RequestError(413, must("image", f"have at most {limit:,} pixels", found))
 
 
 def unknown_kind(formats: Iterable[str], size: int) -> RequestError:

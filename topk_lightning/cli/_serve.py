@@ -22,14 +22,10 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(list(arguments[1:]))
     host, port = options.host, check_port(options.port)
     # Only now: --help and mistakes need no torch.
-    from PIL import Image
-
     from topk_lightning.serving import create_app
     from topk_lightning.serving.server import server_of
 
     local = _is_loopback(host)
-    # Pillow has a limit of its own, which must not be the lower one.
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     with _listen(host, port) as listener:
         app = create_app(
             checkpoint_of(options.checkpoint),

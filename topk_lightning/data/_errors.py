@@ -25,7 +25,18 @@ class UnreadableImageError(InvalidValueError):
 
 
 class TooLargeImageError(UnreadableImageError):
-    """An image of more pixels than were allowed, which was not decoded."""
+    """An image of more pixels than were allowed, which was not decoded.
+
+    Attributes:
+        sentence: what is wrong, without the option that would allow it, for those who cannot set it.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"{sentence} A larger max_pixels lets it in.")
+        self.sentence = sentence
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.sentence,)  # from a worker process
 
 
 class NotAFolderError(UserError, NotADirectoryError):

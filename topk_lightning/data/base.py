@@ -140,12 +140,12 @@ class ImageDataModuleBase(_DataModule):
         """Look at every image once, and leave unreadable ones out or raise; return what was seen of each split."""
         resize = self._resizing.resize_only()
         total = sum(len(samples.targets) for samples in self._samples.values())
-        done = 0
+        known = {split: self._known_looks(samples) for split, samples in self._samples.items()}
+        done = sum(map(len, known.values()))
         looks: dict[str, list[Look]] = {}
         for split, samples in self._samples.items():
-            seen: dict[int, Look] = self._known_looks(samples)
+            seen = known[split]
             unreadable: dict[int, UnreadableImageError] = {}
-            done += len(seen)
             new = [index for index in range(len(samples.targets)) if index not in seen]
             for index, look in inspect_samples(samples, new, resize):
                 if isinstance(look, Look):

@@ -86,11 +86,11 @@ def check_image_size(
     """Refuse an image of too many pixels, as it is or once its shorter side is resized to `shorter_side`."""
     resized = 0 if shorter_side is None else shorter_side * max(width, height) // max(1, min(width, height))
     if width * height > max_pixels or (shorter_side or 0) * resized > max_pixels:
-        actual = f"{width:,} × {height:,}"
+        actual = f"{width} × {height}"
         if width * height <= max_pixels:
-            actual += f", which preprocessing makes {shorter_side:,} × {resized:,}"
+            actual += f", which preprocessing makes {shorter_side} × {resized}"
         requirement = f"have at most {max_pixels:,} pixels"
-        raise TooLargeImageError(must(str(name), requirement, actual, "A larger max_pixels lets it in."))
+        raise TooLargeImageError(must(str(name), requirement, actual))
 
 
 def to_rgb(image: Image.Image, name: str | Path = "image") -> Image.Image:

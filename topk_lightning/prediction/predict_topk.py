@@ -107,9 +107,7 @@ class Prepare:
                 self._preprocessing = Preprocessing.from_dict(self._preprocessing)
             self._transform = self._preprocessing.evaluation_transform()
         if isinstance(image, Path):
-            from topk_lightning.data import load_image
-
-            image = load_image(image)
+            image = self._preprocessing.load(image)
         prepared: Tensor = self._transform(image)
         return prepared
 

@@ -8,26 +8,19 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 import torch
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from topk_lightning._checks.options import check_integer, check_k
 from topk_lightning._checks.prediction import missing_preprocessing
-from topk_lightning._checks.serving import RequestError, check_picture_size, too_many_pixels, undecodable, unknown_kind
-from topk_lightning.data import Preprocessing, UnreadableImageError, to_rgb, unreadable_image
+from topk_lightning._checks.serving import RequestError, undecodable, unknown_kind
+from topk_lightning.data import FORMATS, Preprocessing, TooLargeImageError, UnreadableImageError
 from topk_lightning.prediction.predict_topk import device_of, load_trained, predict_topk
 from topk_lightning.prediction.topk_predictions import TopKPrediction
 
-__all__ = ["FORMATS", "ServedModel", "TopKPredictions"]
+__all__ = ["ServedModel", "TopKPredictions"]
 
 TopKPredictions: TypeAlias = "tuple[TopKPrediction, ...]"
-
-# What people have, and no format whose reader starts another program or fetches other files.
-FORMATS = tuple(
-    kind
-    for kind in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-    if kind not in ("AVIF", "WEBP") or (kind.lower() in features.modules and features.check(kind.lower()))
-)
 
 
 class ServedModel:
@@ -51,7 +44,7 @@ class ServedModel:
         preprocessing = Preprocessing.from_dict(trained.preprocessing)
         self.max_pixels = check_integer("max_pixels", max_pixels)
         self._transform = preprocessing.evaluation_transform()
-        self._shorter_side = preprocessing.image_size if preprocessing.resize == "crop" else None
+        self._preprocessing = preprocessing
         self._network, self._class_names = trained.network.eval(), trained.class_names
         # One answer before anybody asks: the first is slow, and it says how many classes there are.
         blank = self._transform(Image.new("RGB", (preprocessing.image_size,) * 2))
@@ -66,19 +59,13 @@ class ServedModel:
             RequestError: too many pixels, an unknown kind, or a broken picture.
         """
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                check_picture_size(image.width, image.height, self.max_pixels, self._shorter_side)
-                rgb = to_rgb(image)
-        except (RequestError, MemoryError):
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise too_many_pixels(self.max_pixels, "far more") from None
-        except UnidentifiedImageError:
-            raise unknown_kind(FORMATS, len(data)) from None
+            rgb = self._preprocessing.load(io.BytesIO(data), self.max_pixels)
+        except TooLargeImageError as error:
+            raise RequestError(413, error.sentence) from None
         except UnreadableImageError as error:
+            if isinstance(error.__cause__, UnidentifiedImageError):
+                raise unknown_kind(FORMATS, len(data)) from None
             raise undecodable(str(error)) from None
-        except Exception as error:  # as many kinds as there are ways to break a file
-            raise undecodable(str(unreadable_image("image", error))) from None
         prepared: Tensor = self._transform(rgb)
         return prepared
 

@@ -1,0 +1,82 @@
+"""What was seen of all images is kept: a second look opens changed files only."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.data.drawings import class_folders, fill, noise
+from topk_lightning.data import ImageFolderDataModule, _look_cache
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return class_folders(tmp_path / "photos", {"cat": 6, "dog": 6})
+
+
+def ready(root, **options):
+    """Return a data module after setup, with how many of how many images were looked at anew."""
+    data = ImageFolderDataModule(root, image_size=8, **options)
+    seen = []
+    data.on_look = lambda done, total: seen.append((done, total))
+    data.setup()
+    return data, seen
+
+
+def test_a_second_look_opens_no_file_and_knows_the_same(root):
+    first, seen = ready(root)
+    assert seen == [(number, 12) for number in range(1, 13)]
+    second, seen = ready(root)
+    assert seen == []
+    assert second.preprocessing == first.preprocessing
+    assert second.digests("train").equal(first.digests("train"))
+
+
+def test_files_that_were_changed_or_added_are_looked_at(root):
+    ready(root)
+    noise().save(root / "cat/03.png")
+    os.utime(root / "dog/00.png", ns=(1, 1))
+    fill(root / "eel", 3)
+    data, seen = ready(root)
+    assert seen == [(number, 15) for number in range(11, 16)]
+    assert not data.duplicates
+
+
+def test_another_size_is_another_look(root):
+    ready(root)
+    data = ImageFolderDataModule(root, image_size=16)
+    seen = []
+    data.on_look = lambda done, total: seen.append(done)
+    data.setup()
+    assert len(seen) == 12
+
+
+def test_an_unreadable_file_is_looked_at_again_and_named_again(root):
+    (root / "cat/00.png").write_text("text")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"^1 unreadable image was skipped: cat/00\.png\.$"):
+            ready(root, on_bad_image="skip")
+
+
+def test_a_cache_that_is_broken_or_cannot_be_written_is_none(root, tmp_path):
+    ready(root)
+    (path,) = (tmp_path / "cache/topk-lightning/looks").iterdir()
+    for content in (b"", b"text", path.read_bytes()[:200]):
+        path.write_bytes(content)
+        assert len(ready(root)[1]) == 12
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert len(ready(root)[1]) == 12
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.write_text("a file where the folder should be")
+    assert len(ready(root)[1]) == 12
+
+
+def test_the_cache_lies_with_the_user_and_never_among_the_photos(root, tmp_path):
+    before = sorted(root.rglob("*"))
+    ready(root)
+    assert sorted(root.rglob("*")) == before
+    assert _look_cache.cache_folder() == tmp_path / "cache" / "topk-lightning"
