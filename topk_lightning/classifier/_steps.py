@@ -86,8 +86,9 @@ class MeasuredSteps(_Module):
         self._keep_what_the_data_said()
 
     def on_train_start(self) -> None:
-        """Begin from nothing."""
+        """Begin from nothing, and take down which data this is."""
         self._begin("train", {"": self.trainer.train_dataloader})
+        self.training_data = self.training_data.after_training_on(getattr(self.trainer, "datamodule", None))
 
     def on_validation_epoch_start(self) -> None:
         """Begin from nothing, with a set of metrics for each dataloader."""

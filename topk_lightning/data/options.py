@@ -34,7 +34,7 @@ def plain_options(data: Any) -> dict[str, Any]:
     for name in inspect.signature(kind).parameters:
         try:
             arguments[name] = _plain(getattr(data, name))
-        except (AttributeError, TypeError):
+        except Exception:
             continue
     return {"class_path": f"{_HOME if ours else kind.__module__}.{kind.__qualname__}", "init_args": arguments}
 

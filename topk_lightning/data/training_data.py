@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from topk_lightning.data.base import ImageDataModuleBase
+from topk_lightning.data.digests import MOST_DIGESTS, training_digests
+from topk_lightning.data.options import plain_options
 
 __all__ = ["TrainingData"]
 
@@ -40,6 +44,17 @@ class TrainingData:
         if isinstance(digests, Tensor) and digests.dtype == torch.int64 and digests.ndim == 1:
             known["digests"] = digests
         return cls(class_names=names if are_texts else None, **known)
+
+    def after_training_on(self, data: Any) -> TrainingData:
+        """Return what is to be kept once the model has been trained on a data module, too; None: on loaders alone.
+
+        The options are those of the last training; the images of earlier ones stay known.
+        """
+        options = {} if data is None else plain_options(data)
+        if not isinstance(data, ImageDataModuleBase):
+            return replace(self, options=options)
+        digests = torch.cat([self.digests, training_digests(data)]).unique(sorted=True)[:MOST_DIGESTS]  # type: ignore[no-untyped-call]
+        return replace(self, options=options, digests=digests)
 
     def put(self, checkpoint: dict[str, Any]) -> None:
         """Keep it in a checkpoint."""
