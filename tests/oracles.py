@@ -73,11 +73,23 @@ def calibrated_topk_hinge(
     return scale * max([0.0, *(margin + s - scores[y] for s in sorted(scores, reverse=True)[k : k + 1])])
 
 
-def smooth_topk_svm(scores: Sequence[float], y: int, *, k: int, temperature: float = 1.0, margin: float = 1.0) -> float:
-    """t · log(1 + exp(a/t − s_y/(kt)) E_k / E_(k−1)), each E_i summed over all subsets of i competitors."""
+def smooth_topk_svm(
+    scores: Sequence[float],
+    y: int,
+    *,
+    k: int,
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    units: str = "logits",
+) -> float:
+    """t · log(1 + exp(a/t − s_y/(ut)) E_k / E_(k−1)), each E_i summed over all subsets of i competitors.
+
+    The x_j are exp(s_j / (ut)), with u = 1 in units of the logits and u = k as published.
+    """
+    unit = {"logits": 1, "published": k}[units]
     if k == len(scores):
         return 0.0
-    others = [(score - scores[y]) / (k * temperature) for j, score in enumerate(scores) if j != y]
+    others = [(score - scores[y]) / (unit * temperature) for j, score in enumerate(scores) if j != y]
 
     def log_polynomial(i: int) -> float:
         return log_sum_exp([math.fsum(subset) for subset in itertools.combinations(others, i)])
@@ -96,7 +108,7 @@ def smooth_topk_svm_in_decimals(
     margin: float = 1.0,
     classes: Sequence[int] | None = None,
 ) -> tuple[float, list[float]]:
-    """The same loss and its gradient (of `classes`, or all) from the coefficients of Π_j (1 + x_j X), in 60 digits."""
+    """The published form and its gradient (of `classes`, or all) from the coefficients of Π_j (1 + x_j X), in 60 digits."""
     with localcontext() as context:
         context.prec = 60
         context.Emin, context.Emax = -(10**15), 10**15
@@ -123,6 +135,9 @@ def smooth_topk_svm_in_decimals(
         return float(Decimal(temperature) * (1 + odds).ln()), gradient
 
 
-def svm_hinge(scores: Sequence[float], y: int, *, k: int, margin: float = 1.0, **_: object) -> float:
-    """max(0, a + (s_∖y,[k] − s_y) / k): the smooth SVM loss's limit at temperature 0."""
-    return max([0.0, *(margin + (s - scores[y]) / k for s in competitors(scores, y)[k - 1 : k])])
+def svm_hinge(
+    scores: Sequence[float], y: int, *, k: int, margin: float = 1.0, units: str = "logits", **_: object
+) -> float:
+    """max(0, a + (s_∖y,[k] − s_y) / u): the smooth SVM loss's limit at temperature 0, u as above."""
+    unit = {"logits": 1, "published": k}[units]
+    return max([0.0, *(margin + (s - scores[y]) / unit for s in competitors(scores, y)[k - 1 : k])])

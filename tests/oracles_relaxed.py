@@ -13,7 +13,6 @@ import mpmath
 
 __all__ = [
     "MATRICES",
-    "bitonic_matrix",
     "neuralsort_matrix",
     "odd_even_matrix",
     "soft_topk",
@@ -107,22 +106,15 @@ def neuralsort_matrix(scores: Sequence[float], temperature: float) -> Matrix:
     ]
 
 
-def _stays_cauchy(lead: mpmath.mpf) -> mpmath.mpf:
-    return mpmath.mpf("0.5") + mpmath.atan(lead) / mpmath.pi
-
-
-SWAPS = {"logistic": _logistic, "cauchy": _stays_cauchy}
-
-
-def _swap_product(scores: Sequence[float], temperature: float, swap: str, pairs: list[tuple[int, int]]) -> Matrix:
-    """Multiply dense matrices, one for each soft swap; the first wire of a pair receives the larger score."""
+def odd_even_matrix(scores: Sequence[float], temperature: float) -> Matrix:
+    """C layers of soft swaps of neighbours, from even and odd wires in turn; the first wire receives the larger score."""
     number = len(scores)
+    pairs = [(wire, wire + 1) for layer in range(number) for wire in range(layer % 2, number - 1, 2)]
     values = [mpmath.mpf(score) for score in scores]
     product = [[mpmath.mpf(row == column) for column in range(number)] for row in range(number)]
     for first, second in pairs:
-        lead = mpmath.inf if values[second] == -math.inf else (values[first] - values[second]) / temperature
-        stays = SWAPS[swap](lead)
-        moves = SWAPS[swap](-lead)
+        lead = (values[first] - values[second]) / temperature
+        stays, moves = _logistic(lead), _logistic(-lead)
         matrix = [[mpmath.mpf(row == column) for column in range(number)] for row in range(number)]
         matrix[first][first] = matrix[second][second] = stays
         matrix[first][second] = matrix[second][first] = moves
@@ -134,33 +126,6 @@ def _swap_product(scores: Sequence[float], temperature: float, swap: str, pairs:
             mpmath.fsum(weight * value for weight, value in zip(row, values, strict=True) if weight) for row in matrix
         ]
     return product
-
-
-def odd_even_matrix(scores: Sequence[float], temperature: float, swap: str = "logistic") -> Matrix:
-    """C layers of swaps of neighbours, from even and odd wires in turn."""
-    number = len(scores)
-    pairs = [(wire, wire + 1) for layer in range(number) for wire in range(layer % 2, number - 1, 2)]
-    return _swap_product(scores, temperature, swap, pairs)
-
-
-def bitonic_matrix(scores: Sequence[float], temperature: float, swap: str = "logistic") -> Matrix:
-    """Batcher's bitonic network for a power of two, by its recursion: sort one half each way, then merge."""
-
-    def merge(wires: list[int]) -> list[tuple[int, int]]:
-        half = len(wires) // 2
-        if not half:
-            return []
-        return [*zip(wires[:half], wires[half:], strict=True), *merge(wires[:half]), *merge(wires[half:])]
-
-    def order(wires: list[int], falling: bool) -> list[tuple[int, int]]:
-        half = len(wires) // 2
-        if not half:
-            return []
-        own = merge(wires)
-        own = own if falling else [(second, first) for first, second in own]
-        return [*order(wires[:half], True), *order(wires[half:], False), *own]
-
-    return _swap_product(scores, temperature, swap, order(list(range(len(scores))), True))
 
 
 def sorting_permutation(scores: Sequence[float]) -> Matrix:
@@ -177,30 +142,13 @@ def sorting_permutation(scores: Sequence[float]) -> Matrix:
 MATRICES: dict[str, Callable[[Sequence[float], float], Matrix]] = {
     "softsort": softsort_matrix,
     "neuralsort": neuralsort_matrix,
-    "odd_even_network": odd_even_matrix,
-    "bitonic_network": bitonic_matrix,
-    "cauchy_odd_even_network": lambda scores, t: odd_even_matrix(scores, t, "cauchy"),
-    "cauchy_bitonic_network": lambda scores, t: bitonic_matrix(scores, t, "cauchy"),
 }
 
 
-def _column(scores: list[float], y: int, temperature: float, relaxation: str) -> list[mpmath.mpf]:
-    """The chances of class y to stand at rank 1, 2, …; in a network, their mean over the wires y may start on.
-
-    Masked classes do not exist for SoftSort and NeuralSort; in a network they keep the last wires.
-    """
-    if "network" not in relaxation:
-        present = [scores[y], *(score for j, score in enumerate(scores) if j != y and score != -math.inf)]
-        return [row[0] for row in MATRICES[relaxation](present, temperature)]
-    others = sorted((score for j, score in enumerate(scores) if j != y), reverse=True)
-    starts = sum(score != -math.inf for score in scores)
-    size = 1 << (len(scores) - 1).bit_length() if "bitonic" in relaxation else len(scores)
-    total = [mpmath.mpf(0)] * size
-    for start in range(starts):
-        wires = [*others[:start], scores[y], *others[start:], *[-math.inf] * (size - len(scores))]
-        matrix = MATRICES[relaxation](wires, temperature)
-        total = [sum_ + row[start] for sum_, row in zip(total, matrix, strict=True)]
-    return [sum_ / starts for sum_ in total]
+def _column(scores: list[float], temperature: float, relaxation: str) -> list[mpmath.mpf]:
+    """The chances of the first class to stand at rank 1, 2, …; masked classes do not exist."""
+    present = [scores[0], *(score for score in scores[1:] if score != -math.inf)]
+    return [row[0] for row in MATRICES[relaxation](present, temperature)]
 
 
 def topk_cross_entropy(
@@ -211,16 +159,23 @@ def topk_cross_entropy(
     temperature: float,
     num_candidates: int | None,
     relaxation: str,
+    top1_mode: str = "sm",
 ) -> float:
-    """−log Σ_k P(k) · (chance of y to be among k), over y and the largest others.
+    """−log Σ_k P(k) · (chance of y to be among k), over y and the largest others; "smce" takes k = 1 apart.
 
     The chance is 1 from k = the number of unmasked others + 1 on, below that 0 for a masked target.
     """
+    first = k_probabilities[0]
+    if top1_mode == "smce":
+        rest = [0.0, *(p / (1 - first) for p in k_probabilities[1:])]
+        options = {"temperature": temperature, "num_candidates": num_candidates, "relaxation": relaxation}
+        alone = topk_cross_entropy(scores, y, k_probabilities=(1.0,), **options)
+        return first * alone + (1 - first) * topk_cross_entropy(scores, y, k_probabilities=rest, **options)
     others = sorted((score for j, score in enumerate(scores) if j != y), reverse=True)
     number = 1 + sum(score != -math.inf for score in others)
     candidates = [scores[y], *others][:num_candidates]
     masked = scores[y] == -math.inf
-    column = [0.0] * len(candidates) if masked else _column(candidates, 0, temperature, relaxation)
+    column = [0.0] * len(candidates) if masked else _column(candidates, temperature, relaxation)
     chance = mpmath.mpf(0)
     for k, probability in enumerate(k_probabilities, start=1):
         if k >= number:

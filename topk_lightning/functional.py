@@ -16,10 +16,9 @@ from topk_lightning.losses import (
 )
 from topk_lightning.metrics import multilabel_topk_accuracy, topk_accuracy
 from topk_lightning.ranking import in_topk, target_rank, topk_indices
-from topk_lightning.relaxations import bitonic_network, neuralsort, odd_even_network, soft_topk_mask, softsort
+from topk_lightning.relaxations import neuralsort, soft_topk_mask, softsort
 
 __all__ = [
-    "bitonic_network",
     "calibrated_topk_hinge_loss",
     "coarsen_logits",
     "coarsen_target",
@@ -29,7 +28,6 @@ __all__ = [
     "multilabel_topk_accuracy",
     "neuralsort",
     "noised_topk_hinge_loss",
-    "odd_even_network",
     "smooth_topk_svm_loss",
     "soft_topk_loss",
     "soft_topk_mask",

@@ -22,8 +22,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from topk_lightning._checks.options import check_choice, check_fraction, check_number, check_positive
-from topk_lightning._checks.schedules import check_starts, check_values, check_window
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.options import (
+    check_choice,
+    check_fraction,
+    check_number,
+    check_positive,
+    check_starts,
+    check_values,
+)
 
 __all__ = ["RAMPS", "Constant", "Cosine", "Exponential", "Linear", "Ramp", "Schedule", "Steps", "named_ramp"]
 
@@ -71,7 +78,7 @@ class Ramp(Schedule):
     def __post_init__(self) -> None:
         check_number("start", self.start)
         check_number("end", self.end)
-        check_window(self.hold_fraction, self.finish_fraction)
+        _check_window(self.hold_fraction, self.finish_fraction)
 
     def __call__(self, progress: float) -> float:
         """Return the value at a progress in [0, 1]."""
@@ -206,3 +213,11 @@ def named_ramp(
         Linear(start=4.0, end=1.0, hold_fraction=0.5, finish_fraction=1.0)
     """
     return RAMPS[check_choice("schedule", name, RAMPS)](start, end, hold_fraction, finish_fraction)
+
+
+def _check_window(hold_fraction: object, finish_fraction: object) -> None:
+    """Raise unless 0 ≤ hold_fraction < finish_fraction ≤ 1."""
+    hold = check_fraction("hold_fraction", hold_fraction)
+    finish = check_fraction("finish_fraction", finish_fraction)
+    if hold >= finish:
+        raise InvalidValueError(must("finish_fraction", f"be above hold_fraction ({hold})", finish))

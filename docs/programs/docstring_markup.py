@@ -6,6 +6,8 @@ Markdown. The site thus needs no script for its formulas and loads nothing from 
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from typing import Any
 
@@ -20,8 +22,35 @@ _ROLE = re.compile(r":(?:class|func|meth|attr|mod):`(~?)([\w.]+)`")
 class DocstringMarkup(griffe.Extension):
     """Rewrites each docstring when it has been read."""
 
+    def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
+        """Show ``x_loss = loss_function(XLoss)`` as the function that it is, with the options of the class."""
+        module = re.fullmatch(r"loss_function\((\w+)\)", str(attr.value))
+        if module is None or attr.parent is None:
+            return
+        of_class = attr.parent.members[module[1]].members["__init__"].parameters
+        scores = [
+            griffe.Parameter(name, kind=griffe.ParameterKind.positional_or_keyword, annotation="Tensor")
+            for name in ("logits", "target")
+        ]
+        function = griffe.Function(
+            attr.name,
+            lineno=attr.lineno,
+            endlineno=attr.endlineno,
+            parameters=griffe.Parameters(*scores, *list(of_class)[1:]),
+            returns="Tensor",
+            docstring=griffe.Docstring(
+                f"Return the loss of a batch, as :class:`{module[1]}` with the same options does."
+            ),
+        )
+        attr.parent.set_member(attr.name, function)
+        self.on_instance(obj=function)
+
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite the docstring of one object."""
+        if obj.is_class and obj.path.startswith("topk_lightning.losses.") and obj.name.endswith("Loss"):
+            # Losses complete their docstrings when they are imported.
+            module = importlib.import_module(obj.path.removesuffix(f".{obj.name}"))
+            obj.docstring = griffe.Docstring(inspect.getdoc(getattr(module, obj.name)) or "", parent=obj)
         if obj.docstring is not None:
             obj.docstring.value = to_markdown(obj.docstring.value, obj.path.removesuffix(f".{obj.name}"))
 

@@ -53,15 +53,15 @@ VARIANTS = {
     "coarse to fine, blended": Variant(
         nn.CrossEntropyLoss, lambda: [coarse_to_fine(schedule="linear")], "cross entropy"
     ),
-    "smooth top-5 SVM": Variant(lambda: losses.SmoothTopKSVMLoss(k=5)),
-    "smooth top-1 SVM": Variant(lambda: losses.SmoothTopKSVMLoss(k=1), baseline="smooth top-5 SVM"),
+    "smooth top-5 SVM": Variant(lambda: losses.SmoothTopKSVMLoss(k=5, units="published")),
+    "smooth top-1 SVM": Variant(lambda: losses.SmoothTopKSVMLoss(k=1, units="published"), baseline="smooth top-5 SVM"),
     "smooth top-k SVM, k 5 → 3 → 1": Variant(
-        lambda: losses.SmoothTopKSVMLoss(k=5),
+        lambda: losses.SmoothTopKSVMLoss(k=5, units="published"),
         lambda: [callbacks.KAnnealing(ladder=(5, 3, 1), at=(0, 0.5, 0.8))],
         "smooth top-5 SVM",
     ),
     "temperature, k, coarse to fine": Variant(
-        lambda: losses.SmoothTopKSVMLoss(k=5),
+        lambda: losses.SmoothTopKSVMLoss(k=5, units="published"),
         lambda: [
             callbacks.TemperatureAnnealing(),
             callbacks.KAnnealing(ladder=(5, 3, 1), at=(0, 0.5, 0.8)),

@@ -28,9 +28,9 @@ BASELINE = "cross entropy"
 VARIANTS: dict[str, Callable[[], nn.Module]] = {
     BASELINE: nn.CrossEntropyLoss,
     "cross entropy, label smoothing 0.1": lambda: nn.CrossEntropyLoss(label_smoothing=0.1),
-    "smooth top-5 SVM": lambda: losses.SmoothTopKSVMLoss(k=5),
-    "smooth top-5 SVM, t = 0.2": lambda: losses.SmoothTopKSVMLoss(k=5, temperature=0.2),
-    "smooth top-1 SVM": lambda: losses.SmoothTopKSVMLoss(k=1),
+    "smooth top-5 SVM": lambda: losses.SmoothTopKSVMLoss(k=5, units="published"),
+    "smooth top-5 SVM, t = 0.2": lambda: losses.SmoothTopKSVMLoss(k=5, temperature=0.2, units="published"),
+    "smooth top-1 SVM": lambda: losses.SmoothTopKSVMLoss(k=1, units="published"),
     "truncated top-5 entropy": lambda: losses.TruncatedTopKEntropyLoss(k=5),
     "soft top-5": lambda: losses.SoftTopKLoss(k=5),
     "top-k cross entropy, P(1 … 5) = 1/5": losses.TopKCrossEntropyLoss,

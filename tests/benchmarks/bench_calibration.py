@@ -16,8 +16,8 @@ from topk_lightning import losses
 K = 3
 LOSSES = {
     "cross entropy": losses.TemperatureCrossEntropyLoss(),
-    "smooth top-k SVM, t = 1": losses.SmoothTopKSVMLoss(k=K),
-    "smooth top-k SVM, t = 0.05": losses.SmoothTopKSVMLoss(k=K, temperature=0.05),
+    "smooth top-k SVM, t = 1": losses.SmoothTopKSVMLoss(k=K, units="published"),
+    "smooth top-k SVM, t = 0.05": losses.SmoothTopKSVMLoss(k=K, temperature=0.05, units="published"),
     "truncated entropy": losses.TruncatedTopKEntropyLoss(k=K),
     "grouped cross entropy": losses.GroupedTopKCrossEntropyLoss(k=K),
     "soft top-k, logistic": losses.SoftTopKLoss(k=K),

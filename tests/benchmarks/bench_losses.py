@@ -62,8 +62,6 @@ OURS: dict[str, Loss] = {
     "SoftSort, all classes": topk_cross_entropy("softsort", None),
     "NeuralSort, 16 candidates": topk_cross_entropy("neuralsort"),
     "NeuralSort, all classes": topk_cross_entropy("neuralsort", None),
-    "odd-even network, 16 candidates": topk_cross_entropy("odd_even_network"),
-    "bitonic network, 16 candidates": topk_cross_entropy("bitonic_network"),
     "CalibratedTopKHingeLoss": losses.CalibratedTopKHingeLoss(),
     "NoisedTopKHingeLoss": losses.NoisedTopKHingeLoss(),
 }

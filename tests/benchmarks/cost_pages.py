@@ -30,9 +30,6 @@ ROWS: dict[str, list[str]] = {
         "NeuralSort, 16 candidates",
         "difftopk, NeuralSort, 16 candidates",
         "NeuralSort, all classes",
-        "odd-even network, 16 candidates",
-        "difftopk, odd-even network, 16 candidates",
-        "bitonic network, 16 candidates",
     ],
     "topk_hinge": ["CalibratedTopKHingeLoss", "NoisedTopKHingeLoss", "pytopk, BalNoisedTopK"],
 }

@@ -54,28 +54,26 @@ def _shares(k: int) -> tuple[float, ...]:
     return (1 / k,) * k
 
 
-def _difftopk(method: str, candidates: int | None, **options: str) -> Peer:
+def _difftopk(method: str, candidates: int | None) -> Peer:
     def make(num_classes: int, k: int) -> Loss:
         found: Loss = difftopk.TopKCrossEntropyLoss(
-            method, inverse_temperature=0.5, p_k=list(_shares(k)), n=num_classes, m=candidates, **options
+            method, inverse_temperature=0.5, p_k=list(_shares(k)), n=num_classes, m=candidates
         )
         return found
 
     def twin(k: int) -> Loss:
         return losses.TopKCrossEntropyLoss(_shares(k), temperature=2.0, num_candidates=candidates, relaxation=method)
 
-    # Its networks start the target on the first wire, ours on each in turn: two values by intention.
-    return Peer(difftopk, make, None if options else twin, squared=candidates is None)
+    return Peer(difftopk, make, twin, squared=candidates is None)
 
 
 PEERS: dict[str, Peer] = {
     "difftopk, SmoothTopKLoss": Peer(
-        difftopk, lambda c, k: difftopk.SmoothTopKLoss(c, k), lambda k: losses.SmoothTopKSVMLoss(k)
+        difftopk, lambda c, k: difftopk.SmoothTopKLoss(c, k), lambda k: losses.SmoothTopKSVMLoss(k, units="published")
     ),
     "difftopk, SoftSort, 16 candidates": _difftopk("softsort", 16),
     "difftopk, SoftSort, all classes": _difftopk("softsort", None),
     "difftopk, NeuralSort, 16 candidates": _difftopk("neuralsort", 16),
-    "difftopk, odd-even network, 16 candidates": _difftopk("odd_even", 16, distribution="logistic"),
     "pytopk, BalNoisedTopK": Peer(
         pytopk,
         lambda c, k: pytopk.BalNoisedTopK(k, 1.0),

@@ -98,14 +98,17 @@ CASES = [
         )
         for scale_loss in ("none", "T", "T2")
     ),
-    LossCase(
-        "smooth top-k SVM",
-        SmoothTopKSVMLoss,
-        smooth_topk_svm_loss,
-        oracles.smooth_topk_svm,
-        {"k": 3, "temperature": 0.7, "margin": 0.5},
-        hard=oracles.svm_hinge,
-        lacks=frozenset({"second derivative"}),
+    *(
+        LossCase(
+            f"smooth top-k SVM, units={units}",
+            SmoothTopKSVMLoss,
+            smooth_topk_svm_loss,
+            oracles.smooth_topk_svm,
+            {"k": 3, "temperature": 0.7, "margin": 0.5, "units": units},
+            hard=oracles.svm_hinge,
+            lacks=frozenset({"second derivative"}),
+        )
+        for units in ("logits", "published")
     ),
     LossCase(
         "truncated top-k entropy",

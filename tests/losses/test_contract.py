@@ -6,6 +6,7 @@ A law holds for all of them unless a record in `cases.py` or `cases_relaxed.py` 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import pickle
 
@@ -152,6 +153,43 @@ def test_two_equal_logits_at_the_boundary_of_the_top_k(case):
     scores = torch.tensor([[5.0, 4.0, 2.0, 2.0, 1.0, 0.0, -1.0]], dtype=torch.float64)
     for y in range(C):
         assert_matches_oracle(case, scores, torch.tensor([y]))
+
+
+def pull(case: LossCase, logits: Tensor, target: Tensor, **changes: object) -> Tensor:
+    """How strongly each row pulls its target up."""
+    return -gradient(case, logits, target, **changes).gather(1, target.unsqueeze(1)).squeeze(1)
+
+
+def changed_k(case: LossCase, k: int) -> dict[str, object]:
+    if "k_probabilities" in case.options:
+        return {"k_probabilities": (0.0,) * (k - 1) + (1.0,), "num_candidates": None}
+    return {"k": k} if "k" in case.options else {}
+
+
+@pytest.mark.parametrize("c", [2, 3, 4, 6, 10])
+def test_equal_logits_pull_every_target_up_at_every_k_below_c(case, c):
+    scores, target = torch.zeros(c, c), torch.arange(c)
+    for k in range(1, c):
+        assert (pull(case, scores, target, **changed_k(case, k)) > 0.01).all(), k
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_a_tie_across_the_boundary_pulls_both_targets_up(case, k):
+    scores = torch.tensor([5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.0])
+    scores[k] = scores[k - 1]
+    assert (pull(case, scores.repeat(2, 1), torch.tensor([k - 1, k]), **changed_k(case, k)) > 1e-5).all()
+
+
+@pytest.mark.parametrize("c", [2, 3, 4, 5, 6, 7])
+def test_by_default_k_is_the_largest_of_1_3_5_below_c_and_the_target_is_pulled(case, c):
+    names = [name for name in ("k", "k_probabilities") if name in case.options]
+    k = {2: 1, 3: 1, 4: 3, 5: 3, 6: 5, 7: 5}[c]
+    case = dataclasses.replace(case, options=case.options | dict.fromkeys({"num_candidates"} & case.options.keys()))
+    logits, target = make_batch(5, c)
+    for name in names:
+        expected = k if name == "k" else (1 / k,) * k
+        assert torch.equal(rows(case, logits, target, **{name: None}), rows(case, logits, target, **{name: expected}))
+    assert (pull(case, torch.zeros(c, c), torch.arange(c), **dict.fromkeys(names)) > 0.01).all()
 
 
 @pytest.mark.parametrize("k", [1, 2, C - 1, C])

@@ -87,19 +87,30 @@ def test_noise_is_off_in_eval_mode(batch):
 
 
 def test_the_mean_over_samples_is_the_expected_noisy_score():
-    # E min(a + σZ, b + σZ') = a Φ(−d) + b Φ(d) − √2 σ φ(d) with d = (a − b) / (√2 σ).
+    # Behind a class that is always first the second is E max(a + σZ, b + σZ') = a Φ(d) + b Φ(−d) + √2 σ φ(d) with
+    # d = (a − b) / (√2 σ).
     a, b, sigma = 0.4, 0.1, 0.8
     d = (a - b) / (math.sqrt(2) * sigma)
     above = 0.5 * (1 + math.erf(d / math.sqrt(2)))
-    expected = a * (1 - above) + b * above - math.sqrt(2) * sigma * math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
-    logits = torch.tensor([[a, b]], dtype=torch.float64).expand(4000, 2).requires_grad_()
+    expected = a * above + b * (1 - above) + math.sqrt(2) * sigma * math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
+    logits = torch.tensor([[a, b, 99.0]], dtype=torch.float64).expand(4000, 3).requires_grad_()
     target = torch.zeros(4000, dtype=torch.long)
-    loss = noised_topk_hinge_loss(logits, target, k=1, noise=sigma, num_samples=50, margins=torch.tensor([9.0, 9.0]),
+    loss = noised_topk_hinge_loss(logits, target, k=1, noise=sigma, num_samples=50, margins=torch.full((3,), 9.0),
                                   generator=seeded())  # fmt: skip
     # 200,000 draws of a standard deviation below σ.
     assert loss.item() == pytest.approx(9.0 + expected - a, abs=4 * sigma / math.sqrt(200_000))
     (slope,) = torch.autograd.grad(loss, logits)
-    assert slope[:, 1].sum().item() == pytest.approx(above, abs=4 * 0.5 / math.sqrt(200_000))
+    assert slope[:, 1].sum().item() == pytest.approx(1 - above, abs=4 * 0.5 / math.sqrt(200_000))
+
+
+def test_where_k_is_close_to_c_noise_does_not_lower_the_bar():
+    # The least of two noisy scores lies below both: with margin 0 the loss would be 0 among equal classes.
+    logits = torch.zeros(200, 2, requires_grad=True)
+    target = torch.zeros(200, dtype=torch.long)
+    loss = noised_topk_hinge_loss(logits, target, k=1, noise=3.0, generator=seeded())
+    loss.backward()
+    assert loss.item() >= 1.0
+    assert (logits.grad.sum(0) * torch.tensor([-1, 1]) > 0.4).all()
 
 
 def test_noise_spreads_the_gradient_over_more_classes(batch):
@@ -144,8 +155,8 @@ def test_imbalanced_margins_fall_with_the_fourth_root_of_the_count():
     [
         (
             ValueError,
-            "class_counts must be at least 1 for each class, got 0. A class without training images has no margin: "
-            "leave it out.",
+            "class_counts must be at least 1 for each class, got 0. Leave out a class without training images, "
+            "or count it as 1.",
             lambda: imbalanced_margins([5, 0]),
         ),
         (TypeError, "class_counts must be of an integer dtype, got torch.float32.", lambda: imbalanced_margins([0.5])),

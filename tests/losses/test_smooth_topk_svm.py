@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from tests import oracles
-from topk_lightning.losses import smooth_topk_svm_loss
+from topk_lightning.losses import SmoothTopKSVMLoss, smooth_topk_svm_loss
 from topk_lightning.losses._symmetric import polynomials
 
 INF = math.inf
@@ -19,7 +19,7 @@ def value_and_gradient(
     logits: torch.Tensor, target: torch.Tensor, **options: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     leaf = logits.clone().requires_grad_()
-    loss = smooth_topk_svm_loss(leaf, target, reduction="none", **options)
+    loss = smooth_topk_svm_loss(leaf, target, units="published", reduction="none", **options)
     return loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]
 
 
@@ -32,7 +32,7 @@ def test_the_two_oracles_agree():
     logits, target = random_rows(8)
     for k in (1, 2, 3, 5, 7):
         for scores, y in zip(logits.tolist(), target.tolist(), strict=True):
-            subsets = oracles.smooth_topk_svm(scores, y, k=k, temperature=0.3)
+            subsets = oracles.smooth_topk_svm(scores, y, k=k, temperature=0.3, units="published")
             decimals, _ = oracles.smooth_topk_svm_in_decimals(scores, y, k=k, temperature=0.3)
             assert subsets == pytest.approx(decimals, rel=1e-13, abs=1e-13)
 
@@ -105,6 +105,19 @@ def test_every_logit_moved_by_ten_thousand_changes_only_the_rounding_of_the_inpu
     expected, wanted = value_and_gradient(moved.double() - 1e4, target, k=5)
     torch.testing.assert_close(found.double(), expected, atol=2e-6, rtol=2e-6)
     torch.testing.assert_close(slope.double(), wanted, atol=2e-6, rtol=2e-6)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_units_of_the_logits_are_k_times_the_published_form_at_t_and_a_divided_by_k(k):
+    logits, target = random_rows(20, 2.0)
+    found = smooth_topk_svm_loss(logits.double(), target, k, temperature=0.7, margin=0.4)
+    published = smooth_topk_svm_loss(logits.double(), target, k, temperature=0.7 / k, margin=0.4 / k, units="published")
+    torch.testing.assert_close(found, k * published)
+
+
+def test_only_the_published_units_hold_k():
+    assert not SmoothTopKSVMLoss().units_hold_k
+    assert SmoothTopKSVMLoss(units="published").units_hold_k
 
 
 def test_k_1_without_margin_is_cross_entropy():

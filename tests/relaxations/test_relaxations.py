@@ -13,21 +13,18 @@ from tests import oracles_relaxed as oracles
 from topk_lightning.relaxations import (
     MEMBERSHIPS,
     RELAXATIONS,
-    bitonic_network,
     clipped_line,
     laplace,
     logistic,
     neuralsort,
-    odd_even_network,
     soft_threshold,
     soft_topk_mask,
     softsort,
 )
-from topk_lightning.relaxations._rows import largest
+from topk_lightning.relaxations.rows import largest
 
 INF = float("inf")
 DISTANCES = ("softsort", "neuralsort")
-NETWORKS = tuple(name for name in RELAXATIONS if name not in DISTANCES)
 
 
 @pytest.fixture(params=MEMBERSHIPS)
@@ -189,12 +186,6 @@ def test_rows_sum_to_1(relaxation):
     torch.testing.assert_close(rows.sum(-1), torch.ones(5, 6).double())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_columns_of_sorting_networks_sum_to_1(name):
-    rows = RELAXATIONS[name](scores_of(10, 5, 6), 6, temperature=0.7).exp()
-    torch.testing.assert_close(rows.sum(-2), torch.ones(5, 6).double())
-
-
 def test_rows_go_to_the_sorting_permutation_as_temperature_goes_to_0(relaxation):
     scores = scores_of(11, 6)
     rows = RELAXATIONS[relaxation](scores, 6, temperature=1e-8).exp()
@@ -233,12 +224,6 @@ def test_tied_classes_get_the_same_gradient_wherever_they_stand(name):
     torch.testing.assert_close(second[0], second[2])
     assert first[0] != 0
     assert second[0] != 0
-
-
-def test_sorting_networks_depend_on_the_wire_of_a_class():
-    # The mean over the wires of one class is what makes a column independent of its position.
-    rows = odd_even_network(torch.zeros(1, 4), 1).exp().squeeze()
-    assert not torch.allclose(rows, torch.full((4,), 1 / 4))
 
 
 def test_columns_of_softsort_and_neuralsort_can_exceed_1():
@@ -288,12 +273,6 @@ def test_a_column_of_100000_classes_needs_no_square(name):
     assert scores.grad.isfinite().all()
 
 
-def test_a_bitonic_network_pads_to_a_power_of_two_without_a_trace():
-    scores = scores_of(18, 5)
-    padded = torch.cat([scores, torch.full((3,), -INF)])
-    torch.testing.assert_close(bitonic_network(scores, 5), bitonic_network(padded, 5)[:, :5])
-
-
 # The search for the largest
 
 
@@ -322,7 +301,6 @@ def test_the_search_in_groups_finds_what_a_sort_finds(c, count):
         (lambda: softsort(torch.zeros(2, 3), 1, column=[0, 1]), TypeError, "column must be a torch.Tensor or None, got list."),
         (lambda: softsort(torch.zeros(2, 3), 1, column=torch.zeros(2)), TypeError, "column must be of an integer dtype, got torch.float32."),
         (lambda: neuralsort(torch.zeros(2, 3), 1, column=torch.tensor(0)), ValueError, "column must have shape (2,) to match scores of shape (2, 3), got ()."),
-        (lambda: bitonic_network(torch.zeros(3), 1, swap="linear"), ValueError, "swap must be one of 'logistic', 'cauchy', got 'linear'."),
     ],
 )  # fmt: skip
 def test_errors_name_the_argument(call, kind, sentence):

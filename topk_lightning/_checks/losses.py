@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -14,11 +13,8 @@ from topk_lightning._checks.scores import check_distribution, check_labels, chec
 
 __all__ = [
     "check_at_least_zero",
-    "check_class_counts",
     "check_class_weight",
-    "check_generator",
     "check_logits_and_target",
-    "check_margins",
     "check_reduction",
     "check_rows",
     "check_temperature",
@@ -106,39 +102,6 @@ def check_class_weight(weight: object, num_classes: int, logits: Tensor) -> Tens
     if reads_values(weight) and not (weight >= 0).all():
         raise InvalidValueError(must("weight", "be at least 0 for each class", float(weight.min())))
     return weight.to(logits.dtype)
-
-
-def check_margins(margins: object, num_classes: int) -> Tensor:
-    """Return `margins` (C,)."""
-    if not isinstance(margins, Tensor):
-        raise InvalidTypeError(must("margins", "be a torch.Tensor or None", type(margins).__name__))
-    if margins.shape != (num_classes,):
-        raise InvalidValueError(
-            must("margins", f"have shape ({num_classes},), one margin a class", tuple(margins.shape))
-        )
-    return margins
-
-
-def check_generator(generator: torch.Generator | None, logits: Tensor) -> None:
-    """Check that `generator` draws on the kind of device that holds the logits."""
-    if generator is not None and generator.device.type != logits.device.type:
-        remedy = "Make it with torch.Generator(device=...)."
-        raise InvalidValueError(
-            must("generator", f"be on the device of the logits ({logits.device})", generator.device, remedy)
-        )
-
-
-def check_class_counts(class_counts: Tensor | Sequence[int]) -> Tensor:
-    """Return the images per class (C,), each at least 1."""
-    counts = torch.as_tensor(class_counts)
-    if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
-        raise InvalidTypeError(must("class_counts", "be of an integer dtype", counts.dtype))
-    if counts.ndim != 1 or counts.numel() == 0:
-        raise InvalidValueError(must("class_counts", "have shape (C,), one count a class", tuple(counts.shape)))
-    if (counts < 1).any():
-        remedy = "A class without training images has no margin: leave it out."
-        raise InvalidValueError(must("class_counts", "be at least 1 for each class", int(counts.min()), remedy))
-    return counts
 
 
 def refuse_second_derivative() -> None:

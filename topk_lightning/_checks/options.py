@@ -1,10 +1,12 @@
-"""Checks of plain options: k, temperatures, fractions, choices."""
+"""Checks of plain options: k, temperatures, fractions, choices, steps."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
@@ -17,6 +19,8 @@ __all__ = [
     "check_level",
     "check_number",
     "check_positive",
+    "check_starts",
+    "check_values",
 ]
 
 
@@ -88,3 +92,29 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     if value not in known:
         raise InvalidValueError(must(name, "be one of " + ", ".join(map(repr, known)), repr(value)))
     return str(value)
+
+
+def check_values(values: object, name: str = "values") -> tuple[Any, ...]:
+    """Return one or more finite numbers as a tuple."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidTypeError(must(name, "be a sequence of numbers", type(values).__name__))
+    numbers_given = tuple(values)
+    if not numbers_given:
+        raise InvalidValueError(must(name, "hold at least one number", "none"))
+    for value in numbers_given:
+        check_number(name, value, "hold finite numbers")
+    return numbers_given
+
+
+def check_starts(at: object, count: int, name: str = "at", of: str = "values") -> tuple[float, ...]:
+    """Return the progress at which each of `count` values begins: 0 first, ascending, at most 1."""
+    starts = check_values(at, name)
+    if len(starts) != count:
+        raise InvalidValueError(must(name, f"hold {count} numbers, one for each of {of}", len(starts)))
+    for start in starts:
+        check_fraction(name, start)
+    if starts[0] != 0:
+        raise InvalidValueError(must(name, "begin with 0, where training begins", starts[0]))
+    if any(later <= earlier for earlier, later in pairwise(starts)):
+        raise InvalidValueError(must(name, "ascend", starts))
+    return starts

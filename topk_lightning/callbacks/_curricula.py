@@ -15,8 +15,7 @@ from topk_lightning._checks.callbacks_annealing import (
     check_schedule_value,
     no_progress,
 )
-from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive
-from topk_lightning._checks.schedules import check_starts
+from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive, check_starts
 from topk_lightning.schedules import Steps, named_ramp
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
-from topk_lightning.relaxations._rows import small_dtype
+from topk_lightning.relaxations.rows import small_dtype
 
 __all__ = ["LogOdds", "hinge", "log_share", "softplus"]
 

@@ -7,74 +7,58 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.options import check_k
-from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
 from topk_lightning.losses._stable import LogOdds, softplus
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["GroupedTopKCrossEntropyLoss", "grouped_topk_cross_entropy_loss"]
 
 
-def grouped_topk_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    k: int = 5,
-    *,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    class_dim: int = 1,
-) -> Tensor:
-    r"""Return the cross entropy in which the k best classes count as one where the target is among them.
+class GroupedTopKCrossEntropyLoss(ClassificationLoss):
+    r"""Cross entropy in which the k best classes count as one where the target is among them.
 
     With p the softmax of the logits, y the target and T the k best classes by the order rule, a row costs
 
-    .. math:: -\log \sum_{j \in T} p_j \text{ if } y \in T, \qquad -\log p_y \text{ otherwise.}
+    .. math:: -\log \sum_{j \in T} p_j \text{ if } y \in T, \qquad -\log p_y \text{ otherwise, in } [0, \infty).
 
     k = 1 is cross entropy. The value jumps where y enters T: from −log p_y down to −log Σ_T p_j, by log k where the k
     classes are equal. Inside T nothing prefers y to its k − 1 companions. Prefer
-    :func:`~topk_lightning.losses.truncated_topk_entropy_loss` or
-    :func:`~topk_lightning.losses.smooth_topk_svm_loss` where that matters. A target that fewer than k unmasked
-    competitors stand against is in the top k whatever happens, and costs 0.
-
-    Shape:
-        As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
-        (), or a float target of the shape of the logits.
+    :class:`~topk_lightning.losses.TruncatedTopKEntropyLoss` or
+    :class:`~topk_lightning.losses.SmoothTopKSVMLoss` where that matters. A target that fewer than k unmasked
+    competitors stand against is in the top k whatever happens, and costs 0. Asking for a second derivative is an error.
 
     Args:
-        logits: unnormalised scores of a float dtype.
-        target: class indices, or a distribution over classes.
-        k: how many guesses are allowed, 1 ≤ k ≤ C.
-        weight: one weight ≥ 0 a class.
-        ignore_index: class indices of this value count nothing.
-        reduction: "mean" (divides by the weight of all rows), "sum" or "none".
-        class_dim: the class dimension, -1 for (N, T, C) sequences.
-
-    Returns:
-        The loss in [0, ∞), a scalar or one value a row. Asking for a second derivative is an error.
-
-    Raises:
-        TypeError: if a dtype is wrong.
-        ValueError: if k > C, or an option, a shape or a label is out of range.
+        k: how many guesses are allowed, 1 ≤ k ≤ C; None for the largest of 1, 3, 5 below C.
 
     Examples:
         Four equal classes, k = 2: the order rule puts 0 and 1 into the top 2, which hold probability 1/2; class 3 is
         outside and holds 1/4.
 
         >>> import torch
-        >>> loss = grouped_topk_cross_entropy_loss(torch.zeros(2, 4), torch.tensor([1, 3]), k=2, reduction="none")
-        >>> (-loss).exp()
+        >>> loss = GroupedTopKCrossEntropyLoss(k=2, reduction="none")
+        >>> (-loss(torch.zeros(2, 4), torch.tensor([1, 3]))).exp()
         tensor([0.5000, 0.2500])
 
     Source:
         Sawada et al., 2020, arXiv:2007.15359.
     """
-    check_k(k)
 
-    def rows(logits: Tensor, target: Tensor) -> Tensor:
-        check_k(k, logits.shape[1])
+    def __init__(
+        self,
+        k: int | None = None,
+        *,
+        weight: Tensor | Sequence[float] | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        class_dim: int = 1,
+    ) -> None:
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim)
+        self.k = check_optional_k(k)
+
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row."""
         target = target.unsqueeze(1)
-        best = topk_indices(logits, k)
+        best = topk_indices(logits, settle_k(self.k, logits.shape[1]))
         scores = logits.detach()
         best_scores = scores.gather(1, best)
         # With fewer than k unmasked classes beside it, y belongs to T even where it is masked itself.
@@ -89,35 +73,5 @@ def grouped_topk_cross_entropy_loss(
         # −log of the group's share as log(1 + others / group): exact also where it is almost 0.
         return softplus(LogOdds.apply(logits, group, shares, best[:, :0], reference.squeeze(1), 1.0) - own)
 
-    return reduce_rows(
-        rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
-    )
 
-
-class GroupedTopKCrossEntropyLoss(ClassificationLoss):
-    """Apply :func:`grouped_topk_cross_entropy_loss`, which has the formula and the arguments.
-
-    Examples:
-        >>> import torch
-        >>> loss = GroupedTopKCrossEntropyLoss(k=2)
-        >>> (-loss(torch.zeros(1, 4), torch.tensor([1]))).exp()
-        tensor(0.5000)
-    """
-
-    options = ("k",)
-
-    def __init__(
-        self,
-        k: int = 5,
-        *,
-        weight: Tensor | Sequence[float] | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        class_dim: int = 1,
-    ) -> None:
-        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim)
-        self.k = check_k(k)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a batch."""
-        return grouped_topk_cross_entropy_loss(logits, target, self.k, **self.shared)
+grouped_topk_cross_entropy_loss = loss_function(GroupedTopKCrossEntropyLoss)

@@ -9,91 +9,93 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.losses import check_at_least_zero, check_temperature, refuse_second_derivative
-from topk_lightning._checks.options import check_k
-from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning._checks.options import check_choice
+from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
 from topk_lightning.losses._stable import softplus
 from topk_lightning.losses._symmetric import gradient, polynomials
-from topk_lightning.relaxations._rows import largest, small_dtype
+from topk_lightning.relaxations.rows import largest, small_dtype
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
+UNITS = ("logits", "published")
 # Rows are handled in blocks of about this many scores, whose temporaries stay in cache.
 _BLOCK = 2**17
 # Up to this k the power sums of float32 scores are summed in float32.
 _FEW = 5
 
 
-def smooth_topk_svm_loss(
-    logits: Tensor,
-    target: Tensor,
-    k: int = 5,
-    *,
-    temperature: float = 1.0,
-    margin: float = 1.0,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    class_dim: int = 1,
-) -> Tensor:
-    r"""Return the smooth multiclass top-k SVM loss.
+class SmoothTopKSVMLoss(ClassificationLoss):
+    r"""Smooth multiclass top-k SVM loss, in units of the logits.
 
     With s the logits, y the target, t the temperature, a the margin and E_i the i-th elementary symmetric polynomial
-    of the numbers exp(s_j / (k t)), j ≠ y, a row costs
+    of the numbers exp(s_j / t), j ≠ y, a row costs
 
-    .. math:: t \log\Big(1 + e^{a/t - s_y/(kt)} \frac{E_k}{E_{k-1}}\Big).
+    .. math:: t \log\Big(1 + e^{(a - s_y)/t} \frac{E_k}{E_{k-1}}\Big) \in [0, \infty).
 
-    k = 1, a = 0, t = 1 is cross entropy; t → 0 is max(0, a + (s_{∖y,[k]} − s_y) / k), with s_{∖y,[k]} the k-th largest
-    competitor. Smooth everywhere, and every class has a gradient. A target that fewer than k unmasked competitors
-    stand against (always at k = C) is in the top k whatever happens, and costs 0.
+    k = 1, a = 0, t = 1 is cross entropy; t → 0 is max(0, a + s_{∖y,[k]} − s_y), with s_{∖y,[k]} the k-th largest
+    competitor. Pull and reach are those of cross entropy, so its learning rate fits. Smooth everywhere, and every class
+    has a gradient. A target that fewer than k unmasked competitors stand against (always at k = C) is in the top k
+    whatever happens, and costs 0. It has no second derivative: asking for one is an error.
 
-    Shape:
-        As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
-        (), or a float target of the shape of the logits.
+    The paper takes means over k scores: its L(t, a) is this loss at temperature k·t and margin k·a, divided by k. So it
+    pulls with 1/k and asks for logits k times as large; k moves its units.
 
     Args:
-        logits: unnormalised scores of a float dtype.
-        target: class indices, or a distribution over classes.
-        k: how many guesses are allowed, 1 ≤ k ≤ C. Beside one pass over the logits for each, a row costs k · (2k)²
-            operations: meant for k up to about 100.
+        k: how many guesses are allowed, 1 ≤ k ≤ C; None for the largest of 1, 3, 5 below C. Beside one pass over the
+            logits for each, a row costs k · (2k)² operations: meant for k up to about 100.
         temperature: t > 0, in units of the logits; larger is smoother.
-        margin: a ≥ 0, in units of the mean of k logits: 1 asks for a lead of k over the k-th competitor.
-        weight: one weight ≥ 0 a class.
-        ignore_index: class indices of this value count nothing.
-        reduction: "mean" (divides by the weight of all rows), "sum" or "none".
-        class_dim: the class dimension, -1 for (N, T, C) sequences.
-
-    Returns:
-        The loss in [0, ∞), a scalar or one value a row. It has no second derivative: asking for one is an error.
-
-    Raises:
-        TypeError: if a dtype is wrong.
-        ValueError: if k > C, or an option, a shape or a label is out of range.
+        margin: a ≥ 0, in units of the logits.
+        units: "logits", or "published" for the paper's form, with temperature and margin in units of the mean of k
+            logits.
 
     Examples:
         Four equal classes, k = 2, no margin: of the three competitors E_2 = 3 and E_1 = 3, so log(1 + 3/3).
 
         >>> import torch
-        >>> smooth_topk_svm_loss(torch.zeros(1, 4), torch.tensor([3]), k=2, margin=0.0).exp()
+        >>> loss = SmoothTopKSVMLoss(k=2, margin=0.0)
+        >>> loss(torch.zeros(1, 4), torch.tensor([3])).exp()
         tensor(2.)
 
     Source:
-        Berrada, Zisserman, Kumar, ICLR 2018, arXiv:1802.07595, equation (10). The authors switch to the hard loss
-        where their arithmetic fails; this one does not fail.
+        Berrada, Zisserman, Kumar, ICLR 2018, arXiv:1802.07595, equation (10), which is ``units="published"``. The
+        authors switch to the hard loss where their arithmetic fails; this one does not fail.
     """
-    temperature = check_temperature(temperature)
-    margin = check_at_least_zero("margin", margin)
-    check_k(k)
 
-    def rows(logits: Tensor, target: Tensor) -> Tensor:
-        if check_k(k, logits.shape[1]) == logits.shape[1]:
+    def __init__(
+        self,
+        k: int | None = None,
+        *,
+        temperature: float = 1.0,
+        margin: float = 1.0,
+        units: str = "logits",
+        weight: Tensor | Sequence[float] | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        class_dim: int = 1,
+    ) -> None:
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim)
+        self.k = check_optional_k(k)
+        self.temperature = check_temperature(temperature)
+        self.margin = check_at_least_zero("margin", margin)
+        self.units = check_choice("units", units, UNITS)
+
+    @property
+    def units_hold_k(self) -> bool:
+        """Whether a change of k changes the units too, as in the published form: a schedule then moves both."""
+        return self.units == "published"
+
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        k = settle_k(self.k, logits.shape[1])
+        # The kernel measures in means of k logits.
+        unit = 1 if check_choice("units", self.units, UNITS) == "published" else k
+        temperature = check_temperature(self.temperature) / unit
+        margin = check_at_least_zero("margin", self.margin) / unit
+        if k == logits.shape[1]:
             own = logits.gather(1, target.unsqueeze(1)).squeeze(1)
             return torch.where(own.isnan(), own, 0)
         losses: Tensor = _SmoothTopKSVM.apply(logits, target, k, temperature, margin)
-        return losses
-
-    return reduce_rows(
-        rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
-    )
+        return losses if unit == 1 else unit * losses
 
 
 class _SmoothTopKSVM(torch.autograd.Function):
@@ -176,36 +178,4 @@ def _times_polynomial(numbers: Tensor, coefficients: Tensor) -> None:
         e.mul_(value)
 
 
-class SmoothTopKSVMLoss(ClassificationLoss):
-    """Apply :func:`smooth_topk_svm_loss`, which has the formula and the arguments.
-
-    Examples:
-        >>> import torch
-        >>> loss = SmoothTopKSVMLoss(k=2, margin=0.0)
-        >>> loss(torch.zeros(1, 4), torch.tensor([3])).exp()
-        tensor(2.)
-    """
-
-    options = ("k", "temperature", "margin")
-
-    def __init__(
-        self,
-        k: int = 5,
-        *,
-        temperature: float = 1.0,
-        margin: float = 1.0,
-        weight: Tensor | Sequence[float] | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        class_dim: int = 1,
-    ) -> None:
-        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim)
-        self.k = check_k(k)
-        self.temperature = check_temperature(temperature)
-        self.margin = check_at_least_zero("margin", margin)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a batch."""
-        return smooth_topk_svm_loss(
-            logits, target, self.k, temperature=self.temperature, margin=self.margin, **self.shared
-        )
+smooth_topk_svm_loss = loss_function(SmoothTopKSVMLoss)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from topk_lightning._checks.losses import check_temperature
 from topk_lightning._checks.options import check_choice, check_fraction
-from topk_lightning.losses._base import ClassificationLoss, reduce_rows
+from topk_lightning.losses._base import ClassificationLoss, loss_function
 from topk_lightning.losses._stable import log_share
 
 __all__ = ["TemperatureCrossEntropyLoss", "temperature_cross_entropy_loss"]
@@ -16,93 +16,37 @@ __all__ = ["TemperatureCrossEntropyLoss", "temperature_cross_entropy_loss"]
 SCALES = {"none": 0, "T": 1, "T2": 2}
 
 
-def temperature_cross_entropy_loss(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    temperature: float = 1.0,
-    scale_loss: str = "none",
-    label_smoothing: float = 0.0,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    class_dim: int = 1,
-) -> Tensor:
-    r"""Return the cross entropy between the target and softmax(logits / temperature).
+class TemperatureCrossEntropyLoss(ClassificationLoss):
+    r"""Cross entropy between the target and softmax(logits / temperature).
 
     With s the logits, y the target, t the temperature and ε the label smoothing, a row costs
 
     .. math:: f \cdot \Big(\log\sum_j e^{s_j/t} - (1 - ε) \frac{s_y}{t} - \frac{ε}{C} \sum_j \frac{s_j}{t}\Big),
-              \qquad f = 1, t, t^2 \text{ for scale\_loss "none", "T", "T2".}
+              \qquad f = 1, t, t^2 \text{ for scale\_loss "none", "T", "T2", in } [0, \infty).
 
     t = 1 is cross entropy. With "T", t → 0 is the hard loss max_j s_j − s_y. The gradient is f/t · (softmax(s/t) − q):
     under "none" it grows as 1/t while t is annealed down, which acts like a growing learning rate; "T" keeps its size
     at a confident mistake; "T2" keeps it, for logits small against t, where the target is a teacher's softmax at the
     same t (distillation), and grows as t against a hard target.
 
-    Shape:
-        As :func:`torch.nn.functional.cross_entropy`: logits (N, C), (N, C, d1, …) or (C,), target (N,), (N, d1, …) or
-        (), or a float target of the shape of the logits.
-
     Args:
-        logits: unnormalised scores of a float dtype.
-        target: class indices, or a distribution over classes.
         temperature: t > 0, in units of the logits; larger is smoother.
         scale_loss: "none", "T" or "T2", the factor f.
         label_smoothing: ε in [0, 1], the share of the target that is spread over all C classes. A masked (−inf)
-            class then costs +inf, as in torch.
-        weight: one weight ≥ 0 a class; it weighs the row by its target, label smoothing included (torch weighs each
-            class's term of the smoothing by its own weight, so with both options the values differ).
-        ignore_index: class indices of this value count nothing.
-        reduction: "mean" (divides by the weight of all rows), "sum" or "none".
-        class_dim: the class dimension, -1 for (N, T, C) sequences.
-
-    Returns:
-        The loss in [0, ∞), a scalar or one value a row.
-
-    Raises:
-        TypeError: if a dtype is wrong.
-        ValueError: if an option, a shape or a label is out of range.
+            class then costs +inf, as in torch. `weight` weighs the row by its target, label smoothing included (torch
+            weighs each class's term of the smoothing by its own weight, so with both options the values differ).
 
     Examples:
         Logits 0 and 2·log 3 at temperature 2 are odds of 3 to 1 for class 1, so class 0 costs log 4.
 
         >>> import math, torch
-        >>> logits = torch.tensor([[0.0, 2 * math.log(3)]])
-        >>> temperature_cross_entropy_loss(logits, torch.tensor([0]), temperature=2.0).exp()
+        >>> loss = TemperatureCrossEntropyLoss(temperature=2.0)
+        >>> loss(torch.tensor([[0.0, 2 * math.log(3)]]), torch.tensor([0])).exp()
         tensor(4.)
 
     Source:
         Hinton, Vinyals, Dean, 2015, arXiv:1503.02531, section 2 (temperature, factor t²).
     """
-    temperature = check_temperature(temperature)
-    check_choice("scale_loss", scale_loss, SCALES)
-    smoothing = check_fraction("label_smoothing", label_smoothing)
-    factor = temperature ** SCALES[scale_loss]
-
-    def rows(logits: Tensor, target: Tensor) -> Tensor:
-        loss = 0 - log_share(logits, target.unsqueeze(1), temperature).squeeze(1).to(logits.dtype)
-        if smoothing:
-            scaled = (logits - logits.detach().amax(1, keepdim=True)) / temperature
-            loss = (1 - smoothing) * loss + smoothing * (scaled.logsumexp(1) - scaled.mean(1))
-        return factor * loss
-
-    return reduce_rows(
-        rows, logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction, class_dim=class_dim
-    )
-
-
-class TemperatureCrossEntropyLoss(ClassificationLoss):
-    """Apply :func:`temperature_cross_entropy_loss`, which has the formula and the arguments.
-
-    Examples:
-        >>> import math, torch
-        >>> loss = TemperatureCrossEntropyLoss(temperature=4.0, scale_loss="T2")
-        >>> loss(torch.zeros(2, 4), torch.tensor([0, 3])) / 4**2 - math.log(4)
-        tensor(0.)
-    """
-
-    options = ("temperature", "scale_loss", "label_smoothing")
 
     def __init__(
         self,
@@ -120,13 +64,16 @@ class TemperatureCrossEntropyLoss(ClassificationLoss):
         self.scale_loss = check_choice("scale_loss", scale_loss, SCALES)
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a batch."""
-        return temperature_cross_entropy_loss(
-            logits,
-            target,
-            temperature=self.temperature,
-            scale_loss=self.scale_loss,
-            label_smoothing=self.label_smoothing,
-            **self.shared,
-        )
+    def rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row."""
+        temperature = check_temperature(self.temperature)
+        factor = temperature ** SCALES[check_choice("scale_loss", self.scale_loss, SCALES)]
+        smoothing = check_fraction("label_smoothing", self.label_smoothing)
+        loss = 0 - log_share(logits, target.unsqueeze(1), temperature).squeeze(1).to(logits.dtype)
+        if smoothing:
+            scaled = (logits - logits.detach().amax(1, keepdim=True)) / temperature
+            loss = (1 - smoothing) * loss + smoothing * (scaled.logsumexp(1) - scaled.mean(1))
+        return factor * loss
+
+
+temperature_cross_entropy_loss = loss_function(TemperatureCrossEntropyLoss)

@@ -7,13 +7,14 @@ threshold v of a row makes Σ m_i = k. Its derivative is the same for all of the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.losses import reads_values
-from topk_lightning.relaxations._rows import largest, small_dtype
 from topk_lightning.relaxations._threshold import (
     Threshold,
     distances_from,
@@ -21,6 +22,7 @@ from topk_lightning.relaxations._threshold import (
     write_powers,
     write_shares,
 )
+from topk_lightning.relaxations.rows import largest, small_dtype
 
 __all__ = [
     "MEMBERSHIPS",
@@ -28,6 +30,7 @@ __all__ = [
     "Laplace",
     "Logistic",
     "Membership",
+    "check_membership",
     "clipped_line",
     "laplace",
     "logistic",
@@ -147,13 +150,15 @@ class Laplace(Membership):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return F(x)."""
-        half = x.abs().neg().exp() / 2
-        return torch.where(x < 0, half, 1 - half)
+        # Each branch sees only its own side and the point between them, where |x| and clamp may have the slope 0.
+        below = x < 0
+        return torch.where(below, x.masked_fill(~below, 0).exp() / 2, 1 - x.masked_fill(below, 0).neg().exp() / 2)
 
     def log(self, x: Tensor) -> Tensor:
         """Return log F(x)."""
         # Each branch sees only its own side, so that neither puts NaN into the gradient of the other.
-        return torch.where(x < 0, x - math.log(2), torch.log1p(-x.clamp(min=0).neg().exp() / 2))
+        below = x < 0
+        return torch.where(below, x - math.log(2), torch.log1p(-x.masked_fill(below, 0).neg().exp() / 2))
 
     def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
         """Find u in closed form.
@@ -194,8 +199,8 @@ class ClippedLine(Membership):
     name = "clipped_line"
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return F(x)."""
-        return x.clamp(0, 1)
+        """Return F(x), with slope 0 at both kinks as in `shares`."""
+        return torch.where((x > 0) & (x < 1), x, x.detach().clamp(0, 1))
 
     def log(self, x: Tensor) -> Tensor:
         """Return log F(x)."""
@@ -222,6 +227,16 @@ class ClippedLine(Membership):
         out.copy_((x > 0) & (x < 1))
         # No class is on the slope where the k best lead by more than t: the threshold may be anywhere between.
         out.mul_((scale / out.sum(1, keepdim=True).clamp(min=1)).to(out.dtype))
+
+
+def check_membership(membership: Membership | str, known: Mapping[str, Membership]) -> Membership:
+    """Return the membership that is given or named, one of `known`."""
+    if isinstance(membership, str):
+        if membership in known:
+            return known[membership]
+    elif any(membership is curve for curve in known.values()):
+        return membership
+    raise InvalidValueError(must("membership", "be one of " + ", ".join(known), repr(membership)))
 
 
 logistic = Logistic()

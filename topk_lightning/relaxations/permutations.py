@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
-from topk_lightning._checks.relaxations import check_column, check_relaxation_scores
-from topk_lightning.relaxations._ranked import ranked_and_rest
-from topk_lightning.relaxations._rows import result_of, small_dtype
+from topk_lightning.relaxations._errors import check_column, check_relaxation_scores
+from topk_lightning.relaxations.ranked import behind_its_ties, ranked_and_rest
+from topk_lightning.relaxations.rows import result_of, small_dtype
 
 __all__ = ["neuralsort", "softsort"]
 
@@ -57,7 +57,7 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
-    values, rest, own = ranked_and_rest(rows, column, k, temperature)
+    values, rest, own = ranked_and_rest(behind_its_ties(rows, column), column, k, temperature)
     exists = values > -math.inf
     places = values.masked_fill(~exists, 0).unsqueeze(2)
     # Beyond the k best every class stands below every s_[r], so all k sums share one sum over the rest.
@@ -116,7 +116,7 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
     # Exponents are differences of large sums.
-    rows = rows.to(small_dtype(rows))
+    rows = behind_its_ties(rows.to(small_dtype(rows)), column)
     masked = rows == -math.inf
     number = (~masked).sum(1).reshape(-1, 1, 1)
     # Only differences matter: against the best class nothing is lost to large scores.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from torch import Tensor
 
 from topk_lightning.relaxations.permutations import neuralsort, softsort
-from topk_lightning.relaxations.sorting_networks import bitonic_network, odd_even_network
 
 __all__ = ["RELAXATIONS", "Relaxation"]
 
@@ -19,8 +17,4 @@ of a soft permutation, (…, k, C), or of the one class `column` (…) in them, 
 RELAXATIONS: dict[str, Relaxation] = {
     "softsort": softsort,
     "neuralsort": neuralsort,
-    "odd_even_network": odd_even_network,
-    "bitonic_network": bitonic_network,
-    "cauchy_odd_even_network": partial(odd_even_network, swap="cauchy"),
-    "cauchy_bitonic_network": partial(bitonic_network, swap="cauchy"),
 }

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
-from topk_lightning._checks.relaxations import check_membership, check_relaxation_scores
-from topk_lightning.relaxations._rows import row_blocks, small_dtype
+from topk_lightning.relaxations._errors import check_relaxation_scores
 from topk_lightning.relaxations._threshold import Threshold
-from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, logistic
+from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, check_membership, logistic
+from topk_lightning.relaxations.rows import row_blocks, small_dtype
 
 __all__ = ["log_membership", "soft_threshold", "soft_topk_mask"]
 

@@ -8,10 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.losses import refuse_second_derivative
-from topk_lightning.relaxations._rows import largest, row_blocks, small_dtype
+from topk_lightning._checks.losses import reads_values, refuse_second_derivative
+from topk_lightning.relaxations.rows import largest, row_blocks, small_dtype
 
-__all__ = ["ranked", "ranked_and_rest"]
+__all__ = ["behind_its_ties", "ranked", "ranked_and_rest"]
+
+
+def behind_its_ties(rows: Tensor, column: Tensor | None) -> Tensor:
+    """Return rows (M, C) in which the class `column` (M, 1) stands one rounding below all that tie with it.
+
+    Sorted scores have a kink where two are equal. Its gradients on both sides differ, and their mean may be 0: then a
+    network that begins with equal scores learns nothing. The gradient of a class just behind its ties pulls it up.
+    """
+    if column is None:
+        return rows
+    own = rows.detach().gather(1, column)
+    tied = ((rows.detach() == own).sum(1, keepdim=True) > 1) & own.isfinite()
+    if reads_values(rows) and not tied.any():
+        return rows
+    limits = torch.finfo(rows.dtype)
+    below = (own - (own.abs() * limits.eps).clamp(min=limits.tiny)).clamp(min=limits.min)
+    return rows.scatter_add(1, column, torch.where(tied, below - own, 0))
 
 
 def ranked(rows: Tensor, count: int) -> Tensor:
