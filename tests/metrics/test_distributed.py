@@ -9,6 +9,7 @@ from torchmetrics import MetricCollection
 from tests.distributed import run_processes
 from topk_lightning.metrics import (
     CalibrationError,
+    MeanLoss,
     MultilabelTopKAccuracy,
     TopKAccuracies,
     TopKAccuracy,
@@ -58,6 +59,10 @@ def measure(rank, world_size, share):
     several = TopKAccuracies(prefix="val/")
     several.update(scores[rows], target[rows])
     found.update({name: value.item() for name, value in several.compute().items()})
+    mean = MeanLoss()
+    if rows.start != ROWS:
+        mean.update(weight[rows].mean(), len(weight[rows]))
+    found["loss"] = mean.compute().item()
     labels = MetricCollection([MultilabelTopKAccuracy(2, "recall")])
     labels.update(scores[rows], (scores > 3)[rows])
     found["recall"] = labels.compute()["MultilabelTopKAccuracy"].item()
@@ -90,4 +95,5 @@ def test_two_processes_count_like_one(share):
     for found in (first, second):
         for k in (1, 3, 5):
             assert found[f"val/top{k}"] == accuracy(scores, target, k).item()
+        assert found["loss"] == pytest.approx(weight.double().mean().item())
         assert found["recall"] == pytest.approx(multilabel_topk_accuracy(scores, scores > 3, 2, "recall").item())

@@ -11,9 +11,8 @@ from torch import nn
 
 from topk_lightning.classifier._class_match import ClassMatch
 from topk_lightning.classifier._loaders import sampler_of
-from topk_lightning.classifier.mean_loss import MeanLoss
 from topk_lightning.data import rows_seen_once
-from topk_lightning.metrics import TopKAccuracies
+from topk_lightning.metrics import MeanLoss, TopKAccuracies
 
 __all__ = ["LoaderMeter", "StageMeters"]
 

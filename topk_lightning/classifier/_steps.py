@@ -27,9 +27,9 @@ from topk_lightning.classifier._errors import (
     probabilities,
 )
 from topk_lightning.classifier._loaders import name_loaders
-from topk_lightning.classifier._mean_divisor import loss_option, mean_divisor
 from topk_lightning.classifier._stage_meters import StageMeters
 from topk_lightning.data import TrainingData, find_class_names
+from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
 
 __all__ = ["MeasuredSteps"]
@@ -148,7 +148,7 @@ class MeasuredSteps(_Module):
         meter.accuracies.update(logits.detach(), target)
         # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
         loss = check_scalar_loss(self.loss(logits, target), logits) if len(logits) else logits.sum()
-        divisor = mean_divisor(self.loss, target)
+        divisor = mean_divisor(self.loss, logits, target)
         meter.loss.update(loss / divisor if loss_option(self.loss, "reduction") == "sum" else loss, divisor)
         meter.log(self, stage)
         return loss

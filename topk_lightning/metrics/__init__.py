@@ -5,6 +5,8 @@ from topk_lightning.metrics.class_counts import ClassCounts
 from topk_lightning.metrics.class_report import ClassReport
 from topk_lightning.metrics.hierarchy_levels import HierarchyLevels, LevelAccuracy, MistakeDistance, hierarchy_levels
 from topk_lightning.metrics.intervals import wilson_interval
+from topk_lightning.metrics.mean_divisor import loss_option, mean_divisor
+from topk_lightning.metrics.mean_loss import MeanLoss
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies
@@ -17,6 +19,7 @@ __all__ = [
     "ConfusedPair",
     "HierarchyLevels",
     "LevelAccuracy",
+    "MeanLoss",
     "MistakeDistance",
     "MultilabelTopKAccuracy",
     "NearlyRight",
@@ -25,6 +28,8 @@ __all__ = [
     "TopKAccuracy",
     "TopKCurve",
     "hierarchy_levels",
+    "loss_option",
+    "mean_divisor",
     "multilabel_topk_accuracy",
     "topk_accuracy",
     "wilson_interval",

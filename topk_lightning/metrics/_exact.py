@@ -36,8 +36,8 @@ class ExactMetric(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    plot_lower_bound = 0.0
-    plot_upper_bound = 1.0
+    plot_lower_bound: float | None = 0.0
+    plot_upper_bound: float | None = 1.0
     #: Asks fastai's MixUp to leave the target as it is, so that it comes as far as the sentence about losses.
     y_int = True
 

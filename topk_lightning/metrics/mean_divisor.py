@@ -27,30 +27,42 @@ def loss_option(loss: Any, name: str) -> Any:
     return getattr(loss, name, None)
 
 
-def mean_divisor(loss: Callable[..., Any], target: Tensor) -> Tensor:
-    """Return by what the mean over the rows of a batch is divided: by their weights, by the rows that count, ().
+def mean_divisor(loss: Callable[..., Any], logits: Tensor, target: Tensor) -> Tensor:
+    """Return by what the mean of a loss over a batch is divided: by the rows that count, or the sum of their weights.
 
-    It is exact for the losses of this library and for torch's cross_entropy and nll_loss, with class weights and ignored
-    rows; for other callables it is the number of rows that are not ignored.
+    It is exact for the losses of this library and for torch's cross_entropy and nll_loss, with class weights, ignored rows
+    and soft targets (with which torch divides by the rows whatever their weights, and this library by Σ target · weight).
+    For other callables it is the number of rows whose label is not their ``ignore_index``, if they have one.
+
+    Shape:
+        logits (N, C) or (N, C, d1, …), target (N,) or (N, d1, …), or float of the shape of `logits`; to ().
 
     Args:
-        loss: the callable that returned the mean.
-        target: class indices (N,), or distributions over classes (N, C).
+        loss: the callable that returned the mean: a module, a function, or one with bound arguments.
+        logits: what it was called with.
+        target: class indices, or distributions over classes.
+
+    Returns:
+        A number, in int64 or float64 (float32 on a device without it).
 
     Examples:
         >>> weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 4.0]))
-        >>> mean_divisor(weighted, torch.tensor([0, 1, 1, -100]))  # 1 + 4 + 4
+        >>> mean_divisor(weighted, torch.zeros(4, 2), torch.tensor([0, 1, 1, -100]))  # 1 + 4 + 4
         tensor(9., dtype=torch.float64)
-        >>> mean_divisor(lambda logits, target: logits.mean(), torch.tensor([0, 1, 1]))
+        >>> mean_divisor(lambda logits, target: logits.mean(), torch.zeros(3, 2), torch.tensor([0, 1, 1]))
         tensor(3)
     """
     divides_by_rows, divides_by_weights = _is_torchs(loss), _is_ours(loss)
     weight = loss_option(loss, "weight") if divides_by_rows or divides_by_weights else None
     wide = torch.float32 if target.device.type == "mps" else torch.float64
-    if target.is_floating_point():
+    if target.is_floating_point() and target.shape == logits.shape:
+        dim = loss_option(loss, "class_dim") if divides_by_weights else 1
+        dim = dim if isinstance(dim, int) else 1
         if not isinstance(weight, Tensor) or divides_by_rows:
-            return torch.tensor(len(target), device=target.device)
-        return (target.to(wide) * weight.to(target.device, wide)).sum()
+            return torch.tensor(target.numel() // max(1, target.shape[dim]), device=target.device)
+        return (target.to(wide).movedim(dim, -1) * weight.to(target.device, wide)).sum()
+    if target.is_floating_point():  # no labels: a regression, or whatever a callable makes of it
+        return torch.tensor(len(target), device=target.device)
     ignored = loss_option(loss, "ignore_index")
     counts = torch.ones_like(target, dtype=torch.bool) if ignored is None else target != ignored
     if not isinstance(weight, Tensor):
