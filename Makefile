@@ -31,7 +31,7 @@ $(INSTALLED): pyproject.toml
 # The lower bounds of pyproject.toml under Python 3.10, in an environment of their own; their warnings are not ours.
 oldest:
 	python3.10 -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[timm,lightning,parquet,server,sheet,test]'
+	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[timm,lightning,heif,parquet,server,test]'
 	.venv-oldest/bin/python -m pytest --override-ini filterwarnings=
 
 clean:

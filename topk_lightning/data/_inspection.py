@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from topk_lightning.data._errors import UnreadableImageError
-from topk_lightning.data._threads import count_of_threads
+from topk_lightning.data._processes import count_of_threads
 from topk_lightning.data.digests import pixel_digest
 from topk_lightning.data.samples import Samples
 
-__all__ = ["Look", "inspect_samples", "statistics_of"]
+__all__ = ["Look", "look_at", "statistics_of"]
 
 
 class Look(NamedTuple):
@@ -41,19 +41,27 @@ class Look(NamedTuple):
         return cls(pixel_digest(image), values.shape[1], tuple(sums), tuple(squares))
 
 
-def inspect_samples(
-    samples: Samples, indices: Iterable[int], resize: Callable[[Any], Tensor]
-) -> Iterator[tuple[int, Look | UnreadableImageError]]:
-    """Yield what is seen of each image, in threads: Pillow decodes and resizes outside Python's lock."""
+def look_at(
+    samples: Mapping[str, Samples], known: Mapping[str, Container[int]], resize: Callable[[Any], Tensor]
+) -> Iterator[tuple[str, int, Look | UnreadableImageError]]:
+    """Yield split, index and what is seen of each image that is not known, in threads.
 
-    def look(index: int) -> tuple[int, Look | UnreadableImageError]:
+    Pillow decodes and resizes outside Python's lock.
+    """
+
+    def look(place: tuple[str, int]) -> tuple[str, int, Look | UnreadableImageError]:
+        split, index = place
         try:
-            return index, Look.at(samples.image(index), resize)
+            return split, index, Look.at(samples[split].image(index), resize)
         except UnreadableImageError as error:
-            return index, error
+            return split, index, error
 
+    new = [(split, i) for split, of in samples.items() for i in range(len(of.targets)) if i not in known[split]]
     with ThreadPoolExecutor(count_of_threads()) as threads:
-        yield from threads.map(look, indices)
+        try:
+            yield from threads.map(look, new)
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def statistics_of(looks: Iterable[Look]) -> tuple[tuple[float, ...], tuple[float, ...]]:

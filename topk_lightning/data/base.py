@@ -16,15 +16,16 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data._augmentation import Augmentation, check_augment
 from topk_lightning.data._errors import SPLITS, LeakageWarning, UnreadableImageError
-from topk_lightning.data._inspection import Look, inspect_samples, statistics_of
+from topk_lightning.data._inspection import Look, look_at, statistics_of
+from topk_lightning.data._processes import first_process, is_distributed
 from topk_lightning.data._torchvision import import_torchvision
-from topk_lightning.data.digests import duplicates_across_splits
+from topk_lightning.data.digests import duplicates_across_splits, leakage_sentence, pixel_digest
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
 from topk_lightning.data.preprocessing import Preprocessing, check_statistics
 from topk_lightning.data.samples import ImageDataset, Samples
 from topk_lightning.data.summary import DataSummary
 
-__all__ = ["ImageDataModuleBase", "first_process"]
+__all__ = ["ImageDataModuleBase"]
 
 # One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class ImageDataModuleBase(_DataModule):
         resize: str,
         statistics: str | Sequence[Sequence[float]] | None,
         seed: int,
+        on_bad_image: str = "raise",
+        check_images: bool = True,
     ) -> None:
         super().__init__()
         import_torchvision(type(self).__name__)
@@ -57,12 +60,17 @@ class ImageDataModuleBase(_DataModule):
         self.resize = check_choice("resize", resize, ("crop", "stretch"))
         self.statistics = None if statistics is None else check_statistics(statistics)
         self.seed = check_integer("seed", seed, minimum=0)
+        self.on_bad_image = check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
+        if not check_images and statistics is None:
+            remedy = 'Pass statistics="imagenet", or a mean and a deviation.'
+            raise InvalidValueError(must("statistics", "be given where check_images=False", None, remedy))
+        self.check_images = check_images
         self.duplicates: list[tuple[str, ...]] = []
         self.skipped: list[str] = []
         self.left_out: dict[str, int] = {}
         self.on_look: Callable[[int, int], None] | None = None
         self._samples: dict[str, Samples] = {}
-        self._digests: dict[str, list[int]] = {}
+        self._digests: dict[str, Tensor] = {}
         self._preprocessing: Preprocessing | None = None
         self._draws = 0
 
@@ -76,8 +84,9 @@ class ImageDataModuleBase(_DataModule):
     def _find_samples(self) -> dict[str, Samples]:
         raise NotImplementedError
 
-    def _without(self, split: str, samples: Samples, unreadable: dict[int, Any]) -> Samples:
-        raise next(iter(unreadable.values()))
+    def _without(self, split: str, samples: Samples, unreadable: dict[int, UnreadableImageError]) -> Samples:
+        """Return the samples of a split without the unreadable ones, by their index."""
+        raise NotImplementedError
 
     def _known_looks(self, samples: Samples) -> dict[int, Look]:
         """Return what an earlier run saw of images that have not changed since, by their index."""
@@ -121,43 +130,35 @@ class ImageDataModuleBase(_DataModule):
         if self._preprocessing is not None:
             return
         self._samples = self._find_samples()
-        looks = self._looks()
-        self.duplicates = duplicates_across_splits(
-            {
-                split: dict(zip(samples.names, (look.digest for look in looks[split]), strict=True))
-                for split, samples in self._samples.items()
-            }
-            if looks
-            else {}
-        )
+        looks = self._looks() if self.check_images else {}
+        digests = {split: [look.digest for look in of_split] for split, of_split in looks.items()}
+        named = {split: zip(self._samples[split].names, digests[split], strict=True) for split in digests}
+        self.duplicates = duplicates_across_splits({split: dict(pairs) for split, pairs in named.items()})
         if self.duplicates and first_process():
-            warnings.warn(_leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
+            warnings.warn(leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
         statistics = self.statistics or statistics_of(looks["train"])
-        self._digests = {split: [look.digest for look in of_split] for split, of_split in looks.items()}
+        self._digests = {split: torch.tensor(of_split, dtype=torch.int64) for split, of_split in digests.items()}
         self._preprocessing = Preprocessing(self.image_size, *statistics, self.resize)
 
     def _looks(self) -> dict[str, list[Look]]:
         """Look at every image once, and leave unreadable ones out or raise; return what was seen of each split."""
-        resize = self._resizing.resize_only()
+        seen = {split: self._known_looks(samples) for split, samples in self._samples.items()}
+        bad: dict[str, dict[int, UnreadableImageError]] = {split: {} for split in self._samples}
         total = sum(len(samples.targets) for samples in self._samples.values())
-        known = {split: self._known_looks(samples) for split, samples in self._samples.items()}
-        done = sum(map(len, known.values()))
-        looks: dict[str, list[Look]] = {}
-        for split, samples in self._samples.items():
-            seen = known[split]
-            unreadable: dict[int, UnreadableImageError] = {}
-            new = [index for index in range(len(samples.targets)) if index not in seen]
-            for index, look in inspect_samples(samples, new, resize):
-                if isinstance(look, Look):
-                    seen[index] = look
-                else:
-                    unreadable[index] = look
-                done += 1
-                if self.on_look is not None:
-                    self.on_look(done, total)
-            if unreadable:
-                self._samples[split] = self._without(split, samples, unreadable)
-            looks[split] = [seen[index] for index in sorted(seen)]
+        first = sum(map(len, seen.values())) + 1
+        for done, (split, index, look) in enumerate(look_at(self._samples, seen, self._resizing.resize_only()), first):
+            if isinstance(look, Look):
+                seen[split][index] = look
+            elif self.on_bad_image == "raise":
+                raise look
+            else:
+                bad[split][index] = look
+            if self.on_look is not None:
+                self.on_look(done, total)
+        for split, of_split in bad.items():
+            if of_split:
+                self._samples[split] = self._without(split, self._samples[split], of_split)
+        looks = {split: [of_split[index] for index in sorted(of_split)] for split, of_split in seen.items()}
         self._keep_looks(looks)
         return looks
 
@@ -179,8 +180,11 @@ class ImageDataModuleBase(_DataModule):
 
     def digests(self, split: str) -> Tensor:
         """Return a 64-bit digest of the pixels of each image of a split, in the same order: int64 (N,)."""
-        self._split(split)
-        return torch.tensor(self._digests[split], dtype=torch.int64)
+        samples = self._split(split)
+        if split not in self._digests:
+            found = [pixel_digest(samples.image(index)) for index in range(len(samples.targets))]
+            self._digests[split] = torch.tensor(found, dtype=torch.int64)
+        return self._digests[split]
 
     def class_counts(self, split: str = "train") -> list[int]:
         """Return how many images each class has in a split, in the order of the class indices."""
@@ -207,7 +211,7 @@ class ImageDataModuleBase(_DataModule):
         self._draws += 1
         dataset = ImageDataset(self._split("train"), transform, classes=self.class_names)
         # Lightning deals the images to the processes and fills up the shares.
-        share = -(-len(dataset) // (torch.distributed.get_world_size() if _distributed() else 1))
+        share = -(-len(dataset) // (torch.distributed.get_world_size() if is_distributed() else 1))
         ends_in_one = share > 1 and share % self.batch_size == 1
         return self._loader(dataset, shuffle=True, generator=order, drop_last=ends_in_one)
 
@@ -236,7 +240,7 @@ class ImageDataModuleBase(_DataModule):
         dataset = self._dataset(split, with_target)
         if not len(dataset):
             raise InvalidValueError(must("data", f"hold images of the {split} split", "none", self._no_images(split)))
-        if not _distributed():
+        if not is_distributed():
             return self._loader(dataset)
         sampler = ExactDistributedSampler(dataset)
         batch_size = equal_batch_size(len(dataset), sampler.num_replicas, self.batch_size)
@@ -246,18 +250,3 @@ class ImageDataModuleBase(_DataModule):
         workers = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
         batches = {"batch_size": self.batch_size, "pin_memory": torch.cuda.is_available()}
         return DataLoader(dataset, **{**workers, **batches, **options})
-
-
-def first_process() -> bool:
-    """Say whether this is the process that speaks to people."""
-    return not _distributed() or torch.distributed.get_rank() == 0
-
-
-def _distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
-def _leakage_sentence(duplicates: Sequence[Sequence[str]], shown: int = 5) -> str:
-    named = "; ".join(" = ".join(group) for group in duplicates[:shown])
-    more = f"; and {len(duplicates) - shown} more (see .duplicates)" if len(duplicates) > shown else ""
-    return f"{len(duplicates)} images stand in more than one split, which flatters the scores: {named}{more}."

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from topk_lightning.data._errors import UnreadableImageError
-from topk_lightning.data._threads import count_of_threads
+from topk_lightning.data._processes import count_of_threads
 from topk_lightning.data.images import load_image
 from topk_lightning.data.preprocessing import decoding_side, image_to_tensor
 
-if TYPE_CHECKING:
-    from topk_lightning.data.base import ImageDataModuleBase
-
-__all__ = ["count_trained_on", "duplicates_across_splits", "file_digests", "pixel_digest", "training_digests"]
+__all__ = [
+    "count_trained_on",
+    "duplicates_across_splits",
+    "file_digests",
+    "leakage_sentence",
+    "pixel_digest",
+    "training_digests",
+]
 
 #: Digests that a checkpoint keeps at most: 8 MB.
 MOST_DIGESTS = 1_000_000
+
+
+class HasDigests(Protocol):
+    """A data module that has digests of its images."""
+
+    def digests(self, split: str) -> Tensor:
+        """Return the digest of each image of a split: int64 (N,)."""
 
 
 def pixel_digest(image: Image.Image | Tensor) -> int:
@@ -43,7 +54,7 @@ def pixel_digest(image: Image.Image | Tensor) -> int:
     return int.from_bytes(digest.digest()[:8], "big", signed=True)
 
 
-def training_digests(data: ImageDataModuleBase) -> Tensor:
+def training_digests(data: HasDigests) -> Tensor:
     """Return the digests of the training images of a data module, for a checkpoint to keep.
 
     Args:
@@ -105,3 +116,10 @@ def duplicates_across_splits(digests: Mapping[str, Mapping[str, int]]) -> list[t
         for group in places.values()
         if len({split for split, _ in group}) > 1
     ]
+
+
+def leakage_sentence(duplicates: Sequence[Sequence[str]], at_most: int = 5) -> str:
+    """Return the sentence of a warning that names identical images in different splits."""
+    named = "; ".join(" = ".join(group) for group in duplicates[:at_most])
+    more = f"; and {len(duplicates) - at_most} more (see .duplicates)" if len(duplicates) > at_most else ""
+    return f"{len(duplicates)} images stand in more than one split, which flatters the scores: {named}{more}."

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from topk_lightning._checks.emoji import check_classes, check_vendors
 from topk_lightning.data._augmentation import Augmentation
+from topk_lightning.data._emoji_choice import check_classes, check_vendors
 from topk_lightning.data._twins import lightning_data_module
 from topk_lightning.data.base import ImageDataModuleBase
 from topk_lightning.data.emoji_sheet import EMBEDDED_SHEET, load_sheet, read_index

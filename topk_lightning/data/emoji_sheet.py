@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks.emoji import missing_sheet
+from topk_lightning._checks import MissingFileError, must
 
 __all__ = ["EMBEDDED_SHEET", "EmojiSheet", "load_sheet", "read_index"]
 
@@ -40,7 +40,7 @@ def read_index(path: Path) -> dict[str, Any]:
     """Return the index beside a sheet: classes with their categories, and who drew which."""
     index = path.with_suffix(".json")
     if not index.is_file():
-        raise missing_sheet(index)
+        raise _missing_sheet(index)
     return json.loads(index.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
@@ -49,7 +49,7 @@ def load_sheet(path: Path) -> EmojiSheet:
     """Return a sheet, decoded once a process."""
     index = read_index(path)
     if not path.is_file():
-        raise missing_sheet(path)
+        raise _missing_sheet(path)
     size, columns = index["size"], index["columns"]
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
@@ -59,3 +59,7 @@ def load_sheet(path: Path) -> EmojiSheet:
     vendors = tuple(vendor for vendor, classes in drawn for _ in classes)
     class_indices = torch.tensor([index for _, classes in drawn for index in classes])
     return EmojiSheet(tiles[: len(vendors)].contiguous(), class_indices, vendors)
+
+
+def _missing_sheet(path: Path) -> MissingFileError:
+    return MissingFileError(must("sheet", f"have {path.name} beside it", f"no such file in {path.parent}"))

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.options import check_choice, check_fraction, check_integer
+from topk_lightning._checks.options import check_fraction, check_integer
 from topk_lightning.data._augmentation import Augmentation
 from topk_lightning.data._errors import BadImageWarning, LeftOutWarning
 from topk_lightning.data._image_table import is_table, read_table
 from topk_lightning.data._inspection import Look
 from topk_lightning.data._look_cache import LookCache
+from topk_lightning.data._processes import first_process
 from topk_lightning.data._random_split import complete_splits
 from topk_lightning.data._twins import lightning_data_module
-from topk_lightning.data.base import ImageDataModuleBase, first_process
+from topk_lightning.data.base import ImageDataModuleBase
 from topk_lightning.data.folder_layout import class_folders, labelled_files
 from topk_lightning.data.image_files import left_out_sentence
 from topk_lightning.data.images import MAX_PIXELS
@@ -62,6 +63,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
         resize: "crop" (shorter side to S, then the centre) or "stretch".
         seed: seed of the split and of the order of the training images.
         max_pixels: most pixels of an image, as its file says and once it is resized; a larger one is unreadable.
+        check_images: look at every image before training. False saves that time; `statistics` must be given then, an
+            unreadable image is found when it is trained on, and images that stand in two splits are not found.
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
@@ -99,6 +102,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         resize: str = "crop",
         seed: int = 0,
         max_pixels: int = MAX_PIXELS,
+        check_images: bool = True,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -108,10 +112,11 @@ class ImageFolderDataModule(ImageDataModuleBase):
             resize=resize,
             statistics=statistics,
             seed=seed,
+            on_bad_image=on_bad_image,
+            check_images=check_images,
         )
         self.root = Path(root)
         self.val_fraction, self.test_fraction = _check_fractions(val_fraction, test_fraction)
-        self.on_bad_image = check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
         self.test_on_val = test_on_val
         self.max_pixels = check_integer("max_pixels", max_pixels)
         self._names: list[str] | None = None
@@ -149,8 +154,6 @@ class ImageFolderDataModule(ImageDataModuleBase):
         return "Add a folder of test images, or pass test_on_val=True." if split == "test" else ""
 
     def _without(self, split: str, samples: Any, unreadable: dict[int, Any]) -> Samples:
-        if self.on_bad_image == "raise":
-            return super()._without(split, samples, unreadable)
         kept = [index for index in range(len(samples.targets)) if index not in unreadable]
         targets = tuple(samples.targets[index] for index in kept)
         for label in sorted({samples.targets[index] for index in unreadable} - set(targets)):

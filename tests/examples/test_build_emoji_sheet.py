@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from topk_lightning.data import EMBEDDED_SHEET, EmojiDataModule, load_sheet, read_index
-from topk_lightning.data.build_emoji_sheet import EMBEDDED_VENDORS, build, main
-from topk_lightning.data.emoji_packages import NAMES, VENDORS, fetch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "emoji_sheet"))  # as the program finds its other half
+
+from build_emoji_sheet import EMBEDDED_VENDORS, build, main
+from emoji_packages import NAMES, VENDORS, fetch
 
 pytest.importorskip("resvg_py")
 

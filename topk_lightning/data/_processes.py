@@ -1,0 +1,25 @@
+"""How many threads read images, and which of several processes speaks."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+__all__ = ["count_of_threads", "first_process", "is_distributed"]
+
+
+def count_of_threads() -> int:
+    """Return the number of processors that this process may use, 8 at most."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, available)
+
+
+def first_process() -> bool:
+    """Say whether this is the process that speaks to people."""
+    return not is_distributed() or torch.distributed.get_rank() == 0
+
+
+def is_distributed() -> bool:
+    """Say whether several processes train together."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
