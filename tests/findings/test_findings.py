@@ -13,6 +13,7 @@ from topk_lightning.data import Leak, Leaks
 from topk_lightning.findings import (
     AccuracyParadox,
     ConfusesNeighbours,
+    DominantClass,
     Leakage,
     LowRecall,
     NanScores,
@@ -24,6 +25,7 @@ from topk_lightning.findings import (
 )
 from topk_lightning.findings._evidence import images_to_judge
 from topk_lightning.findings._wording import percent
+from topk_lightning.findings.never_predicted import chance_of_silence
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport
 
@@ -86,7 +88,8 @@ def test_low_recall_without_a_high_accuracy_is_a_warning():
 def test_many_weak_classes_make_one_finding():
     table = torch.diag(torch.tensor([2, 3, 4, 5, 6, 400]))
     table[:5, 5] = 50
-    (finding,) = findings(report_of(table, list("abcdef")), high_accuracy=0.6)
+    most, finding = findings(report_of(table, list("abcdef")), high_accuracy=0.6)
+    assert (type(most), most.predicted) == (DominantClass, 650)
     assert [one.name for one in finding.weakest] == ["a", "b", "c", "d", "e"]
     assert finding.sentence.endswith(
         '"a" 4 % (2 of 52 images), "b" 6 % (3 of 53 images), "c" 7 % (4 of 54 images) and 2 more.'
@@ -100,9 +103,63 @@ def test_a_class_never_predicted():
     assert told[1].sentence == 'Never predicted, not even once: "cat" (40 images).'
     (rare, _) = sorted(findings(paired(0, 1)), key=lambda finding: not isinstance(finding, NeverPredicted))
     assert rare.severity == "good to know"
-    assert (
-        rare.sentence == 'Never predicted, not even once: "cat" (1 image). With so few images each this may be chance.'
+    assert rare.sentence == 'Never predicted, not even once: "cat" (1 image). With so few images this may be chance.'
+
+
+def silent_classes(images, others=0):
+    """Classes of so many images each that are never predicted, `others` of two images always right, and one of many."""
+    sizes = [*images, *[2] * others, 100]
+    table = torch.diag(torch.tensor(sizes))
+    for index in range(len(images)):
+        table[index, [index, -1]] = torch.tensor([0, images[index]])
+    return next(one for one in findings(report_of(table)) if isinstance(one, NeverPredicted))
+
+
+def test_rare_classes_that_are_never_predicted_are_judged_by_their_sum():
+    # 23 images: by chance with probability at most 2^11 e^-23.
+    finding = silent_classes([3, 3, *[2] * 8, 1])
+    assert (finding.severity, len(finding.never)) == ("serious", 11)
+    assert finding.sentence == (
+        'Never predicted, not even once: "class 0" (3 images), "class 1" (3 images), "class 2" (2 images) and 8 more, '
+        "23 images together."
     )
+    assert silent_classes([2]).severity == silent_classes([2, 2]).severity == "good to know"
+
+
+def test_as_many_silent_classes_as_chance_makes_are_no_finding_of_weight():
+    # Of 100 classes of two images some 100 e^-2 = 14 are not predicted by chance, and 30 are not.
+    assert silent_classes([2] * 14, others=86).severity == "good to know"
+    assert silent_classes([2] * 40, others=60).severity == "serious"
+
+
+def test_the_chance_of_silence_is_a_bound_that_simulation_keeps():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.tensor([1.0, 2, 2, 3] * 5)
+    silent = torch.poisson(images.expand(20_000, -1), generator=generator) == 0
+    totals = (silent * images).sum(1)
+    for sum_of_images in (8, 12, 16):
+        assert (totals >= sum_of_images).double().mean() <= chance_of_silence(images.int().tolist(), sum_of_images)
+    assert chance_of_silence([23], 23) == pytest.approx(math.exp(-23) * (2 - math.exp(-23)), rel=0.5)
+
+
+def test_one_class_that_takes_most_guesses():
+    # 14 classes; 29 of 35 photos are called "fruit", of which there are 3.
+    table = torch.zeros(14, 14, dtype=torch.long)
+    table[:, 0] = torch.tensor([3, *[2] * 13])
+    table[range(1, 7), 0] -= 1
+    table[range(1, 7), range(1, 7)] += 1
+    names = ["fruit", *(f"class {index}" for index in range(1, 14))]
+    finding = next(one for one in findings(report_of(table, names)) if isinstance(one, DominantClass))
+    assert (finding.predicted, finding.images, finding.total) == (23, 3, 29)
+    assert finding.severity == "serious"
+    assert finding.sentence == (
+        '"fruit" takes 79 % of all guesses (23 of 29), but only 10 % of the images are of that class.'
+    )
+
+
+@pytest.mark.parametrize("table", [[[90, 0], [8, 2]], [[30, 8], [8, 30]], [[3, 0], [3, 1]]])
+def test_a_class_that_takes_its_share_of_the_guesses_or_a_few_more_is_none(table):
+    assert not any(isinstance(one, DominantClass) for one in findings(report_of(torch.tensor(table))))
 
 
 def test_a_class_never_predicted_among_many_needs_more_images():
@@ -112,7 +169,7 @@ def test_a_class_never_predicted_among_many_needs_more_images():
     table[[0, 1], [0, 1]] = 0
     certain, chance = (finding for finding in findings(report_of(table)) if isinstance(finding, NeverPredicted))
     assert [one.name for one in certain.never] == ["class 1"]
-    assert (certain.min_images, certain.severity) == (10, "serious")
+    assert certain.severity == "serious"
     assert [one.name for one in chance.never] == ["class 0"]
     assert chance.severity == "good to know"
 

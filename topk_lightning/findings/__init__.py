@@ -6,6 +6,7 @@ One file a finding, with its rule, its thresholds and its sentence.
 from topk_lightning.findings._evidence import ClassRecall
 from topk_lightning.findings._find import findings
 from topk_lightning.findings._finding import Finding
+from topk_lightning.findings.dominant_class import DominantClass
 from topk_lightning.findings.grades import GRADES, Grade, GradeThresholds, class_grades, grade
 from topk_lightning.findings.leakage import Leakage
 from topk_lightning.findings.low_recall import AccuracyParadox, LowRecall
@@ -20,6 +21,7 @@ __all__ = [
     "AccuracyParadox",
     "ClassRecall",
     "ConfusesNeighbours",
+    "DominantClass",
     "Finding",
     "Grade",
     "GradeThresholds",
