@@ -79,8 +79,8 @@ def test_two_classes_have_a_temperature_in_closed_form():
 
 def test_the_slope_is_zero_there_to_many_digits():
     logits, target = data()
-    best = _best_temperature(lambda inverse: _slope(logits, target, inverse))
-    slope, curvature = _slope(logits, target, 1 / best)
+    best = _best_temperature(lambda inverse: _slope(logits, target, inverse)[:2])
+    slope, curvature = _slope(logits, target, 1 / best)[:2]
     assert abs(slope / curvature) * best < 1e-11
 
 
@@ -210,7 +210,7 @@ def test_it_is_saved_copied_and_moved_like_any_module():
     other.load_state_dict(scaler.state_dict())
     for copied in (other, copy.deepcopy(scaler), pickle.loads(pickle.dumps(scaler))):
         assert torch.equal(copied(logits), logits / scaler.temperature)
-    assert list(scaler.state_dict()) == ["temperature"]
+    assert list(scaler.state_dict()) == ["temperature", "standard_error"]
     assert not list(scaler.parameters())
     assert repr(scaler) == f"TemperatureScaler(temperature={scaler.temperature.item():.4g})"
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
@@ -234,3 +234,25 @@ def test_behind_a_network_it_calibrates_predictions():
     (best,) = predict_topk(nn.Sequential(network, scaler), image, k=1)
     assert best.probability == pytest.approx(math.e / (1 + math.sqrt(math.e) + math.e), rel=1e-6)
     assert best.index == 1
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says_also_of_a_model_that_is_wrong():
+    for bend in (1.0, 1.5):  # the second model is wrong at every temperature
+        logits, _ = data(200_000)
+        truth = (logits.sign() * logits.abs() ** bend).softmax(1)
+        target = torch.multinomial(truth, 1, generator=torch.Generator().manual_seed(1)).squeeze(1)
+        best = TemperatureScaler().fit(logits, target).temperature.item()
+        inside = 0
+        for part, labels in zip(logits.split(100)[:400], target.split(100)[:400], strict=True):
+            low, high = TemperatureScaler().fit(part, labels).confidence_interval(0.9)
+            inside += low <= best <= high
+        assert 0.85 <= inside / 400 <= 0.95
+
+
+def test_the_interval_shrinks_with_the_root_of_the_images_and_is_nan_where_no_temperature_is_best():
+    logits, target = data(100)
+    errors = [TemperatureScaler().fit(logits.repeat(n, 1), target.repeat(n)).standard_error.item() for n in (1, 4)]
+    assert errors[1] == pytest.approx(errors[0] / 2, rel=1e-4)
+    assert all(math.isnan(bound) for bound in TemperatureScaler().confidence_interval())
+    equal = TemperatureScaler().fit(torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]))
+    assert all(math.isnan(bound) for bound in equal.confidence_interval())

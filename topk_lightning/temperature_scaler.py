@@ -9,7 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.calibration import at_bound, check_finite_rows, check_logits_and_labels, check_some_rows
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.losses import check_logits_and_labels
+from topk_lightning._checks.options import check_level
 from topk_lightning._checks.scores import check_labels
 
 __all__ = ["TemperatureScaler"]
@@ -38,6 +40,8 @@ class TemperatureScaler(nn.Module):
 
     Attributes:
         temperature: T, a buffer, so that it moves and is saved with the module; 1 before :meth:`fit`.
+        standard_error: of log T, by the spread of the slopes of the single images; NaN before :meth:`fit`, and where no
+            temperature is best.
 
     Source:
         Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2; there T is fitted by gradient descent.
@@ -52,13 +56,17 @@ class TemperatureScaler(nn.Module):
         tensor(0.5000)
         >>> scaler(logits[0]).softmax(0)
         tensor([0.9000, 0.1000])
+        >>> scaler.confidence_interval()  # of ten images
+        (0.195..., 1.280...)
     """
 
     temperature: Tensor
+    standard_error: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("standard_error", torch.full((), math.nan))
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the logits divided by the temperature."""
@@ -88,25 +96,47 @@ class TemperatureScaler(nn.Module):
         rows, label = logits.movedim(dim, -1).reshape(-1, logits.shape[dim]), target.reshape(-1).long()
         if ignore_index is not None:
             rows, label = rows[label != ignore_index], label[label != ignore_index]
-        check_some_rows(rows, ignore_index)
+        if not len(rows):
+            remedy = f"Rows with the label {ignore_index} are left out." if ignore_index is not None else ""
+            raise InvalidValueError(must("logits", "hold at least one row with a label", "none", remedy))
         check_labels(label, rows.shape[1])
-        check_finite_rows(rows, label)
+        _check_finite_rows(rows, label)
         if rows.device.type == "mps":  # it has no float64
             rows, label = rows.cpu(), label.cpu()
-        self.temperature.fill_(_best_temperature(lambda inverse: _slope(rows, label, inverse)))
+        temperature = _best_temperature(lambda inverse: _slope(rows, label, inverse)[:2])
+        slope, curvature, square = _slope(rows, label, 1 / temperature)
+        is_best = curvature > 0 and abs(slope) < 1e-3 * math.sqrt(square)
+        error = temperature * math.sqrt(square / len(rows)) / curvature if is_best else math.nan
+        self.temperature.fill_(temperature)
+        self.standard_error.fill_(error)
         return self
+
+    def confidence_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the bounds of the best temperature: where the images of :meth:`fit` leave it, had there been others.
+
+        T · exp(± z · standard_error), by the robust ("sandwich") error of a maximum likelihood, which holds also where
+        no temperature makes the model right. NaN where none is best. Where 1 lies within, the images do not show that
+        dividing by T is better than leaving the logits alone.
+
+        Args:
+            level: the probability in (0, 1) of the interval.
+        """
+        z = float(torch.special.ndtri(torch.tensor((1 + check_level(level)) / 2, dtype=torch.float64)))
+        temperature, spread = float(self.temperature), math.exp(z * float(self.standard_error))
+        return temperature / spread, temperature * spread
 
     def extra_repr(self) -> str:
         """Return what stands between the brackets of ``repr``."""
         return f"temperature={float(self.temperature):.4g}"
 
 
-def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float]:
-    """Return the first two derivatives of the mean negative log likelihood with respect to 1/T.
+def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float, float]:
+    """Return the first two derivatives of the mean negative log likelihood with respect to 1/T, and the mean square.
 
-    They are the mean over rows of E[s] − s_y and of Var[s], under the softmax of s/T; summed over rows in float64.
+    They are the mean over rows of E[s] − s_y and of Var[s], under the softmax of s/T, and that of (E[s] − s_y)²; summed
+    over rows in float64.
     """
-    slope, curvature = 0.0, 0.0
+    slope, curvature, squares = 0.0, 0.0, 0.0
     size = max(1, _BLOCK // rows.shape[1])
     for block, own in zip(torch.split(rows, size), torch.split(label, size), strict=True):
         scores = block if block.dtype == torch.float64 else block.float()
@@ -116,9 +146,11 @@ def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float]:
         total = weights.sum(1).double()
         mean = weights.mul_(scores).sum(1).double() / total
         square = weights.mul_(scores).sum(1).double() / total
-        slope += float((mean - scores.gather(1, own.unsqueeze(1)).squeeze(1)).sum())
+        slopes = mean - scores.gather(1, own.unsqueeze(1)).squeeze(1)
+        slope += float(slopes.sum())
+        squares += float(slopes.square().sum())
         curvature += float((square - mean.square()).sum())
-    return slope / len(rows), curvature / len(rows)
+    return slope / len(rows), curvature / len(rows), squares / len(rows)
 
 
 def _best_temperature(slope: Callable[[float], tuple[float, float]]) -> float:
@@ -149,5 +181,29 @@ def _without_root(slope: Callable[[float], tuple[float, float]]) -> float | None
     if at_highest < 0 < at_lowest:
         return None
     bound = BOUNDS[0] if at_lowest <= 0 else BOUNDS[1]
-    warnings.warn(at_bound(bound, lower=at_lowest <= 0), stacklevel=5)
+    warnings.warn(_at_bound(bound, lower=at_lowest <= 0), stacklevel=5)
     return bound
+
+
+def _check_finite_rows(logits: Tensor, target: Tensor) -> None:
+    """Raise where a row (N, C) has no likelihood at any temperature: NaN, +inf, or −inf for the target or everywhere."""
+    best, own = logits.amax(1), logits.gather(1, target.unsqueeze(1)).squeeze(1)
+    for found, wanted in ((best, "have a finite maximum in each row"), (own, "be finite for the target of each row")):
+        broken = (~found.isfinite()).nonzero()
+        if len(broken):
+            row = int(broken[0])
+            raise InvalidValueError(must("logits", wanted, f"{found[row].item()} in row {row}"))
+
+
+def _at_bound(bound: float, lower: bool) -> str:
+    """Return the sentences of the warning for a temperature that stopped at a bound."""
+    if lower:
+        return (
+            f"TemperatureScaler stopped at its lower bound {bound:g}: the likelihood still grows as the temperature "
+            "falls, as it does without end where every target has the highest logit. Fit it on more images, none of "
+            "which the model was trained on."
+        )
+    return (
+        f"TemperatureScaler stopped at its upper bound {bound:g}: the likelihood still grows as the temperature rises, "
+        "as it does where the logits say nothing about the targets. Check that logits and targets belong together."
+    )

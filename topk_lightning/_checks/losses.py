@@ -14,6 +14,7 @@ from topk_lightning._checks.scores import check_distribution, check_labels, chec
 __all__ = [
     "check_at_least_zero",
     "check_class_weight",
+    "check_logits_and_labels",
     "check_logits_and_target",
     "check_reduction",
     "check_rows",
@@ -74,6 +75,15 @@ def check_logits_and_target(logits: object, target: object, class_dim: int) -> t
             must("target", "not require a gradient", "target.requires_grad=True", "Did you mean target.detach()?")
         )
     return dim, soft
+
+
+def check_logits_and_labels(logits: object, target: object, class_dim: int) -> int:
+    """Return the class dimension counted from the front; a distribution over classes is no label."""
+    dim, soft = check_logits_and_target(logits, target, class_dim)
+    if soft:
+        actual = "a float tensor of the shape of the logits"
+        raise InvalidTypeError(must("target", "hold class indices of an integer dtype", actual))
+    return dim
 
 
 def check_rows(target: Tensor, num_classes: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.calibration import check_logits_and_labels
+from topk_lightning._checks.losses import check_logits_and_labels
 from topk_lightning._checks.options import check_integer, check_k, check_level
 from topk_lightning._checks.scores import check_labels
 from topk_lightning.metrics._counting import wide_dtype

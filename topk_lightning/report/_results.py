@@ -31,7 +31,7 @@ class Results:
         evaluation: what the model says of each test image.
         calibration: confidence against accuracy, as trained.
         scaled: the same with `temperature`; None without one.
-        temperature: fitted on validation images; None where there is none.
+        temperature: fitted on validation images, and the bounds of its 95 % interval; None where there is none.
         train_accuracy: top-1 on images of the training; None without them.
         val_accuracy: top-1 on images of the validation; None without them.
         levels: groups of classes by the name of their level, from fine to coarse.
@@ -48,7 +48,7 @@ class Results:
     evaluation: Evaluation
     calibration: ReliabilityCurve
     scaled: ReliabilityCurve | None
-    temperature: float | None
+    temperature: tuple[float, float, float] | None
     train_accuracy: float | None
     val_accuracy: float | None
     levels: Mapping[str, Hierarchy]

@@ -122,7 +122,7 @@ def write_report(
         evaluation=evaluation,
         calibration=calibration.cpu().curve(),
         scaled=None if scaler is None else scaled.cpu().curve(),
-        temperature=None if scaler is None else float(scaler.temperature),
+        temperature=None if scaler is None else (float(scaler.temperature), *scaler.confidence_interval()),
         train_accuracy=_accuracy(subject.network, source.training, len(names)),
         val_accuracy=_accuracy(subject.network, source.validation, len(names)),
         levels=_levels(hierarchy, names) or source.levels,

@@ -32,15 +32,17 @@ def _notes(results: Results) -> list[str]:
         f"Over all images its confidence is {abs(gap):.3f} {'above' if gap > 0 else 'below'} its accuracy: it {what}. "
         f"The expected calibration error is {curve.error:.3f}.",
     ]
-    if scaled is not None:
-        verdict = (
-            "Dividing by it is worth while, and leaves the order of the guesses as it is."
-            if scaled.error < curve.error
-            else "It does not help here: what holds for the validation images does not hold for these."
-        )
+    if scaled is not None and results.temperature is not None:
+        temperature, low, high = results.temperature
+        if low <= 1 <= high:
+            verdict = "The images do not show that dividing by it is better than leaving the logits alone."
+        elif scaled.error < curve.error:
+            verdict = "Dividing by it is worth while, and leaves the order of the guesses as it is."
+        else:
+            verdict = "It does not help here: what holds for the validation images does not hold for these."
         notes.append(
-            f"A temperature of {results.temperature:.2f}, fitted on validation images only, gives an error of "
-            f"{scaled.error:.3f} on these test images. {verdict}"
+            f"A temperature of {temperature:.2f} (95 % interval {low:.2f} to {high:.2f}), fitted on validation images only, "
+            f"gives an error of {scaled.error:.3f} on these test images. {verdict}"
         )
     return notes
 
