@@ -54,6 +54,8 @@ from .networks import (
 from .prediction import (
     PredictionTrace as PredictionTrace,
     TopKPrediction as TopKPrediction,
+    TrainedModel as TrainedModel,
+    layer_picture as layer_picture,
     predict_topk as predict_topk,
     topk_predictions as topk_predictions,
     trace_prediction as trace_prediction,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from topk_lightning import EmojiDataModule, trace_prediction
+from topk_lightning import EmojiDataModule, layer_picture, trace_prediction
 from topk_lightning.drawing import png_of
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -22,7 +22,7 @@ def main(checkpoint: str) -> None:
     data.setup("test")
     (picture,) = data.pictures("test", [data.class_names.index(DRAWING)])
     trace = trace_prediction(checkpoint, picture, k=3, target=DRAWING)
-    (ASSETS / "trace.png").write_bytes(png_of(trace.figure(), dpi=90))
+    (ASSETS / "trace.png").write_bytes(png_of(layer_picture(trace), dpi=90))
 
 
 if __name__ == "__main__":

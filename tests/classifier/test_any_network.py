@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from tests.classifier.small import BOTH, Tiny, quiet, rows
 from topk_lightning.classifier import TopKClassifier
+from topk_lightning.data import Preprocessing
 from topk_lightning.networks import SmallCNN
 from topk_lightning.prediction import predict_topk
 
@@ -23,6 +24,9 @@ pytestmark = [
 
 compiled = functools.partial(torch.compile, backend="eager")
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+PREPROCESSING = Preprocessing(image_size=8, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)).to_dict()
 
 
 def of_image_size(n):
@@ -69,7 +73,7 @@ def test_a_part_of_the_network_may_be_compiled(tmp_path):
 
 @pytest.mark.parametrize(("package", "kind"), BOTH, ids=["pytorch_lightning", "lightning.pytorch"])
 def test_a_trained_network_is_saved_without_a_trainer(tmp_path, package, kind):
-    classifier = kind(SmallCNN(3, width=2), class_names=["a", "b", "c"], preprocessing={"mean": [0.5]})
+    classifier = kind(SmallCNN(3, width=2), class_names=["a", "b", "c"], preprocessing=PREPROCESSING)
     path = classifier.save(tmp_path / "folder" / "model.ckpt")
     assert path == tmp_path / "folder" / "model.ckpt"
     for reader in (kind, TopKClassifier):

@@ -9,9 +9,9 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from topk_lightning import SmallCNN, trace_prediction
+from topk_lightning import SmallCNN, layer_picture, trace_prediction
 from topk_lightning.drawing import png_of
-from topk_lightning.prediction.layer_picture import chosen_layers
+from topk_lightning.prediction._layer_picture import chosen_layers
 
 
 def test_a_row_of_maps_for_the_last_layer_at_each_size():
@@ -19,7 +19,7 @@ def test_a_row_of_maps_for_the_last_layer_at_each_size():
     trace = trace_prediction(SmallCNN(4), torch.rand(3, 64, 64), ["$x^2", "b", "c", "d"], k=4, target=0)
     rows = chosen_layers(trace.layers)
     assert [row.name for row in rows] == ["features.0.2", "features.1.2", "head.0.2", "head.1.2", "head.1.3"]
-    figure = trace.figure()
+    figure = layer_picture(trace)
     picture, bars, *maps = figure.axes
     assert picture.get_title() == "$x^2"
     assert [bar.get_width() for bar in bars.patches[1::2]] == pytest.approx([p.probability for p in trace.predictions])
@@ -52,7 +52,7 @@ def test_layers_of_resnet18_are_the_ends_of_its_stages():
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_networks_without_maps_and_images_in_grey_have_a_picture_too(channels):
     network = nn.Sequential(nn.Flatten(), nn.Linear(channels * 16, 2))
-    figure = trace_prediction(network, torch.rand(channels, 4, 4), k=2).figure()
+    figure = layer_picture(trace_prediction(network, torch.rand(channels, 4, 4), k=2))
     assert len(figure.axes) == 2
     assert figure.axes[0].images[0].get_array().shape == (4, 4, 3)
     png_of(figure)

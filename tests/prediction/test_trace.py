@@ -22,7 +22,7 @@ from topk_lightning import (
     topk_indices,
     trace_prediction,
 )
-from topk_lightning.prediction.layers import recorded_layers
+from topk_lightning.prediction._layers import recorded_layers
 
 NAMES = ["ant", "bee", "cat", "dog"]
 HALF = Preprocessing(32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -321,13 +321,13 @@ class Pair(nn.Module):
         (
             {"model": Pair()},
             TypeError,
-            "model must return logits of shape (1, C) for one image, got tuple. "
-            "Wrap it in a module that returns the logits alone.",
+            "network must return logits of shape (1, C), got tuple. "
+            "Switch its auxiliary outputs off, or wrap it in a module that returns the logits alone.",
         ),
         (
             {"model": nn.Conv2d(3, 4, 1)},
             ValueError,
-            "model must return logits of shape (1, C) for one image, got (1, 4, 32, 32).",
+            "network must return logits of shape (1, C), got (1, 4, 32, 32). Give its last layer C outputs, one a class.",
         ),
         ({"k": 5}, ValueError, "k must be at most the number of classes (4), got 5. Use a smaller k."),
         ({"num_maps": 0}, ValueError, "num_maps must be at least 1, got 0."),

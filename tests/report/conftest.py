@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from topk_lightning import EmojiDataModule, TopKClassifier, TrainingTrace, write_report
+from topk_lightning.prediction import TrainedModel
 from topk_lightning.report.evaluation import evaluate
 
 CLASSES = 24
@@ -82,7 +83,7 @@ def thousand(tmp_path_factory):
     data = Points(50_000)
     network = Nearest(data.centres)
     some = torch.utils.data.DataLoader(Points(100), 50)
-    parts = vars(evaluate(network, some, 1000, 5)).values()
+    parts = vars(evaluate(TrainedModel.load(network), some, 1000, 5)).values()
     kept = sum(part.numel() * part.element_size() for part in parts) / 100
     write_report(network, torch.utils.data.DataLoader(data, 1000), path)
     return path, kept

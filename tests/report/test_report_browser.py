@@ -14,7 +14,7 @@ import torch
 from tests.browser import LOOKS
 from tests.report.modelled import HOSTILE, SCRIPT, Scores, matrix_loader
 from topk_lightning import EmojiDataModule, write_report
-from topk_lightning.prediction.checkpoint import load_checkpoint
+from topk_lightning.prediction import TrainedModel
 
 SECTIONS = (
     "findings", "accuracy", "groups", "calibration", "confusions", "hard_images", "classes", "training", "provenance",
@@ -26,8 +26,8 @@ def report(trained, tmp_path_factory):
     checkpoint, data = trained.checkpoint, trained.data
     shown = os.environ.get("REPORT_CHECKPOINT")
     if shown:
-        preprocessing = load_checkpoint(shown).preprocessing
-        checkpoint, data = Path(shown), EmojiDataModule(preprocessing["image_size"])
+        preprocessing = TrainedModel.load(shown).preprocessing
+        checkpoint, data = Path(shown), EmojiDataModule(preprocessing.image_size)
     out = tmp_path_factory.mktemp("report") / "report.html"
     return write_report(checkpoint, data, out, title="How well emoji are named", hard_images=6, facts={"Seed": "0"})
 

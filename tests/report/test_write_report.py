@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import topk_lightning
 from tests.report.modelled import HOSTILE, SCRIPT, Page, Scores, loader_of, matrix_loader
 from topk_lightning import Preprocessing, TopKClassifier, write_report
+from topk_lightning.prediction import TrainedModel
 from topk_lightning.report.evaluation import evaluate
 
 MATRIX = [[50, 2, 3], [4, 45, 1], [2, 3, 40]]
@@ -47,7 +48,9 @@ def test_every_class_of_few_stands_in_the_heat_map_and_of_many_those_of_the_wors
 
 def test_a_trained_classifier_is_reported_with_its_data_training_and_groups(trained, tmp_path):
     page = report_of(trained.checkpoint, trained.data, tmp_path, facts={"Seed": "0"})
-    measured = evaluate(trained.classifier, DataLoader(trained.data.evaluation_dataset("test"), 24), 24, 5)
+    measured = evaluate(
+        TrainedModel.load(trained.classifier), DataLoader(trained.data.evaluation_dataset("test"), 24), 24, 5
+    )
     hits = int((measured.rank == 0).sum())
     assert f"The first guess is right for {hits} of 24 images" in page.text
     for words in (
@@ -250,7 +253,7 @@ def test_any_loader_is_read_in_the_order_of_its_files_even_if_it_shuffles(tmp_pa
 
 def test_a_loss_of_precision_or_order_does_not_happen_on_the_way(tmp_path):
     logits, target = torch.randn(200, 7, generator=torch.Generator().manual_seed(0)).double(), torch.arange(200) % 7
-    found = evaluate(Scores(), loader_of(logits, target), 7, 3)
+    found = evaluate(TrainedModel.load(Scores()), loader_of(logits, target), 7, 3)
     rows = logits.softmax(1)
     for index in range(200):
         order = sorted(range(7), key=lambda label: (-float(logits[index, label]), label))

@@ -21,7 +21,6 @@ __all__ = [
     "check_prepared_images",
     "check_probabilities",
     "empty_folder",
-    "foreign_checkpoint",
     "immutable",
     "missing_checkpoint",
     "missing_image",
@@ -112,15 +111,12 @@ def missing_checkpoint(path: str) -> FileNotFoundError:
 
 def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
     """Return the hyperparameters of a checkpoint that TopKClassifier saved."""
-    found = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
-    if not {"network", "num_classes"} <= set(found):
-        raise foreign_checkpoint(path)
-    return dict(found)
-
-
-def foreign_checkpoint(path: str) -> ValueError:
-    """Return the error for a file that TopKClassifier did not save."""
-    return InvalidValueError(must("model", CHECKPOINT, repr(path), OTHER_WEIGHTS))
+    parts: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
+    options, weights = parts.get("hyper_parameters"), parts.get("state_dict")
+    options = options if isinstance(options, dict) else {}
+    if "network" not in options or not isinstance(options.get("num_classes"), int) or not isinstance(weights, dict):
+        raise InvalidValueError(must("model", CHECKPOINT, repr(path), OTHER_WEIGHTS))
+    return dict(options)
 
 
 def other_structure(network: str) -> ValueError:

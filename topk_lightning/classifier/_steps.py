@@ -18,7 +18,6 @@ from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.classifier._batch_norm import running_statistics_for_single_values
 from topk_lightning.classifier._batches import images_and_target, images_of
 from topk_lightning.classifier._class_match import ClassMatch, match_classes
-from topk_lightning.classifier._compiled import unwrapped
 from topk_lightning.classifier._errors import (
     channels_last,
     check_data_module,
@@ -30,7 +29,8 @@ from topk_lightning.classifier._loaders import name_loaders
 from topk_lightning.classifier._stage_meters import StageMeters
 from topk_lightning.data import TrainingData, find_class_names
 from topk_lightning.metrics import loss_option, mean_divisor
-from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
+from topk_lightning.networks.compiled import original_module
+from topk_lightning.prediction import TopKPrediction, topk_predictions
 
 __all__ = ["MeasuredSteps"]
 
@@ -155,7 +155,7 @@ class MeasuredSteps(_Module):
 
     def _logits(self, images: Any, stage: str) -> Any:
         if stage == "train" and len(images) == 1:
-            with running_statistics_for_single_values(unwrapped(self.network)):
+            with running_statistics_for_single_values(original_module(self.network)):
                 return self(images)
         return self(images)
 

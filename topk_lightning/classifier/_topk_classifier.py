@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_choice, check_integer, check_ks, check_number, check_positive
 from topk_lightning._files import replacing
-from topk_lightning.classifier._compiled import unwrapped, with_wrappers, without_wrappers
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
 from topk_lightning.classifier._steps import MeasuredSteps
 from topk_lightning.data import TrainingData
+from topk_lightning.networks.compiled import compiled_names, original_module, original_names
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
@@ -62,7 +62,7 @@ class TopKClassifierBase(MeasuredSteps):
         self.freeze_backbone_epochs = check_integer("freeze_backbone_epochs", freeze_backbone_epochs, minimum=0)
         self.preprocessing = preprocessing
 
-        core = unwrapped(network) if isinstance(network, nn.Module) else network
+        core = original_module(network) if isinstance(network, nn.Module) else network
         core = pretrained_network(core, self.num_classes, weights)
         self.network = network if isinstance(network, nn.Module) else core
         self.loss, loss_description = _resolve("loss", nn.CrossEntropyLoss() if loss is None else loss)
@@ -173,12 +173,12 @@ class TopKClassifierBase(MeasuredSteps):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save weights under the names that they have where nothing is compiled, and what is known of the data."""
-        checkpoint["state_dict"] = without_wrappers(checkpoint["state_dict"])
+        checkpoint["state_dict"] = original_names(checkpoint["state_dict"])
         self.training_data.put(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt."""
-        state = with_wrappers(checkpoint["state_dict"], self.state_dict())
+        state = compiled_names(checkpoint["state_dict"], self)
         if self.loss is None:
             state = {name: value for name, value in state.items() if not name.startswith("loss.")}
         checkpoint["state_dict"] = state

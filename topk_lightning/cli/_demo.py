@@ -52,7 +52,7 @@ def _run(options: Namespace, again: str) -> None:
     from topk_lightning.cli._stops import Stopped
     from topk_lightning.cli._test_result import TestResult, result_table
     from topk_lightning.cli.demo_recipe import curriculum_callbacks, demo_classifier, demo_data
-    from topk_lightning.prediction.checkpoint import read_checkpoint
+    from topk_lightning.prediction import read_checkpoint
 
     console = rich.get_console()
     out = Path(options.out)

@@ -19,7 +19,6 @@ from pytorch_lightning.plugins import CheckpointIO
 
 from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
-from topk_lightning._checks.prediction import check_checkpoint
 from topk_lightning.callbacks import TrainingTrace
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._errors import UsageError, usage
@@ -33,7 +32,7 @@ from topk_lightning.cli._runs import BEST, CONFIG, LAST, TABLE, new_run, newest_
 from topk_lightning.cli._stops import Stopped
 from topk_lightning.cli._test_result import TestResult
 from topk_lightning.data import ImageDataModuleBase
-from topk_lightning.prediction.checkpoint import read_checkpoint
+from topk_lightning.prediction import read_checkpoint
 
 __all__ = ["FitAndTest", "run"]
 
@@ -116,8 +115,7 @@ class FitAndTest(LightningCLI):
         if issubclass(_class_of(config.model), TopKClassifier) and issubclass(
             _class_of(config.data), ImageDataModuleBase
         ):
-            checkpoint = read_checkpoint(str(path))
-            _prepare_as_trained(config.data, check_checkpoint(checkpoint, str(path)).get("preprocessing"))
+            _prepare_as_trained(config.data, read_checkpoint(path)[1].get("preprocessing"))
 
     def _find_run(self, config: Namespace) -> None:
         """Set the folder, and where to go on from."""

@@ -22,18 +22,17 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(list(arguments[1:]))
     check_report_path(options.out)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning._checks.prediction import check_checkpoint
     from topk_lightning.cli._quiet import quiet_lightning
-    from topk_lightning.prediction.checkpoint import read_checkpoint
+    from topk_lightning.prediction import TrainedModel
     from topk_lightning.report import write_report
 
     path = Path(checkpoint_of(options.checkpoint))
-    trained = check_checkpoint(read_checkpoint(path), str(path))
+    model = TrainedModel.load(path)
     console = rich.get_console()
     with quiet_lightning(), console.status("Testing …"):
-        data, facts = _data(options.data, path, trained)
+        data, facts = _data(options.data, path, model.hyperparameters)
         out = write_report(
-            path,
+            model,
             data,
             options.out,
             k=options.k,

@@ -28,11 +28,13 @@ def main(words: Sequence[str]) -> None:
     trace = trace_prediction(checkpoint, Path(options.image), k=options.k, target=options.target)
     rich.print(trace)
     if options.picture is not None:
+        from topk_lightning._files import write_file
         from topk_lightning.drawing import png_of
+        from topk_lightning.prediction import layer_picture
 
         path = Path(options.picture)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_of(trace.figure()))
+        write_file(path, png_of(layer_picture(trace)))
         rich.get_console().print(f"\npicture: {path}", soft_wrap=True, highlight=False, markup=False)
 
 

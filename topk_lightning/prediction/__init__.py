@@ -1,17 +1,8 @@
-"""Predictions for people: the k best classes with names and probabilities, from outputs or from images, and their trace."""
+"""Predictions for people: the k best classes with names and probabilities, from outputs or from images, and their trace.
 
-from topk_lightning.prediction.image_sources import list_images
-from topk_lightning.prediction.layers import LayerTrace
-from topk_lightning.prediction.predict_topk import predict_topk
-from topk_lightning.prediction.topk_predictions import TopKPrediction, topk_predictions
-from topk_lightning.prediction.trace import PredictionTrace, trace_prediction
+Names are imported when they are first used; ``__init__.pyi`` lists them.
+"""
 
-__all__ = [
-    "LayerTrace",
-    "PredictionTrace",
-    "TopKPrediction",
-    "list_images",
-    "predict_topk",
-    "topk_predictions",
-    "trace_prediction",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

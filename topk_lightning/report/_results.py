@@ -11,9 +11,9 @@ from torch import Tensor
 
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport, ReliabilityCurve
+from topk_lightning.prediction import TrainedModel
 from topk_lightning.report.evaluation import Evaluation
 from topk_lightning.report.report_data import ReportData
-from topk_lightning.report.subject import Subject
 
 __all__ = ["Results"]
 
@@ -40,7 +40,7 @@ class Results:
         hard_images: how many to show of each kind.
     """
 
-    model: Subject
+    model: TrainedModel
     data: ReportData
     class_names: Sequence[str]
     k: int

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from topk_lightning._checks.network import check_logits
 from topk_lightning.classifier import images_and_target
-from topk_lightning.prediction.predict_topk import evaluating
+from topk_lightning.prediction import TrainedModel
 from topk_lightning.ranking import target_rank, topk_indices
 
-__all__ = ["Evaluation", "device_of", "evaluate", "iterate_logits"]
+__all__ = ["Evaluation", "evaluate", "iterate_logits"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,10 @@ class Evaluation:
         return self.loss.isnan()
 
 
-def evaluate(network: nn.Module, loader: DataLoader[Any], num_classes: int, k: int, *metrics: Any) -> Evaluation:
-    """Return what `network` says of all images of `loader`, and update each of `metrics` with (logits, target)."""
+def evaluate(model: TrainedModel, loader: DataLoader[Any], num_classes: int, k: int, *metrics: Any) -> Evaluation:
+    """Return what `model` says of all images of `loader`, and update each of `metrics` with (logits, target)."""
     parts = []
-    for logits, target in iterate_logits(network, loader, num_classes):
+    for logits, target in iterate_logits(model, loader, num_classes):
         for metric in metrics:
             metric.update(logits, target)
         # float64 for float64, float32 for the rest, as predictions for people have it.
@@ -59,18 +58,10 @@ def evaluate(network: nn.Module, loader: DataLoader[Any], num_classes: int, k: i
 
 
 def iterate_logits(
-    network: nn.Module, loader: DataLoader[Any], num_classes: int | None
+    model: TrainedModel, loader: DataLoader[Any], num_classes: int | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (n, C) and target (n,) of each batch, on the network's device, in evaluation mode."""
-    device = device_of(network)
-    with evaluating(network), torch.inference_mode():
+    with model.evaluating(), torch.inference_mode():
         for batch in loader:
             images, target = images_and_target(batch)
-            logits = check_logits(network(images.to(device)), len(images), num_classes)
-            yield logits, torch.as_tensor(target).to(device)
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Return where a network is; the CPU for one without weights."""
-    tensors = (tensor for tensors in (network.parameters(), network.buffers()) for tensor in tensors)
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+            yield model.logits(images, num_classes), torch.as_tensor(target).to(model.device)

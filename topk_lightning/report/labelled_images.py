@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from topk_lightning._checks.report import check_test_size, no_order
-from topk_lightning.data import Preprocessing, load_image
+from topk_lightning.data import load_image
+from topk_lightning.prediction import TrainedModel
 
 __all__ = ["LabelledImages", "images_of_loader"]
 
@@ -45,11 +46,11 @@ class LabelledImages:
         return DataLoader(dataset, pin_memory=torch.cuda.is_available(), **self.options)
 
 
-def images_of_loader(loader: DataLoader[Any], preprocessing: Preprocessing | None) -> LabelledImages:
+def images_of_loader(loader: DataLoader[Any], model: TrainedModel) -> LabelledImages:
     """Return the images of any loader over a data set with a length, in the order of the data set, each once.
 
     Names and pictures are those of the files where the data set has ``samples`` as torchvision's ImageFolder; otherwise an
-    image is called by its number, and its picture is the tensor, with the normalisation of `preprocessing` undone.
+    image is called by its number, and its picture is the tensor, with the normalisation of `model` undone.
     """
     dataset: Any = loader.dataset
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
@@ -66,22 +67,15 @@ def images_of_loader(loader: DataLoader[Any], preprocessing: Preprocessing | Non
     return LabelledImages(
         dataset,
         lambda index: f"image {index + 1} of {len(dataset)}",
-        lambda index: _picture_of(dataset[index][0], preprocessing),
+        lambda index: _picture_of(dataset[index][0], model),
         options,
     )
 
 
-def _picture_of(image: Any, preprocessing: Preprocessing | None) -> Image.Image | None:
+def _picture_of(image: Any, model: TrainedModel) -> Image.Image | None:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] not in (1, 3):
         return None
-    pixels = image.detach().float().cpu().expand(3, -1, -1)
-    if preprocessing is not None:
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
-        pixels = pixels * std + mean
-    else:  # nobody knows what white was: the range becomes that from black to white
-        low, high = pixels.nan_to_num().aminmax()
-        pixels = (pixels - low) / (high - low).clamp(min=1e-12)
-    array = (pixels.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
-    return Image.fromarray(array.contiguous().numpy())
+    pixels = (model.picture(image).expand(-1, -1, 3) * 255).round().to(torch.uint8)
+    return Image.fromarray(pixels.contiguous().numpy())

@@ -23,13 +23,13 @@ from topk_lightning.data import (
     ImageDataModuleBase,
     ImageDataset,
     Leak,
-    Preprocessing,
     check_folder,
     find_images,
     find_leaks,
     split_folders,
 )
 from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.prediction import TrainedModel
 from topk_lightning.report.labelled_images import LabelledImages, images_of_loader
 
 __all__ = ["ReportData", "read_data"]
@@ -61,34 +61,31 @@ class ReportData:
     leaks: Sequence[Leak] = ()
 
 
-def read_data(
-    data: Any, class_names: list[str] | None, preprocessing: Preprocessing | None, batch_size: int
-) -> ReportData:
+def read_data(data: Any, model: TrainedModel, batch_size: int) -> ReportData:
     """Return the images of a data module, a DataLoader, or a folder of test images, one folder a class.
 
     Args:
         data: as in :func:`topk_lightning.write_report`.
-        class_names: the names that the model knows, in its order.
-        preprocessing: how images are prepared for the model.
+        model: what its classes are called, and how images are prepared for it.
         batch_size: images at a time, where the data does not say.
     """
     if isinstance(data, str | Path):
-        return _of_folder(Path(data), class_names, preprocessing, batch_size)
+        return _of_folder(Path(data), model, batch_size)
     if isinstance(data, ImageDataModuleBase):
-        return _of_our_module(data, preprocessing)
+        return _of_our_module(data, model)
     if isinstance(data, DataLoader):
-        test = images_of_loader(data, preprocessing)
+        test = images_of_loader(data, model)
         names = getattr(data.dataset, "classes", None)
         named = [str(name) for name in names] if isinstance(names, list | tuple) else None
         return ReportData(test, f"{len(test)} images of a {type(data.dataset).__name__}", named)
     if hasattr(data, "test_dataloader"):
-        return _of_other_module(data, preprocessing)
+        return _of_other_module(data, model)
     raise unknown_data(data)
 
 
-def _of_our_module(data: ImageDataModuleBase, preprocessing: Preprocessing | None) -> ReportData:
+def _of_our_module(data: ImageDataModuleBase, model: TrainedModel) -> ReportData:
     description = str(data.describe())
-    check_same_preparation(preprocessing, data.preprocessing)
+    check_same_preparation(model.preprocessing, data.preprocessing)
     vendors = getattr(data, "vendors", None)
     if vendors is not None:
         split = "; ".join(f"{name}: {', '.join(of_split)}" for name, of_split in vendors.items())
@@ -117,7 +114,7 @@ def _of_our_module(data: ImageDataModuleBase, preprocessing: Preprocessing | Non
     )
 
 
-def _of_other_module(data: Any, preprocessing: Preprocessing | None) -> ReportData:
+def _of_other_module(data: Any, model: TrainedModel) -> ReportData:
     for prepare, arguments in (("prepare_data", ()), ("setup", ("test",))):
         if callable(getattr(data, prepare, None)):
             getattr(data, prepare)(*arguments)
@@ -126,20 +123,18 @@ def _of_other_module(data: Any, preprocessing: Preprocessing | None) -> ReportDa
         loader = loader[0]
     if not isinstance(loader, DataLoader):
         raise unknown_data(loader)
-    test = images_of_loader(loader, preprocessing)
+    test = images_of_loader(loader, model)
     names = getattr(data, "class_names", None) or getattr(loader.dataset, "classes", None)
     named = [str(name) for name in names] if isinstance(names, list | tuple) else None
     return ReportData(test, f"{type(data).__name__}, {len(test)} test images", named)
 
 
-def _of_folder(
-    root: Path, class_names: list[str] | None, preprocessing: Preprocessing | None, batch_size: int
-) -> ReportData:
-    if class_names is None:
+def _of_folder(root: Path, model: TrainedModel, batch_size: int) -> ReportData:
+    if model.class_names is None:
         raise missing_names()
-    if preprocessing is None:
+    if model.preprocessing is None:
         raise missing_preprocessing()
-    names, transform = class_names, preprocessing.evaluation_transform()
+    names, transform = model.class_names, model.preprocessing.evaluation_transform()
 
     def images(folder: Path) -> LabelledImages:
         found = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]

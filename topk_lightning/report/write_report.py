@@ -17,15 +17,15 @@ from topk_lightning._files import write_file
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
+from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._page import render
-from topk_lightning.report._provenance import facts_of_the_run, stopwatch
+from topk_lightning.report._provenance import facts_of_the_model, facts_of_the_run, stopwatch
 from topk_lightning.report._results import Results
 from topk_lightning.report._sections import sections_of
 from topk_lightning.report._summary import summary
-from topk_lightning.report.evaluation import device_of, evaluate, iterate_logits
+from topk_lightning.report.evaluation import evaluate, iterate_logits
 from topk_lightning.report.labelled_images import LabelledImages
 from topk_lightning.report.report_data import ReportData, read_data
-from topk_lightning.report.subject import Subject, read_subject
 from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
 
 __all__ = ["write_report"]
@@ -35,7 +35,7 @@ SAMPLE = 1000
 
 
 def write_report(
-    model: str | Path | nn.Module,
+    model: str | Path | nn.Module | TrainedModel,
     data: Any,
     out: str | Path = "report.html",
     *,
@@ -96,25 +96,26 @@ def write_report(
     path = check_report_path(out)
     check_integer("hard_images", hard_images, minimum=0)
     seconds = stopwatch()
-    subject = read_subject(model, network, class_names, preprocessing)
-    source = read_data(data, subject.class_names, subject.preprocessing, batch_size)
-    names = _names(subject, source, class_names is not None)
-    k = max(one for one in subject.k if one <= len(names)) if k is None else check_k(k, len(names))
-    ks = tuple(sorted({*(one for one in subject.k if one <= len(names)), k}))
+    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing)
+    source = read_data(data, trained, batch_size)
+    names = _names(trained, source, class_names is not None)
+    measured = [number for number in {1, *(trained.k or (3, 5))} if number <= len(names)]
+    k = max(measured) if k is None else check_k(k, len(names))
+    ks = tuple(sorted({*measured, k}))
 
     report = ClassReport(len(names), ks, names)
     calibration, scaled = CalibrationError(), CalibrationError()
     metrics: list[Any] = [report, calibration]
-    scaler = _temperature(subject.network, source.validation, len(names))
+    scaler = _temperature(trained, source.validation, len(names))
     if scaler is not None:
         metrics.append(_Scaled(scaled, scaler))
-    device = device_of(subject.network)
+    device = trained.device
     for metric in (report, calibration, scaled):
         metric.to(device)
-    evaluation = evaluate(subject.network, source.test.loader(), len(names), k, *metrics)
+    evaluation = evaluate(trained, source.test.loader(), len(names), k, *metrics)
     run = facts_of_the_run(device, seconds())
     results = Results(
-        model=subject,
+        model=trained,
         data=source,
         class_names=names,
         k=k,
@@ -123,14 +124,14 @@ def write_report(
         calibration=calibration.cpu().curve(),
         scaled=None if scaler is None else scaled.cpu().curve(),
         temperature=None if scaler is None else (float(scaler.temperature), *scaler.confidence_interval()),
-        train_accuracy=_accuracy(subject.network, source.training, len(names)),
-        val_accuracy=_accuracy(subject.network, source.validation, len(names)),
+        train_accuracy=_accuracy(trained, source.training, len(names)),
+        val_accuracy=_accuracy(trained, source.validation, len(names)),
         levels=_levels(hierarchy, names) or source.levels,
-        epochs=_epochs(epoch_table, model, subject),
-        facts=[*subject.facts, ("Data", source.description), *(facts or {}).items(), *run],
+        epochs=_epochs(epoch_table, trained),
+        facts=[*facts_of_the_model(trained), ("Data", source.description), *(facts or {}).items(), *run],
         hard_images=hard_images,
     )
-    heading = title or f"{subject.kind} on {len(names):,} classes"
+    heading = title or f"{trained.kind} on {len(names):,} classes"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, render(heading, summary(results), sections_of(results)).encode())
     return path
@@ -146,10 +147,10 @@ class _Scaled:
         self.metric.update(self.scaler.to(logits.device)(logits), target)
 
 
-def _names(subject: Subject, source: ReportData, given: bool) -> list[str]:
-    own, found = subject.class_names, source.class_names
+def _names(model: TrainedModel, source: ReportData, given: bool) -> list[str]:
+    own, found = model.class_names, source.class_names
     if own is None or given:  # names that are not the model's own are held against its outputs
-        logits, _ = next(iterate_logits(subject.network, source.test.loader(1), None))
+        logits, _ = next(iterate_logits(model, source.test.loader(1), None))
         num_classes = logits.shape[-1]
     else:
         num_classes = len(own)
@@ -163,11 +164,11 @@ def _names(subject: Subject, source: ReportData, given: bool) -> list[str]:
     return own
 
 
-def _temperature(network: nn.Module, images: LabelledImages | None, num_classes: int) -> TemperatureScaler | None:
+def _temperature(model: TrainedModel, images: LabelledImages | None, num_classes: int) -> TemperatureScaler | None:
     """Return the temperature that validation images ask for; None without such images, or if there is no best one."""
     if images is None:
         return None
-    batches = list(zip(*iterate_logits(network, images.loader(SAMPLE), num_classes), strict=True))
+    batches = list(zip(*iterate_logits(model, images.loader(SAMPLE), num_classes), strict=True))
     logits, target = (torch.cat(part) for part in batches)
     usable = logits.isfinite().all(1)
     if not usable.any():
@@ -179,10 +180,10 @@ def _temperature(network: nn.Module, images: LabelledImages | None, num_classes:
     return scaler if 1.001 * low < float(scaler.temperature) < 0.999 * high else None
 
 
-def _accuracy(network: nn.Module, images: LabelledImages | None, num_classes: int) -> float | None:
+def _accuracy(model: TrainedModel, images: LabelledImages | None, num_classes: int) -> float | None:
     if images is None:
         return None
-    return float((evaluate(network, images.loader(SAMPLE), num_classes, 1).rank == 0).double().mean())
+    return float((evaluate(model, images.loader(SAMPLE), num_classes, 1).rank == 0).double().mean())
 
 
 def _levels(given: Any, names: list[str]) -> dict[str, Hierarchy]:
@@ -196,7 +197,7 @@ def _is_one_level(given: Mapping[Any, Any]) -> bool:
     return all(isinstance(group, str | int) for group in given.values())
 
 
-def _epochs(given: str | Path | None, model: object, subject: Subject) -> tuple[str, Sequence[Mapping[str, Any]]]:
+def _epochs(given: str | Path | None, model: TrainedModel) -> tuple[str, Sequence[Mapping[str, Any]]]:
     """Return where the epoch table comes from, and the table."""
-    path = find_table(model) if given is None and isinstance(model, str | Path) else given
-    return ("the checkpoint", subject.epochs) if path is None else (str(path), read_table(path))
+    path = find_table(model.path) if given is None and model.path is not None else given
+    return ("the checkpoint", model.epochs) if path is None else (str(path), read_table(path))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias, cast
 
+import torch
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -16,15 +18,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from torch import Tensor, nn
 
-from topk_lightning._checks.options import check_integer, check_positive
+from topk_lightning._checks.options import check_integer, check_k, check_positive
+from topk_lightning._checks.prediction import missing_preprocessing
 from topk_lightning._checks.serving import RequestError, check_asked_k, wrong_request
+from topk_lightning.prediction import TopKPrediction, TrainedModel, predict_topk
+from topk_lightning.serving._pictures import decode_picture
 from topk_lightning.serving.batching import Batcher
 from topk_lightning.serving.guard import Guard
-from topk_lightning.serving.model import ServedModel, TopKPredictions
 from topk_lightning.serving.page import render_page
 from topk_lightning.serving.uploads import read_upload
 
 __all__ = ["create_app"]
+
+TopKPredictions: TypeAlias = "tuple[TopKPrediction, ...]"
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -66,20 +72,38 @@ def create_app(
         FileNotFoundError: no such checkpoint.
         ValueError: a checkpoint of something else or without preprocessing, k > C, or numbers out of range.
     """
-    model = ServedModel(checkpoint, k, max_pixels, network)
+    model = TrainedModel.load(checkpoint, network)
+    preprocessing = model.preprocessing
+    if preprocessing is None:
+        raise missing_preprocessing()
+    size, max_pixels = preprocessing.image_size, check_integer("max_pixels", max_pixels)
+    # One answer before anybody asks: the first is slow, and it says how many classes there are.
+    blank = torch.zeros(3, size, size, dtype=torch.uint8)
+    with model.evaluating(), torch.inference_mode():
+        num_classes = model.logits(model.prepare(blank)[None]).shape[1]
+    k = check_k(k, num_classes)
     max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
-    batcher: Batcher[tuple[Tensor, int], TopKPredictions] = Batcher(model.predict, batch_size, places=places)
+
+    def prepare(data: bytes) -> Tensor:
+        return model.prepare(decode_picture(data, max_pixels, preprocessing))
+
+    def predictions_of(asked: Sequence[tuple[Tensor, int]]) -> list[TopKPredictions]:
+        images, ks = zip(*asked, strict=True)
+        rows = predict_topk(model, images, max(ks), batch_size=len(images))
+        return [cast("TopKPredictions", row)[:number] for row, number in zip(rows, ks, strict=True)]
+
+    batcher: Batcher[tuple[Tensor, int], TopKPredictions] = Batcher(predictions_of, batch_size, places=places)
     readers = ThreadPoolExecutor(_READERS, "decode")
-    page, policy = render_page(model.num_classes, model.k, max_bytes)
+    page, policy = render_page(num_classes, k, max_bytes)
 
     async def show_page(_: Request) -> Response:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     async def predict(request: Request) -> Response:
-        asked = check_asked_k(request.query_params.get("k"), model.k, model.num_classes)
+        asked = check_asked_k(request.query_params.get("k"), k, num_classes)
         with batcher.place():
             data = await read_upload(request, max_bytes, seconds)
-            image = await asyncio.get_running_loop().run_in_executor(readers, model.prepare, data)
+            image = await asyncio.get_running_loop().run_in_executor(readers, prepare, data)
             if await request.is_disconnected():
                 raise ClientDisconnect
             predictions = await batcher((image, asked))
@@ -87,7 +111,7 @@ def create_app(
         return JSONResponse({"predictions": named})
 
     async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok", "classes": model.num_classes, "requests": batcher.taken})
+        return JSONResponse({"status": "ok", "classes": num_classes, "requests": batcher.taken})
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

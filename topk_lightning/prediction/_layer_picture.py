@@ -10,10 +10,10 @@ from topk_lightning.drawing import NamedPicture, draw_picture, draw_predictions,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from topk_lightning.prediction.layers import LayerTrace
-    from topk_lightning.prediction.trace import PredictionTrace
+    from topk_lightning.prediction._layers import LayerTrace
+    from topk_lightning.prediction._trace import PredictionTrace
 
-__all__ = ["chosen_layers", "trace_picture"]
+__all__ = ["chosen_layers", "layer_picture"]
 
 _ROWS, _COLUMNS = 5, 8
 _WIDTH, _TOP, _ROW, _NOTE = 10.0, 2.6, 1.25, 0.4  # inches
@@ -23,8 +23,12 @@ _EXPLANATION = (
 )
 
 
-def trace_picture(trace: PredictionTrace) -> Figure:
-    """Return a figure with the image and its k best classes above rows of feature maps, one row a layer."""
+def layer_picture(trace: PredictionTrace) -> Figure:
+    """Return a matplotlib figure: the image and its k best classes above feature maps, one row for a few of the layers.
+
+    Args:
+        trace: of :func:`topk_lightning.trace_prediction`.
+    """
     layers = chosen_layers(trace.layers)
     height = _TOP + _ROW * len(layers) + (_NOTE if layers else 0)
     figure = new_figure(_WIDTH, height)

@@ -1,0 +1,25 @@
+# The public names, each with the module that it comes from: the only list of them.
+from ._image_sources import (
+    list_images as list_images,
+)
+from ._layer_picture import (
+    layer_picture as layer_picture,
+)
+from ._layers import (
+    LayerTrace as LayerTrace,
+)
+from ._predict_topk import (
+    predict_topk as predict_topk,
+)
+from ._topk_predictions import (
+    TopKPrediction as TopKPrediction,
+    topk_predictions as topk_predictions,
+)
+from ._trace import (
+    PredictionTrace as PredictionTrace,
+    trace_prediction as trace_prediction,
+)
+from ._trained_model import (
+    TrainedModel as TrainedModel,
+    read_checkpoint as read_checkpoint,
+)

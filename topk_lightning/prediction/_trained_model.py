@@ -1,0 +1,215 @@
+"""A trained network with all that is known of it, read once from a checkpoint or taken from a module."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from topk_lightning._checks.class_names import check_class_names
+from topk_lightning._checks.network import check_logits
+from topk_lightning._checks.prediction import (
+    CHECKPOINT,
+    OTHER_WEIGHTS,
+    check_checkpoint,
+    check_prepared_images,
+    missing_checkpoint,
+    missing_preprocessing,
+    other_structure,
+)
+from topk_lightning._files import read_archive
+from topk_lightning.networks.compiled import compiled_names, original_module
+from topk_lightning.networks.specification import build_network
+
+if TYPE_CHECKING:
+    from topk_lightning.data import Preprocessing
+
+__all__ = ["TrainedModel", "read_checkpoint"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """Hold a trained network and what a checkpoint or a module says of it; made by :meth:`load`.
+
+    Args:
+        network: returns logits (N, C) of prepared images.
+        class_names: in the order of its outputs; None where they are not known.
+        preprocessing: how images become its input; None where it is not known.
+        k: the k that it was measured by, ascending; empty where it was not.
+        hyperparameters: the options of the TopKClassifier that it was trained by, as plain data.
+        epochs: the rows of the epoch table that TrainingTrace left in the checkpoint.
+        path: the checkpoint; None for a module.
+        steps: optimizer steps of its training, where it is from a checkpoint.
+
+    Examples:
+        >>> model = TrainedModel.load(nn.Flatten(), class_names=["ant", "bee", "cat"])
+        >>> model.logits(torch.eye(3).view(3, 3, 1, 1)).argmax(1)
+        tensor([0, 1, 2])
+    """
+
+    network: nn.Module
+    class_names: list[str] | None = None
+    preprocessing: Preprocessing | None = None
+    k: tuple[int, ...] = ()
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    epochs: Sequence[Mapping[str, Any]] = ()
+    path: Path | None = None
+    steps: int = 0
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | nn.Module | TrainedModel,
+        network: nn.Module | None = None,
+        *,
+        class_names: Sequence[str] | Mapping[Any, Any] | None = None,
+        preprocessing: Any = None,
+    ) -> TrainedModel:
+        """Return a model with what is known of it; one from a checkpoint is on the GPU, if there is one.
+
+        The file is read once, with ``weights_only=True`` and its checksums.
+
+        Args:
+            model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, any nn.Module that returns logits, or a
+                model that was loaded before.
+            network: the network of a checkpoint that cannot name it.
+            class_names: a list, {index: name} or {name: index}; None: those of the model.
+            preprocessing: a Preprocessing or the dict of one; None: that of the model.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: a damaged checkpoint, one of something else, or one that asks for `network`.
+        """
+        if isinstance(model, TrainedModel):
+            loaded = model
+        elif isinstance(model, nn.Module):
+            loaded = _from_module(model)
+        else:
+            loaded = _from_checkpoint(Path(model), network)
+        number = loaded.hyperparameters.get("num_classes")
+        names = loaded.class_names if class_names is None else check_class_names(class_names, number)
+        prepared = loaded.preprocessing if preprocessing is None else _as_preprocessing(preprocessing)
+        return replace(loaded, class_names=names, preprocessing=prepared)
+
+    @property
+    def kind(self) -> str:
+        """Name of the class of the network, without what wraps it."""
+        inner = getattr(self.network, "network", None)
+        return type(original_module(inner if isinstance(inner, nn.Module) else self.network)).__name__
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights of the network are; the CPU for one without."""
+        tensors = (tensor for tensors in (self.network.parameters(), self.network.buffers()) for tensor in tensors)
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Put the network into evaluation mode, and each of its modules back into its own mode afterwards."""
+        training = [module for module in self.network.modules() if module.training]
+        self.network.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+    def logits(self, images: Tensor, num_classes: int | None = None) -> Tensor:
+        """Return the logits (N, C) of prepared images (N, channels, H, W), on the device of the network."""
+        return check_logits(self.network(images.to(self.device)), len(images), num_classes)
+
+    def prepare(self, image: Any) -> Tensor:
+        """Return the tensor (channels, H, W) that the network sees.
+
+        Args:
+            image: a Path, a PIL image or a uint8 tensor, which are prepared as in training; a floating-point tensor is
+                taken as prepared.
+        """
+        if isinstance(image, Tensor) and image.dtype != torch.uint8:
+            check_prepared_images(image)
+            return image
+        transform = self._transform
+        return transform(self.preprocessing.load(image) if isinstance(image, Path) and self.preprocessing else image)
+
+    def picture(self, prepared: Tensor) -> Tensor:
+        """Return pixels (H, W, channels) in [0, 1] of a prepared image (channels, H, W): its normalisation is undone.
+
+        Where the normalisation is not known, the range of the values becomes that from black to white.
+        """
+        pixels = prepared.detach().float().cpu().nan_to_num()
+        if self.preprocessing is None:
+            low, high = pixels.aminmax()
+            pixels = (pixels - low) / (high - low).clamp(min=torch.finfo(pixels.dtype).tiny)
+        else:
+            mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
+            pixels = pixels * std + mean
+        return pixels.clamp(0, 1).movedim(0, -1)
+
+    @cached_property
+    def _transform(self) -> Callable[[Any], Tensor]:
+        if self.preprocessing is None:
+            raise missing_preprocessing()
+        return self.preprocessing.evaluation_transform()
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a checkpoint of TopKClassifier holds, and the options of the classifier among it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a damaged checkpoint, or one of something else.
+    """
+    if not Path(path).is_file():
+        raise missing_checkpoint(str(path))
+    checkpoint = read_archive(path, "model", CHECKPOINT, OTHER_WEIGHTS)
+    return checkpoint, check_checkpoint(checkpoint, str(path))
+
+
+def _from_checkpoint(path: Path, network: nn.Module | None) -> TrainedModel:
+    checkpoint, options = read_checkpoint(path)
+    if network is None:
+        network = build_network(options["network"], options["num_classes"])
+    prefix = "network."
+    state = {name[len(prefix) :]: t for name, t in checkpoint["state_dict"].items() if name.startswith(prefix)}
+    try:
+        network.load_state_dict(compiled_names(state, network))
+    except RuntimeError as error:
+        raise other_structure(type(network).__name__) from error
+    if torch.cuda.is_available():
+        network.cuda()
+    states = checkpoint.get("callbacks") or {}
+    epochs = next((state["rows"] for key, state in states.items() if key.startswith("TrainingTrace")), ())
+    return _described(network, options, options, epochs=epochs, path=path, steps=checkpoint.get("global_step", 0))
+
+
+def _from_module(module: nn.Module) -> TrainedModel:
+    options = {name: getattr(module, name, None) for name in ("class_names", "preprocessing", "k")}
+    return _described(module, options, getattr(module, "hparams", {}))
+
+
+def _described(
+    network: nn.Module, options: Mapping[str, Any], hyperparameters: Mapping[str, Any], **more: Any
+) -> TrainedModel:
+    names, preprocessing, k = (options.get(name) for name in ("class_names", "preprocessing", "k"))
+    return TrainedModel(
+        network,
+        None if names is None else check_class_names(names),
+        None if preprocessing is None else _as_preprocessing(preprocessing),
+        tuple(sorted(value for value in (k if isinstance(k, list | tuple) else [k]) if isinstance(value, int))),
+        hyperparameters,
+        **more,
+    )
+
+
+def _as_preprocessing(given: Any) -> Preprocessing:
+    if not isinstance(given, Mapping):
+        return cast("Preprocessing", given)
+    from topk_lightning.data import Preprocessing
+
+    return Preprocessing.from_dict(given)
