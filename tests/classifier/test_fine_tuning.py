@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*exists and is not empty:UserWarning"),
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Training goes on within epoch:UserWarning"),
 ]
 
 

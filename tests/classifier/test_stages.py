@@ -205,3 +205,53 @@ def test_a_batch_of_ignored_rows_counts_nothing(tmp_path):
     classifier = TopKClassifier(Tiny(3), 3)
     (logged,) = quiet(tmp_path).validate(classifier, loader(TensorDataset(images, target), 2), verbose=False)
     assert logged["val/loss"] == pytest.approx(nn.functional.cross_entropy(classifier(images), target).item())
+
+
+class Stateful(DataLoader):
+    """Goes on where it was, as torchdata's StatefulDataLoader does."""
+
+    position = 0
+
+    def __iter__(self):
+        for number, batch in enumerate(super().__iter__()):
+            if number >= self.position:
+                self.position = (number + 1) % len(self)
+                yield batch
+
+    def state_dict(self):
+        return {"position": self.position}
+
+    def load_state_dict(self, state):
+        self.position = state["position"]
+
+
+class SaveAfter(pl.Callback):
+    def __init__(self, path, batches):
+        self.path, self.batches = path, batches
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if batch_idx + 1 == self.batches:
+            trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before:UserWarning")
+@pytest.mark.parametrize("kind", [DataLoader, Stateful])
+def test_a_training_that_goes_on_within_an_epoch_says_which_rows_its_numbers_are_over(tmp_path, kind):
+    path = tmp_path / "half.ckpt"
+    saving = quiet(tmp_path, callbacks=[SaveAfter(path, 4)])
+    saving.fit(TopKClassifier(Tiny(10), 10, optimizer=still), kind(TRAIN, batch_size=8))
+    classifier, trainer = TopKClassifier(Tiny(10), 10, optimizer=still), quiet(tmp_path)
+    with pytest.warns(UserWarning, match="goes on") as told:
+        trainer.fit(classifier, kind(TRAIN, batch_size=8), ckpt_path=path)
+    sentences = [str(warning.message) for warning in told if "goes on" in str(warning.message)]
+    sentence = (
+        "Training goes on within epoch 1, with batch 5 of 8: train/loss and train/top<k> of this epoch are over its batches "
+        "from there on."
+    )
+    if kind is DataLoader:
+        sentence += " The loader keeps no state, so these are its first batches again."
+    assert sentences == [sentence]
+    images, target = TRAIN.tensors
+    seen_rows = slice(32, 64) if kind is Stateful else slice(0, 32)
+    rest = TensorDataset(images[seen_rows], target[seen_rows])
+    assert seen(trainer, "train") == pytest.approx(expected(classifier, rest, "train"))

@@ -163,6 +163,7 @@ def test_the_example_configuration_is_valid(tmp_path, capsys):
 )
 @pytest.mark.parametrize("steps", [1, 3])  # 2 steps an epoch: within the first, within the second
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning")
+@pytest.mark.filterwarnings("ignore:Training goes on within epoch:UserWarning")
 def test_a_stop_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, steps, signum, status, word):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     words = ["fit", "--config", str(CONFIG), "--out", str(tmp_path)]

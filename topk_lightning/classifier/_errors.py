@@ -19,6 +19,7 @@ __all__ = [
     "check_scalar_loss",
     "not_restored",
     "probabilities",
+    "resumed_within_epoch",
 ]
 
 _LOSSES = "torch.nn.CrossEntropyLoss or one of topk_lightning.losses"
@@ -98,3 +99,14 @@ def probabilities() -> str:
     """Return the warning for a network that ends in a softmax."""
     remedy = "Leave its last Softmax out: the loss and the predictions apply one of their own."
     return must("network", "return logits", "rows of probabilities (each at least 0, sum 1)", remedy)
+
+
+def resumed_within_epoch(epoch: int, batch: int, batches: float, keeps_state: bool) -> str:
+    """Return the warning for a training that goes on in the middle of an epoch; `epoch` and `batch` count from 0."""
+    sentence = (
+        f"Training goes on within epoch {epoch + 1}, with batch {batch + 1} of {batches}: train/loss and train/top<k> of this "
+        "epoch are over its batches from there on."
+    )
+    if keeps_state:
+        return sentence
+    return f"{sentence} The loader keeps no state, so these are its first batches again."

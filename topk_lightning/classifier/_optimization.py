@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -97,26 +96,35 @@ def warmup_only(step: int, *, warmup_steps: int) -> float:
     return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
 
 
-def scheduled(optimizer: Optimizer, *, warmup_steps: int, total_steps: float | None) -> Any:
+def scheduled(optimizer: Optimizer, *, warmup_steps: int, total_steps: Callable[[], float] | None) -> Any:
     """Return what Lightning's ``configure_optimizers`` wants: the optimizer with its learning rate per step.
 
     Args:
         optimizer: the optimizer.
         warmup_steps: steps of the linear rise.
-        total_steps: steps of the whole training for a cosine down to 0; None: the learning rate is held. Where training
-            has no known end (infinite or negative) it is held as well, with a warning.
+        total_steps: says how many steps the whole training has, for a cosine down to 0; None: the learning rate is held.
+            Where training has no known end (infinite or negative) it is held as well, with a warning. It is asked after
+            the first step only: an answer makes the trainer build its loader, which before a resume would lose the state
+            that a checkpoint keeps of it.
     """
-    if total_steps is not None and (math.isinf(total_steps) or total_steps < 0):
-        warnings.warn(
-            "lr_schedule='cosine' needs an end of training, so the learning rate is held: set max_epochs or max_steps.",
-            stacklevel=2,
-        )
-        total_steps = None
-    if total_steps is not None:
-        factor = functools.partial(warmup_cosine, warmup_steps=warmup_steps, total_steps=int(total_steps))
-    elif warmup_steps:
-        factor = functools.partial(warmup_only, warmup_steps=warmup_steps)
-    else:
+    if total_steps is None and not warmup_steps:
         return optimizer
+    warned = False
+
+    def factor(step: int) -> float:
+        nonlocal warned
+        if total_steps is None or step <= warmup_steps:
+            return warmup_only(step, warmup_steps=warmup_steps)
+        total = total_steps()
+        if math.isfinite(total) and total >= 0:
+            return warmup_cosine(step, warmup_steps=warmup_steps, total_steps=int(total))
+        if not warned:
+            warned = True
+            warnings.warn(
+                "lr_schedule='cosine' needs an end of training, so the learning rate is held: set max_epochs or max_steps.",
+                stacklevel=2,
+            )
+        return 1.0
+
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

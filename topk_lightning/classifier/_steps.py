@@ -24,6 +24,7 @@ from topk_lightning.classifier._errors import (
     check_scalar_loss,
     not_restored,
     probabilities,
+    resumed_within_epoch,
 )
 from topk_lightning.classifier._loaders import name_loaders
 from topk_lightning.classifier._stage_meters import StageMeters
@@ -65,6 +66,7 @@ class MeasuredSteps(_Module):
         self.training_data = TrainingData()
         self._remarks: set[str] = set()
         self._stages_looked_at: set[str] = set()
+        self._has_begun = False
 
     def configure_callbacks(self) -> Any:
         """Add none: of the hooks it is the first, before the trainer stumbles over a data module of the other package."""
@@ -89,6 +91,17 @@ class MeasuredSteps(_Module):
         """Begin from nothing, and take down which data this is."""
         self._begin("train", {"": self.trainer.train_dataloader})
         self.training_data = self.training_data.after_training_on(getattr(self.trainer, "datamodule", None))
+        self._has_begun = False
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Say so where training goes on within an epoch."""
+        if not self._has_begun and batch_idx:
+            loader = self.trainer.train_dataloader
+            keeps_state = callable(getattr(loader, "load_state_dict", None))
+            self._say(
+                resumed_within_epoch(self.current_epoch, batch_idx, self.trainer.num_training_batches, keeps_state)
+            )
+        self._has_begun = True
 
     def on_validation_epoch_start(self) -> None:
         """Begin from nothing, with a set of metrics for each dataloader."""

@@ -107,6 +107,7 @@ class TopKClassifierBase(MeasuredSteps):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Freeze or release the backbone; asked at each batch, since training may resume within an epoch."""
+        super().on_train_batch_start(batch, batch_idx)
         if self.freeze_backbone_epochs:
             if self.current_epoch >= self.freeze_backbone_epochs:
                 self._frozen_backbone.release()
@@ -136,7 +137,7 @@ class TopKClassifierBase(MeasuredSteps):
             backbone_lr=self.backbone_lr,
             weight_decay=self.weight_decay,
         )
-        total = self.trainer.estimated_stepping_batches if self.lr_schedule == "cosine" else None
+        total = (lambda: self.trainer.estimated_stepping_batches) if self.lr_schedule == "cosine" else None
         return scheduled(optimizer, warmup_steps=self.warmup_steps, total_steps=total)
 
     def save(self, path: str | Path) -> Path:
