@@ -16,6 +16,7 @@ __all__ = [
     "grouped_topk_cross_entropy",
     "largest_gap",
     "log_sum_exp",
+    "logit_adjusted_cross_entropy",
     "smooth_topk_svm",
     "smooth_topk_svm_in_decimals",
     "svm_hinge",
@@ -37,6 +38,14 @@ def temperature_cross_entropy(
     """t-scaled cross entropy: log Σ_j exp((s_j − s_y)/t), times 1, t or t²."""
     factor = {"none": 1.0, "T": temperature, "T2": temperature**2}[scale_loss]
     return factor * log_sum_exp([(score - scores[y]) / temperature for score in scores])
+
+
+def logit_adjusted_cross_entropy(
+    scores: Sequence[float], y: int, *, class_counts: Sequence[int], strength: float = 1.0
+) -> float:
+    """Cross entropy of s_j + α·log n_j."""
+    adjusted = [score + strength * math.log(count) for score, count in zip(scores, class_counts, strict=True)]
+    return log_sum_exp([score - adjusted[y] for score in adjusted]) if adjusted[y] > -math.inf else math.inf
 
 
 def largest_gap(scores: Sequence[float], y: int, **_: object) -> float:

@@ -30,12 +30,15 @@ from .hierarchy import (
 from .losses import (
     CalibratedTopKHingeLoss as CalibratedTopKHingeLoss,
     GroupedTopKCrossEntropyLoss as GroupedTopKCrossEntropyLoss,
+    LogitAdjusted as LogitAdjusted,
+    LogitAdjustedCrossEntropyLoss as LogitAdjustedCrossEntropyLoss,
     NoisedTopKHingeLoss as NoisedTopKHingeLoss,
     SmoothTopKSVMLoss as SmoothTopKSVMLoss,
     SoftTopKLoss as SoftTopKLoss,
     TemperatureCrossEntropyLoss as TemperatureCrossEntropyLoss,
     TopKCrossEntropyLoss as TopKCrossEntropyLoss,
     TruncatedTopKEntropyLoss as TruncatedTopKEntropyLoss,
+    adjust_logits as adjust_logits,
     imbalanced_margins as imbalanced_margins,
 )
 from .metrics import (

@@ -27,7 +27,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cost_pages import SHAPES, pages, write_pages
+from cost_pages import BASE, LOSSES, SHAPES, pages, variants, write_pages
 from peers import PEERS, hard_cases, missing_peers
 from timing import best_times, peak_extra_bytes
 
@@ -46,25 +46,14 @@ MALLOC = {
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def topk_cross_entropy(relaxation: str, candidates: int | None = 16) -> Loss:
-    return losses.TopKCrossEntropyLoss(relaxation=relaxation, num_candidates=candidates)
-
-
-OURS: dict[str, Loss] = {
-    "F.cross_entropy": F.cross_entropy,
-    "TemperatureCrossEntropyLoss": losses.TemperatureCrossEntropyLoss(temperature=2.0),
-    "SmoothTopKSVMLoss": losses.SmoothTopKSVMLoss(),
-    "TruncatedTopKEntropyLoss": losses.TruncatedTopKEntropyLoss(),
-    "GroupedTopKCrossEntropyLoss": losses.GroupedTopKCrossEntropyLoss(),
-    "SoftTopKLoss, logistic": losses.SoftTopKLoss(),
-    "SoftTopKLoss, Laplace": losses.SoftTopKLoss(membership="laplace"),
-    "SoftSort, 16 candidates": topk_cross_entropy("softsort"),
-    "SoftSort, all classes": topk_cross_entropy("softsort", None),
-    "NeuralSort, 16 candidates": topk_cross_entropy("neuralsort"),
-    "NeuralSort, all classes": topk_cross_entropy("neuralsort", None),
-    "CalibratedTopKHingeLoss": losses.CalibratedTopKHingeLoss(),
-    "NoisedTopKHingeLoss": losses.NoisedTopKHingeLoss(),
-}
+def ours(num_classes: int) -> dict[str, Loss]:
+    """Return each loss with its default options, or the variants that are measured of it."""
+    found: dict[str, Loss] = {BASE: F.cross_entropy}
+    for name in LOSSES:
+        for row, options in variants(name).items():
+            more = {"class_counts": range(1, num_classes + 1)} if "LogitAdjusted" in name else {}
+            found[row] = getattr(losses, name)(**options, **more)
+    return found
 
 
 def peers(num_rows: int, num_classes: int) -> dict[str, Loss]:
@@ -93,7 +82,7 @@ def measure(state: str) -> dict[str, Any]:
             return run
 
         others = peers(*shape) if state == "reused" else {}
-        calls = {name: step(loss) for name, loss in (OURS | others).items()}
+        calls = {name: step(loss) for name, loss in (ours(shape[1]) | others).items()}
         for name, seconds in best_times(calls).items():
             found["seconds"].setdefault(name, {})[str(shape)] = seconds
         if shape == MEMORY_SHAPE and state == "reused":

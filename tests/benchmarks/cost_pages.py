@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SHAPES", "pages", "write_pages"]
+from topk_lightning import losses
+
+__all__ = ["BASE", "LOSSES", "SHAPES", "page_of", "pages", "rows_of_pages", "variants", "write_pages"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 _ERRORS = "Relative error of a peer's value, and of its gradient, against ours in float64 (64 rows, 100 classes)."
@@ -15,41 +18,52 @@ CHOOSING = DOCS / "choosing.md"
 SHAPES = ((16, 100_000), (64, 10_000), (256, 1000), (256, 100))
 BASE = "F.cross_entropy"
 
-#: The rows of each page; a peer stands below what it is compared with.
-ROWS: dict[str, list[str]] = {
-    "temperature_cross_entropy": ["TemperatureCrossEntropyLoss"],
-    "smooth_topk_svm": ["SmoothTopKSVMLoss", "difftopk, SmoothTopKLoss"],
-    "truncated_topk_entropy": ["TruncatedTopKEntropyLoss"],
-    "grouped_topk_cross_entropy": ["GroupedTopKCrossEntropyLoss"],
-    "soft_topk": ["SoftTopKLoss, logistic", "SoftTopKLoss, Laplace"],
-    "topk_cross_entropy": [
-        "SoftSort, 16 candidates",
-        "difftopk, SoftSort, 16 candidates",
-        "SoftSort, all classes",
-        "difftopk, SoftSort, all classes",
-        "NeuralSort, 16 candidates",
-        "difftopk, NeuralSort, 16 candidates",
-        "NeuralSort, all classes",
-    ],
-    "topk_hinge": ["CalibratedTopKHingeLoss", "NoisedTopKHingeLoss", "pytopk, BalNoisedTopK"],
+LOSSES = [name for name in losses.__all__ if name.endswith("Loss")]
+#: The options that are measured of a loss, by the name of their row; without an entry its defaults.
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "TemperatureCrossEntropyLoss": {"TemperatureCrossEntropyLoss": {"temperature": 2.0}},
+    "SoftTopKLoss": {"SoftTopKLoss, logistic": {}, "SoftTopKLoss, Laplace": {"membership": "laplace"}},
+    "TopKCrossEntropyLoss": {
+        f"{name}, {candidates or 'all'} {'candidates' if candidates else 'classes'}": {
+            "relaxation": name.lower(),
+            "num_candidates": candidates,
+        }
+        for name in ("SoftSort", "NeuralSort")
+        for candidates in (16, None)
+    },
 }
-#: Which row gives the cost of a row of choosing.md, by the page that its first cell links to, or by its text.
-IN_CHOOSING = {
-    "losses/temperature_cross_entropy.md": "TemperatureCrossEntropyLoss",
-    "losses/smooth_topk_svm.md": "SmoothTopKSVMLoss",
-    "losses/truncated_topk_entropy.md": "TruncatedTopKEntropyLoss",
-    "losses/grouped_topk_cross_entropy.md": "GroupedTopKCrossEntropyLoss",
-    "losses/soft_topk.md": "SoftTopKLoss, logistic",
-    "losses/topk_cross_entropy.md": "SoftSort, 16 candidates",
-    "[calibrated hinge]": "CalibratedTopKHingeLoss",
-    "[noised hinge]": "NoisedTopKHingeLoss",
-}
+#: Losses that share a page.
+PAGES = {"CalibratedTopKHingeLoss": "topk_hinge", "NoisedTopKHingeLoss": "topk_hinge"}
+#: Below which of our rows a peer stands, by what its name ends with.
+BESIDE = {"SmoothTopKLoss": "SmoothTopKSVMLoss", "BalNoisedTopK": "NoisedTopKHingeLoss"}
+
+
+def variants(loss: str) -> dict[str, dict[str, Any]]:
+    """Return the options that are measured of a loss, by the name of their row."""
+    return VARIANTS.get(loss, {loss: {}})
+
+
+def page_of(loss: str) -> str:
+    """Return the name of a loss's page: that of its file, unless it shares one."""
+    file = getattr(losses, loss).__module__.rpartition(".")[2]
+    return PAGES.get(loss, file)
+
+
+def rows_of_pages(peers: Iterable[str]) -> dict[str, list[str]]:
+    """Return the rows of each page; a peer stands below what it is compared with."""
+    found: dict[str, list[str]] = {}
+    for loss in LOSSES:
+        rows = found.setdefault(page_of(loss), [])
+        for row in variants(loss):
+            ends = {peer: peer.partition(", ")[2] for peer in peers}
+            rows += [row, *(peer for peer, end in ends.items() if BESIDE.get(end, end) == row)]
+    return found
 
 
 def pages(reused: dict[str, Any], fresh: dict[str, Any], errors: dict[str, dict[str, str]]) -> dict[str, str]:
     """Return the text of each page, by its name below docs/."""
     texts = {}
-    for page, rows in ROWS.items():
+    for page, rows in rows_of_pages(reused["seconds"]).items():
         times = _times(reused, rows)
         large = " – would not fit into the memory." if "–" in times else ""
         parts = [times, f"{_caption(reused)} Blocks of memory are reused.{large}"]
@@ -57,7 +71,7 @@ def pages(reused: dict[str, Any], fresh: dict[str, Any], errors: dict[str, dict[
         if compared:
             parts += [_errors(compared), _ERRORS]
         texts[f"losses/{page}.md"] = "\n\n".join(parts)
-    every = [row for rows in ROWS.values() for row in rows]
+    every = [row for rows in rows_of_pages(reused["seconds"]).values() for row in rows]
     texts["losses/index.md"] = "\n\n".join(
         [
             "Where the allocator reuses its blocks, and cross entropy is fastest:",
@@ -80,10 +94,13 @@ def write_pages(texts: dict[str, str], reused: dict[str, Any]) -> None:
     head = next(line for line in lines if line.startswith("| loss |"))
     column = next(i for i, cell in enumerate(head.split("|")) if "cost ÷" in cell)
     for number, line in enumerate(lines):
-        name = next(
-            (row for mark, row in IN_CHOOSING.items() if line.startswith("| [") and mark in line.split("|")[1]), None
-        )
-        if name is not None:
+        # A row of the table names its loss by the page that it links to, and where two share one by its first word.
+        first = line.split("|")[1] if line.startswith("| [") else ""
+        own = [loss for loss in LOSSES if f"losses/{page_of(loss)}.md" in first]
+        if len(own) > 1:
+            own = [loss for loss in own if loss.lower().startswith(first.strip(" [").split(" ")[0])]
+        if own:
+            name = next(iter(variants(own[0])))
             cells = line.split("|")
             cells[column] = f" {', '.join(_ratio(reused, name, shape) for shape in (SHAPES[2], SHAPES[0]))} "
             lines[number] = "|".join(cells)

@@ -14,6 +14,12 @@ from topk_lightning.integrations.fastai import KAnnealing, TemperatureAnnealing,
 
 NAMES = [name for name in losses.__all__ if name.endswith("Loss")]
 
+
+def loss_named(name, **options):
+    counts = {"class_counts": range(1, 1 + CLASSES)} if name.startswith("LogitAdjusted") else {}
+    return getattr(losses, name)(**counts, **options)
+
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*numpy.core is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
@@ -99,7 +105,7 @@ def test_a_vision_learner_from_the_first_call_to_the_exported_file(pictures, tmp
 @pytest.mark.parametrize("mixup", [False, True], ids=["plain", "MixUp"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_loss_trains_predicts_and_is_measured_row_by_row(name, mixup, tmp_path):
-    loss = getattr(losses, name)()
+    loss = loss_named(name)
     learn = quiet(
         learner(loss_func=loss, cbs=[vision.MixUp()] if mixup else [], metrics=[TopKAccuracy(2)], path=tmp_path)
     )
@@ -131,7 +137,7 @@ def test_half_precision_scores(name):
             self.cast.__exit__(None, None, None)
             assert self.learn.loss.dtype == torch.float32
 
-    learn = quiet(learner(loss_func=getattr(losses, name)(), cbs=[Half()], metrics=[TopKAccuracy(2)]))
+    learn = quiet(learner(loss_func=loss_named(name), cbs=[Half()], metrics=[TopKAccuracy(2)]))
     learn.fit(1)
     assert learn.model.weight.isfinite().all()
 
@@ -147,7 +153,7 @@ def test_class_weights_follow_the_learner():
 def test_sequences_with_the_classes_last(name):
     generator = torch.Generator().manual_seed(0)
     rows, target = torch.randn(16, 55, 3, generator=generator), torch.arange(16 * 55).view(16, 55) % CLASSES
-    loss = getattr(losses, name)(class_dim=-1)
+    loss = loss_named(name, class_dim=-1)
     learn = vision.Learner(
         loaders((rows, target), (rows, target), 8),
         nn.Linear(3, CLASSES),

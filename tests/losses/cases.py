@@ -15,12 +15,14 @@ from tests import oracles
 from topk_lightning.losses import (
     CalibratedTopKHingeLoss,
     GroupedTopKCrossEntropyLoss,
+    LogitAdjustedCrossEntropyLoss,
     NoisedTopKHingeLoss,
     SmoothTopKSVMLoss,
     TemperatureCrossEntropyLoss,
     TruncatedTopKEntropyLoss,
     calibrated_topk_hinge_loss,
     grouped_topk_cross_entropy_loss,
+    logit_adjusted_cross_entropy_loss,
     noised_topk_hinge_loss,
     smooth_topk_svm_loss,
     temperature_cross_entropy_loss,
@@ -39,6 +41,11 @@ LAWS = frozenset(
     }
 )
 """What only some formulas have; the other laws bind every loss."""
+
+
+def class_counts(num_classes: int) -> list[int]:
+    """Return 1 to 9 images of each class."""
+    return [1 + (5 * c) % 9 for c in range(num_classes)]
 
 
 @dataclass(frozen=True)
@@ -75,13 +82,17 @@ class LossCase:
         """The k that the options fix; 1 where k itself can be changed."""
         return len(self.options.get("k_probabilities", (1,)))
 
-    def make(self, **changes: Any) -> ClassificationLoss:
-        """Build the module with the case's options."""
-        return self.module(**{**self.options, **changes})
+    def make(self, num_classes: int = 7, **changes: Any) -> ClassificationLoss:
+        """Build the module with the case's options, for a number of classes where they depend on it."""
+        return self.module(**self._options(num_classes, changes))
+
+    def _options(self, num_classes: int, changes: dict[str, Any]) -> dict[str, Any]:
+        counts = {"class_counts": class_counts(num_classes)} if "class_counts" in self.options else {}
+        return {**self.options, **counts, **changes}
 
     def expected(self, logits: torch.Tensor, target: torch.Tensor, **changes: Any) -> torch.Tensor:
         """Return the oracle's value for each row of (N, C) logits and (N,) labels."""
-        options = {**self.options, **changes}
+        options = self._options(logits.shape[1], changes)
         rows = zip(logits.double().tolist(), target.tolist(), strict=True)
         return torch.tensor([self.oracle(scores, y, **options) for scores, y in rows], dtype=torch.float64)
 
@@ -97,6 +108,14 @@ CASES = [
             hard=oracles.largest_gap if scale_loss == "T" else None,
         )
         for scale_loss in ("none", "T", "T2")
+    ),
+    LossCase(
+        "logit-adjusted cross entropy",
+        LogitAdjustedCrossEntropyLoss,
+        logit_adjusted_cross_entropy_loss,
+        oracles.logit_adjusted_cross_entropy,
+        {"class_counts": class_counts(7), "strength": 0.8},
+        lacks=frozenset({"permutation"}),
     ),
     *(
         LossCase(

@@ -70,7 +70,7 @@ def test_a_soft_target_holds_at_most_four_times_the_logits_beyond_the_gradient(c
     logits = torch.randn(16, 20_000, generator=torch.Generator().manual_seed(0)).requires_grad_()
     mixed = torch.zeros(16, 20_000)
     mixed[:, 3], mixed[:, 7] = 0.25, 0.75
-    loss = case.make()
+    loss = case.make(20_000)
 
     def run() -> None:
         logits.grad = None

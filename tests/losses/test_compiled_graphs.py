@@ -27,5 +27,5 @@ def test_no_compiled_loss_sorts_all_classes(case):
 
     torch._dynamo.reset()
     logits, target = torch.randn(16, C, generator=torch.Generator().manual_seed(0)), torch.arange(16)
-    torch.compile(case.make(), fullgraph=True, backend=record)(logits.requires_grad_(), target)
+    torch.compile(case.make(C), fullgraph=True, backend=record)(logits.requires_grad_(), target)
     assert all(size < C for size in sizes)

@@ -41,7 +41,8 @@ def make_batch(n: int, c: int, seed: int = 7) -> tuple[Tensor, Tensor]:
 
 
 def rows(case: LossCase, logits: Tensor, target: Tensor, **changes: object) -> Tensor:
-    return case.make(reduction="none", **changes)(logits, target)
+    num_classes = logits.shape[1] if logits.ndim == 2 else C
+    return case.make(num_classes, reduction="none", **changes)(logits, target)
 
 
 def gradient(case: LossCase, logits: Tensor, target: Tensor, **changes: object) -> Tensor:

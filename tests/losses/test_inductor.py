@@ -24,7 +24,7 @@ pytestmark = [
 @pytest.mark.parametrize("case", CASES + RELAXED_CASES, ids=lambda case: case.name)
 def test_compiled_kernels_give_the_same_value_and_gradient(case):
     torch._dynamo.reset()
-    loss = case.make()
+    loss = case.make(40)
     compiled = torch.compile(loss, fullgraph=True)
     logits, target = make_batch(16, 40)
     logits = logits.float().requires_grad_()

@@ -15,7 +15,7 @@ from tests.losses.cases_relaxed import RELAXED_CASES
 from topk_lightning.losses import NoisedTopKHingeLoss
 
 
-def noised(**changes: object) -> NoisedTopKHingeLoss:
+def noised(num_classes: int, **changes: object) -> NoisedTopKHingeLoss:
     return NoisedTopKHingeLoss(k=3, **changes)
 
 
@@ -53,7 +53,7 @@ def bytes_held_after(*calls: Callable[[], object]) -> int:
 
 def training(name: str, soft: bool) -> Training:
     target = torch.randn(8, 20).softmax(1) if soft else torch.arange(8)
-    return Training(MAKERS[name](weight=[1.0] * 20), torch.randn(8, 20), target)
+    return Training(MAKERS[name](20, weight=[1.0] * 20), torch.randn(8, 20), target)
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -84,5 +84,5 @@ BOUNDED = [name for name in MAKERS if name != "top-k cross entropy, neuralsort, 
 def test_memory_is_at_most_four_times_the_logits_beyond_the_gradient(name):
     logits = torch.randn(16, 100_000, generator=torch.Generator().manual_seed(0))
     size = logits.numel() * logits.element_size()
-    its = Training(MAKERS[name](), logits, torch.arange(16))
+    its = Training(MAKERS[name](100_000), logits, torch.arange(16))
     assert size <= peak_extra_bytes(its.run, its.forget) <= (1 + 4) * size

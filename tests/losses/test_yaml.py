@@ -51,11 +51,15 @@ def test_a_relaxation_of_ones_own_is_named_in_yaml():
 def test_what_a_fit_saves_of_a_loss_makes_the_same_loss_again(case, named):
     parser = loss_parser()
     options = {name: list(value) if isinstance(value, tuple) else value for name, value in case.options.items()}
-    described = {"class_path": f"topk_lightning.losses.{case.module.__name__}", "init_args": options if named else {}}
+    required = {name: options[name] for name in ("class_counts",) if name in options}
+    described = {
+        "class_path": f"topk_lightning.losses.{case.module.__name__}",
+        "init_args": options if named else required,
+    }
     saved = parser.dump(parser.parse_object({"loss": described}), skip_none=False)  # as Lightning saves config.yaml
     assert "Unable to serialize" not in saved
     loss = parser.instantiate_classes(parser.parse_string(saved)).loss
-    expected = case.make() if named else case.module()
+    expected = case.make() if named else case.module(**required)
     assert type(loss) is case.module
     logits, target = make_batch(6, 7)
     values = []

@@ -29,6 +29,7 @@ from topk_lightning.classifier._errors import (
 from topk_lightning.classifier._loaders import name_loaders
 from topk_lightning.classifier._stage_meters import StageMeters
 from topk_lightning.data import TrainingData, find_class_names
+from topk_lightning.losses.logit_adjustment import fill_class_counts
 from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.prediction import TopKPrediction, topk_predictions
@@ -85,6 +86,9 @@ class MeasuredSteps(_Module):
         preprocessing = getattr(datamodule, "preprocessing", None)
         if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
             self.preprocessing = preprocessing.to_dict()
+        class_counts = getattr(datamodule, "class_counts", None)
+        if stage == "fit" and class_counts is not None:
+            fill_class_counts(self.loss, class_counts)
         self._keep_what_the_data_said()
 
     def on_train_start(self) -> None:

@@ -7,6 +7,11 @@ from topk_lightning.losses.grouped_topk_cross_entropy import (
     GroupedTopKCrossEntropyLoss,
     grouped_topk_cross_entropy_loss,
 )
+from topk_lightning.losses.logit_adjusted_cross_entropy import (
+    LogitAdjustedCrossEntropyLoss,
+    logit_adjusted_cross_entropy_loss,
+)
+from topk_lightning.losses.logit_adjustment import LogitAdjusted, adjust_logits
 from topk_lightning.losses.noised_topk_hinge import NoisedTopKHingeLoss, imbalanced_margins, noised_topk_hinge_loss
 from topk_lightning.losses.smooth_topk_svm import SmoothTopKSVMLoss, smooth_topk_svm_loss
 from topk_lightning.losses.soft_topk import SoftTopKLoss, soft_topk_loss
@@ -17,15 +22,19 @@ from topk_lightning.losses.truncated_topk_entropy import TruncatedTopKEntropyLos
 __all__ = [
     "CalibratedTopKHingeLoss",
     "GroupedTopKCrossEntropyLoss",
+    "LogitAdjusted",
+    "LogitAdjustedCrossEntropyLoss",
     "NoisedTopKHingeLoss",
     "SmoothTopKSVMLoss",
     "SoftTopKLoss",
     "TemperatureCrossEntropyLoss",
     "TopKCrossEntropyLoss",
     "TruncatedTopKEntropyLoss",
+    "adjust_logits",
     "calibrated_topk_hinge_loss",
     "grouped_topk_cross_entropy_loss",
     "imbalanced_margins",
+    "logit_adjusted_cross_entropy_loss",
     "noised_topk_hinge_loss",
     "smooth_topk_svm_loss",
     "soft_topk_loss",
