@@ -286,6 +286,54 @@ def test_a_collection_keeps_reports_of_different_settings_apart():
     assert collection["same"].rank_histogram().sum() == 21
 
 
+@pytest.mark.parametrize(
+    ("classes", "ks"), [(2, (1,)), (3, (1,)), (4, (1, 3)), (5, (1, 3)), (6, (1, 5)), (100, (1, 5))]
+)
+def test_a_k_that_was_not_given_fits_the_classes(classes, ks):
+    assert ClassReport(classes).k == ks
+
+
+def test_two_classes_of_one_name_are_told_apart_where_they_are_shown():
+    table = torch.tensor([[3, 0, 2, 0], [0, 5, 0, 0], [1, 0, 4, 0], [0, 0, 0, 5]])
+    report = report_of(table, ["crane", "heron", "crane", "stork"])
+    (pair,) = report.most_confused()
+    assert (pair.first, pair.second) == ("crane (0)", "crane (2)")
+    assert report.class_names == ["crane", "heron", "crane", "stork"]
+
+
+def test_a_confusion_matrix_makes_the_report_that_its_rows_make(kept_as):
+    told, counted = ClassReport.from_confusion(ANIMALS.tolist(), ["cat", "dog", "owl"]), report_of(ANIMALS)
+    assert repr(told.compute()) == repr(counted.compute())
+    assert torch.equal(told.confusions(), counted.confusions())
+    assert told.compute()["accuracy"] == torch.tensor(135 / 150)
+    told.merge_state(ClassReport.from_confusion(ANIMALS))
+    assert told.compute()["support"].tolist() == [110, 100, 90]
+
+
+def test_predicted_labels_make_the_report_that_scores_make_but_no_ranks(kept_as):
+    scores, target = hard_batch(nan=0.0)
+    labels, counted = ClassReport(7, 1, ignore_index=3), ClassReport(7, 1, ignore_index=3)
+    for part, of_part in zip(scores.split(60), target.split(60), strict=True):
+        labels.update_labels(topk_indices(part, 1).squeeze(1), of_part)
+        counted.update(part, of_part)
+    assert repr(labels.compute()) == repr(counted.compute())
+    assert torch.equal(labels.confusions(), counted.confusions())
+    assert labels.accuracy_curve(1).accuracy == counted.accuracy_curve(1).accuracy
+    misses = int((labels.confusions()[:, 0] != labels.confusions()[:, 1]).mul(labels.confusions()[:, 2]).sum())
+    sentence = (
+        f"the report must know the rank of each target, got {misses} misses of which only the predicted class is known. "
+        "Update the report with the scores of all classes."
+    )
+    for ranks in (labels.rank_histogram, labels.accuracy_curve):
+        with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+            ranks()
+
+
+def test_it_has_no_single_picture_and_says_what_to_draw():
+    with pytest.raises(NotImplementedError, match=r"^ClassReport has no single picture: draw accuracy_curve\(\)"):
+        report_of(ANIMALS).plot()
+
+
 def sparse_report(classes, batches, rows):
     report = ClassReport(classes)
     generator = torch.Generator().manual_seed(0)
@@ -369,7 +417,7 @@ FILLED = report_of(ANIMALS, ["cat", "dog", "owl"])
     [
         (lambda: ClassReport(1), ValueError, "num_classes must be at least 2, got 1."),
         (
-            lambda: ClassReport(3),
+            lambda: ClassReport(3, 5),
             ValueError,
             "k must be at most the number of classes (3), got 5. Use a smaller k.",
         ),
@@ -401,6 +449,36 @@ FILLED = report_of(ANIMALS, ["cat", "dog", "owl"])
         ),
         (lambda: FILLED.nearly_right(2), ValueError, "k must be one of 1, which the report was made for, got 2."),
         (lambda: FILLED.most_confused(0), ValueError, "n must be at least 1, got 0."),
+        (
+            lambda: ClassReport.from_confusion([[1, 2]]),
+            ValueError,
+            "matrix must have shape (C, C), got (1, 2).",
+        ),
+        (
+            lambda: ClassReport.from_confusion([[0.5, 0.5], [0.0, 1.0]]),
+            TypeError,
+            "matrix must hold counts of an integer dtype, got torch.float32.",
+        ),
+        (
+            lambda: ClassReport.from_confusion([[1, -2], [0, 1]]),
+            ValueError,
+            "matrix must hold counts of at least 0, got -2.",
+        ),
+        (
+            lambda: ClassReport(4).update_labels(torch.tensor([0]), torch.tensor([0])),
+            ValueError,
+            "k must be 1 where only predicted labels are known, got (1, 3).",
+        ),
+        (
+            lambda: FILLED.update_labels(torch.tensor([3]), torch.tensor([0])),
+            ValueError,
+            "predicted must hold class indices in [0, 3), got 3. Class indices start at 0.",
+        ),
+        (
+            lambda: FILLED.update_labels(torch.tensor([1, 2]), torch.tensor([0])),
+            ValueError,
+            "predicted must have the shape of target (1,), got (2,).",
+        ),
         (
             lambda: FILLED.accuracy_curve(4),
             ValueError,

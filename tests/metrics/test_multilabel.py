@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 
 import pytest
 import torch
@@ -50,6 +51,16 @@ def test_criteria_against_sets(criterion, k):
     metric.update(scores[9:9], target[9:9])
     metric.update(scores[9:], target[9:])
     assert metric.compute().item() == expected
+
+
+def test_a_dimension_of_size_1_too_many_is_named():
+    preds, target = torch.zeros(16, 55), torch.zeros(16, 55, 1)
+    for call, remedy in (
+        (lambda: multilabel_topk_accuracy(preds, target, 3), "Did you mean target.squeeze(2)?"),
+        (lambda: multilabel_topk_accuracy(preds.unsqueeze(2), target.squeeze(2), 3), "Did you mean preds.squeeze(2)?"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(remedy) + "$"):
+            call()
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float32, torch.float64])

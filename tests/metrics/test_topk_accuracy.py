@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchmetrics import MeanMetric, MetricCollection
 
-from topk_lightning.metrics import TopKAccuracy, topk_accuracy
+from topk_lightning.metrics import TopKAccuracies, TopKAccuracy, topk_accuracy
 from topk_lightning.ranking import in_topk, target_rank
 
 SCORES = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
@@ -391,6 +391,23 @@ def test_a_metric_asked_for_a_reduction_says_why_it_is_no_loss():
         assert str(error.value) == sentence.format(name)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 5, 9])
+def test_a_k_that_was_not_given_is_the_smaller_of_5_and_the_classes(classes):
+    scores, target = batch(classes=classes)
+    metric = TopKAccuracy()
+    metric.update(scores, target)
+    expected = topk_accuracy(scores, target, min(5, classes))
+    assert metric.compute() == topk_accuracy(scores, target) == expected
+    soft = torch.rand(64, classes).softmax(1)
+    metric = TopKAccuracy()
+    metric.update(scores, soft)
+    torch.testing.assert_close(metric.compute(), topk_accuracy(scores, soft, min(5, classes)))
+    several = TopKAccuracies()
+    several.update(scores, target)
+    assert several.compute()["top5"] == expected
+    assert list(TopKAccuracies(num_classes=3).keys()) == ["top1", "top3"]
+
+
 VALUE_ERRORS = [
     (
         lambda: TopKAccuracy(k=5)(SCORES, TARGET),
@@ -433,6 +450,27 @@ VALUE_ERRORS = [
     (
         lambda: TopKAccuracy().confidence_interval(95),
         "level must lie between 0 and 1, got 95. Did you mean 0.95?",
+    ),
+    (
+        lambda: TopKAccuracy(2, num_classes=8)(torch.randn(5, 9), torch.full((5,), 8)),
+        "num_classes must be the number of scores a row (9), got 8.",
+    ),
+    (
+        lambda: topk_accuracy(SCORES, TARGET.view(3, 1, 1), 1),
+        "target must have shape (3,) to match preds of shape (3, 4), got (3, 1, 1).",
+    ),
+    (
+        lambda: topk_accuracy(SCORES, TARGET.view(3, 1), 1),
+        "target must have shape (3,) to match preds of shape (3, 4), got (3, 1). Did you mean target.squeeze(1)?",
+    ),
+    (
+        lambda: topk_accuracy(SCORES.unsqueeze(2), TARGET, 1),
+        "target must have shape (3, 1) to match preds of shape (3, 4, 1), got (3,). Did you mean preds.squeeze(2)?",
+    ),
+    (
+        lambda: topk_accuracy(torch.zeros(16, 55), torch.zeros(16, 55, 1, dtype=torch.long), 1),
+        "target must have shape (16,) to match preds of shape (16, 55), got (16, 55, 1). For several right classes a row "
+        "use MultilabelTopKAccuracy and target.squeeze(2).",
     ),
     (lambda: topk_accuracy(SCORES, TARGET, (1, 1)), "k must hold each k once, got (1, 1)."),
 ]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
-__all__ = ["check_class_dim", "check_distribution", "check_labels", "check_scores", "check_target", "check_weights"]
+__all__ = [
+    "check_class_dim",
+    "check_distribution",
+    "check_labels",
+    "check_scores",
+    "check_target",
+    "check_weights",
+    "squeeze_remedy",
+]
 
 
 _SCORES = {torch.float16, torch.bfloat16, torch.float32, torch.float64} | {
@@ -82,8 +92,14 @@ def _shape_remedy(target: Tensor, scores: Tensor, class_dim: int, name: str) -> 
             "For several right classes a row use MultilabelTopKAccuracy; for one-hot rows "
             f"target.argmax({class_dim}); for a distribution over classes a float target."
         )
-    if target.ndim == scores.ndim and target.shape[class_dim] == 1:
-        return f"Did you mean target.squeeze({class_dim})?"
+    shape = scores.shape[:class_dim] + scores.shape[class_dim + 1 :]
+    squeeze = squeeze_remedy("target", target, shape) or squeeze_remedy(name, scores, target.shape, also=class_dim)
+    if squeeze:
+        return squeeze
+    if squeeze_remedy("target", target, scores.shape):
+        return "For several right classes a row use MultilabelTopKAccuracy and " + squeeze_remedy(
+            "target", target, scores.shape
+        ).removeprefix("Did you mean ").replace("?", ".")
     if target.shape == scores.shape[:-1]:
         return "Did you mean class_dim=-1?"
     if scores.ndim == 2 and target.ndim == 1:
@@ -97,12 +113,24 @@ def _shape_remedy(target: Tensor, scores: Tensor, class_dim: int, name: str) -> 
     return ""
 
 
+def squeeze_remedy(name: str, tensor: Tensor, wanted: Sequence[int], also: int | None = None) -> str:
+    """Return the question after a dimension of size 1 without which a tensor would have the shape `wanted`, or "".
+
+    The dimension `also` is not looked at: it stands in `tensor` and not in `wanted`.
+    """
+    for dim, size in enumerate(tensor.shape):
+        rest = [length for other, length in enumerate(tensor.shape) if other not in (dim, also)]
+        if size == 1 and dim != also and rest == list(wanted):
+            return f"Did you mean {name}.squeeze({dim})?"
+    return ""
+
+
 def shape_is_one_row(scores: Tensor) -> bool:
     """Return whether `scores` hold a single sample."""
     return scores.ndim == 2 and scores.shape[0] == 1
 
 
-def check_labels(target: Tensor, num_classes: int) -> None:
+def check_labels(target: Tensor, num_classes: int, name: str = "target") -> None:
     """Check that class indices lie in [0, C).
 
     Reads the target once (about 5 µs on a CPU for 256 labels); on an accelerator it waits for the target to be there.
@@ -115,7 +143,7 @@ def check_labels(target: Tensor, num_classes: int) -> None:
         return
     wrong = low if low < 0 else high
     remedy = f"Did you mean ignore_index={low}?" if low < 0 else "Class indices start at 0."
-    raise InvalidValueError(must("target", f"hold class indices in [0, {num_classes})", wrong, remedy))
+    raise InvalidValueError(must(name, f"hold class indices in [0, {num_classes})", wrong, remedy))
 
 
 def check_distribution(

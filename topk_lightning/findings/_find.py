@@ -79,7 +79,7 @@ def findings(
     thresholds = {**known, **thresholds}
     evidence = Evidence(
         counts_of(report),
-        report.class_names,
+        report.distinct_names,
         # At k = C every miss is a near miss, which says nothing.
         max((k for k in report.k if k < report.num_classes), default=1),
         level,

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from topk_lightning._checks.class_report import check_names, count_of_scores, needs_labels
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_integer, check_ks
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
 from topk_lightning.metrics._confusions import DENSE_CLASSES, append, compact, pairs_of_list, pairs_of_table
@@ -28,7 +29,7 @@ class ClassCounter(ExactMetric):
     def __init__(
         self,
         num_classes: int,
-        k: int | Sequence[int],
+        k: int | Sequence[int] | None,
         class_names: Sequence[str] | Mapping[Any, Any] | None,
         *,
         ignore_index: int | None,
@@ -37,8 +38,11 @@ class ClassCounter(ExactMetric):
     ) -> None:
         super().__init__(**kwargs)
         self.num_classes = check_integer("num_classes", num_classes, minimum=2)
-        self.k = check_ks(k, self.num_classes)
-        self.class_names = check_names(class_names, self.num_classes)
+        self.k = check_ks([1, *[k for k in (5, 3) if k < num_classes][:1]] if k is None else k, self.num_classes)
+        names = [f"class {index}" for index in range(num_classes)] if class_names is None else class_names
+        self.class_names = check_class_names(names, self.num_classes)
+        #: The names as they are shown: with the class index where several classes have one name.
+        self.distinct_names = distinct_names(self.class_names)
         if ignore_index is not None:
             check_integer("ignore_index", ignore_index, minimum=-(2**63))
         self.ignore_index = ignore_index
@@ -51,6 +55,7 @@ class ClassCounter(ExactMetric):
             ranks=torch.zeros(classes, len(self._cuts) + 1, dtype=torch.int64),
             histogram=torch.zeros(classes + 1, dtype=torch.int64),
             nan_rows=torch.zeros((), dtype=torch.int64),
+            unranked=torch.zeros((), dtype=torch.int64),
             confusions=[] if self.is_sparse else torch.zeros(classes, classes, dtype=torch.int64),
         )
 
@@ -58,9 +63,11 @@ class ClassCounter(ExactMetric):
         """Count one batch; zero rows change nothing."""
         dim = check_scores(preds, self.class_dim)
         if preds.shape[dim] != self.num_classes:
-            raise count_of_scores(self.num_classes, preds.shape[dim])
+            wanted = f"hold the scores of {self.num_classes} classes (num_classes)"
+            raise InvalidValueError(must("preds", wanted, preds.shape[dim]))
         if check_target(target, preds, dim):
-            raise needs_labels()
+            remedy = "For a distribution over classes use TopKAccuracy."
+            raise InvalidTypeError(must("target", "hold class indices", "a float tensor of the shape of preds", remedy))
         target = target.long()  # first: torch would wrap -100 into uint8 as 156
         kept = torch.ones_like(target, dtype=torch.bool) if self.ignore_index is None else target != self.ignore_index
         target = torch.where(kept, target, 0)
@@ -86,10 +93,53 @@ class ClassCounter(ExactMetric):
             code = target * self.num_classes + best
             self.set_states({"confusions": append(self.state("confusions"), code, counted)})
 
+    def update_labels(self, predicted: Tensor, target: Tensor) -> None:
+        """Count one batch of which only the predicted classes are known; of a report with ``k=1``.
+
+        Args:
+            predicted: class indices of the first guesses, (N,) or (N, d1, …).
+            target: class indices of the same shape.
+        """
+        if self._cuts != (1,):
+            raise InvalidValueError(must("k", "be 1 where only predicted labels are known", self.k))
+        for name, labels in (("predicted", predicted), ("target", target)):
+            if labels.is_floating_point() or labels.dtype == torch.bool or labels.is_complex():
+                raise InvalidTypeError(must(name, "hold class indices of an integer dtype", labels.dtype))
+        if predicted.shape != target.shape:
+            raise InvalidValueError(
+                must("predicted", f"have the shape of target {tuple(target.shape)}", tuple(predicted.shape))
+            )
+        predicted, target = predicted.reshape(-1).long(), target.reshape(-1).long()
+        if self.ignore_index is not None:
+            kept = target != self.ignore_index
+            predicted, target = predicted[kept], target[kept]
+        check_labels(target, self.num_classes)
+        check_labels(predicted, self.num_classes, "predicted")
+        pairs, counts = torch.stack([target, predicted], 1).unique(dim=0, return_counts=True)  # type: ignore[no-untyped-call]
+        self._add_pairs(pairs, counts)
+
+    def _add_pairs(self, pairs: Tensor, counts: Tensor) -> None:
+        """Add actual and predicted classes (M, 2), each as often as it occurred (M,), with unknown ranks of the misses."""
+        missed = (pairs[:, 0] != pairs[:, 1]).long()
+        code = pairs[:, 0] * self.num_classes + pairs[:, 1]
+        self._update_count += 1
+        self._computed = None
+        self.add(
+            {
+                "ranks": Rows(pairs[:, 0] * 2 + missed, counts),
+                "histogram": Rows(missed, counts),
+                "unranked": (missed * counts).sum(),
+                "confusions": None if self.is_sparse else Rows(code, counts),
+            }
+        )
+        if self.is_sparse:
+            parts = [*self.state("confusions"), torch.stack([code, counts], 1)]
+            self.set_states({"confusions": [compact(parts)]})
+
     def _counts(self) -> ClassCounts:
-        ranks, histogram, nan_rows, state = self.states().values()
+        ranks, histogram, nan_rows, unranked, state = self.states().values()
         pairs = pairs_of_list(self._parts(state), self.num_classes) if self.is_sparse else pairs_of_table(state)
-        return ClassCounts(self._cuts, ranks, histogram, pairs.to(ranks.device), nan_rows)
+        return ClassCounts(self._cuts, ranks, histogram, pairs.to(ranks.device), nan_rows, unranked)
 
     def _parts(self, state: Tensor | list[Tensor]) -> list[Tensor]:
         """Return the list of pairs, which is one tensor once it is gathered and not empty where nothing was seen."""

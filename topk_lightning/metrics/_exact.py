@@ -103,6 +103,10 @@ class ExactMetric(Metric):
             tables[name] = empty if amount is None else amount
         return tables
 
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draw the value, or values given, as every metric of torchmetrics does."""
+        return self._plot(val, ax)
+
     def synced(self) -> AbstractContextManager[None]:
         """Return a context in which the states are those of all processes together; every process has to enter it."""
         should_sync = self.sync_on_compute and not self._is_synced

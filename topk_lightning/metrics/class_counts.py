@@ -26,6 +26,7 @@ class ClassCounts:
         histogram: rows by rank, (C + 1,); rank C is a NaN score of the target.
         pairs: actual class, predicted class and count of the pairs that occur, in order: (M, 3).
         nan_rows: rows with a NaN, which have no predicted class.
+        unranked: misses of which only the predicted class is known; in `histogram` they stand at rank 1.
     """
 
     cuts: tuple[int, ...]
@@ -33,6 +34,7 @@ class ClassCounts:
     histogram: Tensor
     pairs: Tensor
     nan_rows: Tensor
+    unranked: Tensor
 
     @property
     def support(self) -> Tensor:

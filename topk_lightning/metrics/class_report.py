@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 
-from topk_lightning._checks.class_report import too_wide, unknown_cut
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_integer, check_k, check_level
 from topk_lightning.metrics._class_counter import ClassCounter
 from topk_lightning.metrics._confusions import DENSE_CLASSES
+from topk_lightning.metrics.class_counts import ClassCounts
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
 
 __all__ = ["ClassReport"]
@@ -39,8 +41,9 @@ class ClassReport(ClassCounter):
 
     Args:
         num_classes: C, at least 2.
-        k: the k of ``recall_top{k}`` and ``top{k}``, each 1 ≤ k ≤ C.
-        class_names: a list, {index: name} or {name: index}; by default "class 0", "class 1", ….
+        k: the k of ``recall_top{k}`` and ``top{k}``, each 1 ≤ k ≤ C; None: 1, and the larger of 3 and 5 below C.
+        class_names: a list, {index: name} or {name: index}; by default "class 0", "class 1", …. Where two classes have
+            one name, it is shown with the class index behind it.
         ignore_index: rows with this label are left out; they may hold anything.
         class_dim: the class dimension, -1 for (N, T, C) sequences.
         **kwargs: passed to :class:`torchmetrics.Metric`.
@@ -64,7 +67,7 @@ class ClassReport(ClassCounter):
     def __init__(
         self,
         num_classes: int,
-        k: int | Sequence[int] = (1, 5),
+        k: int | Sequence[int] | None = None,
         class_names: Sequence[str] | Mapping[Any, Any] | None = None,
         *,
         ignore_index: int | None = None,
@@ -72,6 +75,39 @@ class ClassReport(ClassCounter):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, k, class_names, ignore_index=ignore_index, class_dim=class_dim, **kwargs)
+
+    @classmethod
+    def from_confusion(
+        cls, matrix: Tensor | Sequence[Sequence[int]], class_names: Sequence[str] | Mapping[Any, Any] | None = None
+    ) -> ClassReport:
+        """Return the report of a confusion matrix, with actual classes in rows and predicted ones in columns.
+
+        It answers what the predicted classes tell: everything at k = 1, but no ranks.
+
+        Args:
+            matrix: counts (C, C): a tensor, an array or lists.
+            class_names: as above.
+
+        Raises:
+            TypeError: if the counts are no whole numbers.
+            ValueError: if the matrix is not square, or a count is negative.
+
+        Examples:
+            >>> report = ClassReport.from_confusion([[50, 2, 3], [4, 45, 1], [2, 3, 40]], ["cat", "dog", "owl"])
+            >>> report.compute()["accuracy"], report.compute()["precision"]
+            (tensor(0.9000), tensor([0.8929, 0.9000, 0.9091]))
+        """
+        table = torch.as_tensor(matrix)
+        if table.is_floating_point() or table.is_complex() or table.dtype == torch.bool:
+            raise InvalidTypeError(must("matrix", "hold counts of an integer dtype", table.dtype))
+        if table.ndim != 2 or table.shape[0] != table.shape[1]:
+            raise InvalidValueError(must("matrix", "have shape (C, C)", tuple(table.shape)))
+        if table.numel() and int(table.min()) < 0:
+            raise InvalidValueError(must("matrix", "hold counts of at least 0", int(table.min())))
+        report = cls(len(table), 1, class_names)
+        pairs = table.nonzero()
+        report._add_pairs(pairs, table[pairs[:, 0], pairs[:, 1]].long())
+        return report
 
     def compute(self) -> dict[str, Tensor]:
         """Return the values of all classes, as a dict.
@@ -94,14 +130,18 @@ class ClassReport(ClassCounter):
             ValueError: above 2048 classes, where the table would be large and mostly empty.
         """
         if self.is_sparse:
-            raise too_wide(self.num_classes, DENSE_CLASSES)
+            wanted, remedy = (
+                f"be at most {DENSE_CLASSES} for a table of all pairs",
+                "Use confusions(), which lists the pairs that occur.",
+            )
+            raise InvalidValueError(must("num_classes", wanted, self.num_classes, remedy))
         with self.synced():
             table: Tensor = self.state("confusions").clone()
         return table
 
     def rank_histogram(self) -> Tensor:
         """Return how many rows have their target at rank 0, 1, …, C − 1, and last those whose target is NaN: (C + 1,)."""
-        return self.counts().histogram.clone()
+        return self._ranked().histogram.clone()
 
     def accuracy_curve(self, max_k: int | None = None, level: float = 0.95) -> TopKCurve:
         """Return the accuracy at k = 1, …, max_k with Wilson's interval at each k.
@@ -112,12 +152,12 @@ class ClassReport(ClassCounter):
         """
         max_k = self.num_classes if max_k is None else check_k(max_k, self.num_classes, "max_k")
         check_level(level)
-        return self.counts().curve(max_k, level)
+        return (self.counts() if max_k == 1 else self._ranked()).curve(max_k, level)
 
     def most_confused(self, n: int = 10) -> list[ConfusedPair]:
         """Return the n pairs of classes with most mistakes between them, both directions together, most first."""
         check_integer("n", n)
-        return self.counts().most_confused(n, self.class_names)
+        return self.counts().most_confused(n, self.distinct_names)
 
     def nearly_right(self, k: int | None = None) -> list[NearlyRight]:
         """Return the classes that have images whose true class stands at rank 2 … k, most such images first.
@@ -127,5 +167,21 @@ class ClassReport(ClassCounter):
         """
         k = max(self.k) if k is None else k
         if k not in self._cuts:
-            raise unknown_cut(k, self._cuts)
-        return self.counts().nearly_right(k, self.class_names)
+            counted = ", ".join(map(str, self._cuts))
+            raise InvalidValueError(must("k", f"be one of {counted}, which the report was made for", k))
+        return self.counts().nearly_right(k, self.distinct_names)
+
+    def plot(self, *_: Any, **__: Any) -> NoReturn:
+        """Say what to draw instead: a report is more than one picture."""
+        raise NotImplementedError(
+            "ClassReport has no single picture: draw accuracy_curve(), confusion_matrix() or what compute() returns, or "
+            "let topk_lightning.write_report draw everything."
+        )
+
+    def _ranked(self) -> ClassCounts:
+        counts = self.counts()
+        if counts.unranked:
+            remedy = "Update the report with the scores of all classes."
+            actual = f"{int(counts.unranked)} misses of which only the predicted class is known"
+            raise InvalidValueError(must("the report", "know the rank of each target", actual, remedy))
+        return counts

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._checks.hierarchy_levels import check_confusions, check_levels, check_nested
+from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics._hierarchy_checks import check_confusions, check_levels, check_nested
 from topk_lightning.metrics.intervals import wilson_interval
 
 __all__ = ["HierarchyLevels", "LevelAccuracy", "MistakeDistance", "hierarchy_levels"]
@@ -154,6 +154,7 @@ def hierarchy_levels(
         check_nested(name, finer.groups, coarser, parents.groups)
     num_classes = len(next(iter(groups.values())).groups)
     names = [str(index) for index in range(num_classes)] if names is None else check_class_names(names, num_classes)
+    names = distinct_names(names)
     pairs = check_confusions(confusions, num_classes)
     # The group of each class at each level, each class being its own group at first: (1 + L, C).
     group_of = torch.stack([torch.arange(num_classes), *(torch.tensor(level.groups) for level in groups.values())])

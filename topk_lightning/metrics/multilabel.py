@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss, refuse_learner
-from topk_lightning._checks.multilabel import check_multi_hot
 from topk_lightning._checks.options import check_choice, check_k
-from topk_lightning._checks.scores import check_scores
+from topk_lightning._checks.scores import check_scores, squeeze_remedy
 from topk_lightning.metrics._counting import wide_dtype
 from topk_lightning.metrics._exact import Amounts, ExactMetric
 from topk_lightning.ranking import topk_indices
@@ -125,7 +125,7 @@ def _credit_and_rows(
 ) -> tuple[Tensor, Tensor]:
     dim = check_scores(preds, class_dim)
     k = min(5, preds.shape[dim]) if k is None else check_k(k, preds.shape[dim])
-    check_multi_hot(target, preds)
+    _check_multi_hot(target, preds)
     best = topk_indices(preds, k, class_dim=dim)
     positive = target.gather(dim, best) != 0
     # A NaN score stands among the best, where it is seen, but is never a hit.
@@ -140,3 +140,22 @@ def _credit_and_rows(
         credit = met.to(wide_dtype(preds.device))
     counted = wanted > 0
     return credit.where(counted, 0).sum(), counted.sum()
+
+
+def _check_multi_hot(target: object, preds: Tensor) -> None:
+    """Check that `target` has the shape of `preds` and holds only 0 and 1."""
+    if not isinstance(target, Tensor):
+        raise InvalidTypeError(
+            must("target", "be a torch.Tensor", type(target).__name__, "Convert it with torch.as_tensor.")
+        )
+    if target.shape != preds.shape:
+        remedy = "For one class index a row use TopKAccuracy." if target.ndim == preds.ndim - 1 else ""
+        remedy = squeeze_remedy("target", target, preds.shape) or squeeze_remedy("preds", preds, target.shape) or remedy
+        raise InvalidValueError(
+            must("target", f"have the shape of preds {tuple(preds.shape)}, multi-hot", tuple(target.shape), remedy)
+        )
+    if torch.compiler.is_compiling() or target.numel() == 0:
+        return
+    wrong = (target != 0) & (target != 1)
+    if wrong.any():
+        raise InvalidValueError(must("target", "be multi-hot (only 0 and 1)", f"{target[wrong][0].item():g}"))
