@@ -49,6 +49,11 @@ MISSING = {
 }
 
 
+def minus_log(share: mpmath.mpf) -> float:
+    """Return −log. Rounded first: beside a power of 2, mpmath's log errs of a number with more digits than it works with."""
+    return float(-mpmath.log(+share)) if share > 0 else math.inf
+
+
 def soft_topk_shares(scores: Sequence[float], k: int, temperature: float, membership: str) -> list[mpmath.mpf]:
     """Return F((s_i − v)/t), v by bisection in 60 digits: the mass the k best miss is the mass of the others."""
     curve, missing = CURVES[membership], MISSING[membership]
@@ -73,7 +78,7 @@ def soft_topk(scores: Sequence[float], y: int, *, k: int, temperature: float, me
     if sum(score != -math.inf for j, score in enumerate(scores) if j != y) < k:
         return 0.0
     share = soft_topk_shares(scores, k, temperature, str(membership))[y]
-    return float(-mpmath.log(share)) if share > 0 else math.inf
+    return minus_log(share)
 
 
 def _softmax(values: Sequence[mpmath.mpf]) -> list[mpmath.mpf]:
@@ -184,4 +189,4 @@ def topk_cross_entropy(
             chance += probability * _softmax([mpmath.mpf(score) for score in candidates])[0]
         else:
             chance += probability * mpmath.fsum(column[:k])
-    return float(-mpmath.log(chance)) if chance else math.inf
+    return minus_log(chance)
