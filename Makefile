@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench docs oldest clean
+.PHONY: demo test check bench docs oldest versions fuzz clean
 
 demo: $(INSTALLED)
 	$(BIN)/topk-lightning demo
@@ -29,10 +29,33 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 # The lower bounds of pyproject.toml under Python 3.10, in an environment of their own; their warnings are not ours.
-oldest:
-	python3.10 -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[timm,lightning,heif,parquet,server,test]'
-	.venv-oldest/bin/python -m pytest --override-ini filterwarnings=
+OLDEST_PYTHON ?= python3.10
+OLDEST := .venv-oldest/.installed
+FOR_TESTS := timm,lightning,heif,parquet,server,test
+WITHOUT_PAGES := tests/test_ranking.py tests/test_schedules.py tests/test_temperature_scaler.py $(addprefix tests/, \
+	hierarchy relaxations losses metrics networks callbacks classifier prediction cli)
+
+oldest: $(OLDEST)
+	.venv-oldest/bin/python -m pytest --override-ini filterwarnings= $(WITHOUT_PAGES)
+
+$(OLDEST): pyproject.toml tests/oldest.txt
+	$(OLDEST_PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[$(FOR_TESTS)]'
+	touch $@
+
+# Any version of torch, in an environment of its own: `make versions TORCH=2.9`.
+versions:
+	@test -n "$(TORCH)" || { echo 'TORCH must be a version, got none: make versions TORCH=2.9'; exit 2; }
+	$(PYTHON) -m venv .venv-torch-$(TORCH)
+	.venv-torch-$(TORCH)/bin/python -m pip install --quiet --upgrade pip
+	.venv-torch-$(TORCH)/bin/python -m pip install --quiet --editable '.[$(FOR_TESTS)]' 'torch==$(TORCH).*'
+	.venv-torch-$(TORCH)/bin/python -m pytest --override-ini filterwarnings= $(WITHOUT_PAGES)
+
+# Properties for every input, as long as one likes: `make fuzz MINUTES=60`.
+MINUTES ?= 10
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 clean:
-	rm -rf .venv .venv-oldest site dist runs
+	rm -rf .venv .venv-oldest .venv-torch-* site dist runs

@@ -53,7 +53,10 @@ class TopKAccuracies(MetricCollection):
         {'val/top1': tensor(0.7500), 'val/top2': tensor(1.)}
     """
 
-    __jit_unused_properties__: ClassVar[list[str]] = [*MetricCollection.__jit_unused_properties__, "compute_groups"]
+    __jit_unused_properties__: ClassVar[list[str]] = [
+        *getattr(MetricCollection, "__jit_unused_properties__", ()),  # none before torchmetrics 1.8
+        "compute_groups",
+    ]
 
     def __init__(
         self,
