@@ -191,7 +191,8 @@ class TopKClassifier(TopKClassifierBase, LightningModule):
 
     Logged each epoch: ``train/loss``, ``val/loss``, ``test/loss`` and, for each k, ``train/top<k>``, ``val/top<k>``,
     ``test/top<k>`` as fractions in [0, 1]. Under several processes the validation and test numbers are those of the
-    whole set, each sample once. `predict_step` returns tuples of :class:`topk_lightning.TopKPrediction`.
+    whole set, each sample once. Of several validation or test loaders each has its own, ``val/top<k>/<name>``. Targets are
+    those of the model's classes: see :func:`topk_lightning.classifier.match_classes`. `predict_step` returns tuples of :class:`topk_lightning.TopKPrediction`.
 
     Checkpoints hold plain data (network specification, class names, preprocessing, options), so that
     :func:`topk_lightning.predict_topk` and ``TopKClassifier.load_from_checkpoint(path)`` need nothing but the file and it
@@ -199,7 +200,7 @@ class TopKClassifier(TopKClassifierBase, LightningModule):
 
     Shape:
         - Batches: (images, target), images (N, channels, H, W), target (N,) of class indices or (N, C) of
-          distributions over classes (mixup).
+          distributions over classes (mixup); or dicts, {"pixel_values": images, "labels": target}.
         - Output: logits (N, C).
 
     Args:
