@@ -19,6 +19,7 @@ from topk_lightning.data import (
     LeakageWarning,
     LeftOutWarning,
     UnreadableImageError,
+    _processes,
 )
 
 SPLITS = ("train", "val", "test")
@@ -281,3 +282,33 @@ def test_wrong_options_are_named(tmp_path, options, sentence):
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         ImageFolderDataModule(tmp_path, **options)
     assert str(raised.value) == sentence
+
+
+def test_without_a_look_at_all_images_statistics_must_be_given_and_an_unreadable_image_is_found_in_training(tmp_path):
+    root = split_folders(tmp_path, {"train": 3, "val": 2, "test": 2})
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        ImageFolderDataModule(root, check_images=False)
+    assert str(raised.value) == (
+        "statistics must be given where check_images=False, got None. "
+        'Pass statistics="imagenet", or a mean and a deviation.'
+    )
+    checked = ready(root)
+    (root / "train/dog/01.png").write_text("text")
+    data = ready(root, check_images=False, statistics="imagenet")
+    assert data.digests("test").equal(checked.digests("test"))
+    with pytest.raises(UnreadableImageError, match=r"01\.png must be a readable image"):
+        list(data.train_dataloader())
+
+
+@pytest.mark.parametrize(("images", "processors", "expected"), [(255, 8, 0), (256, 8, 1), (5000, 8, 8), (5000, 2, 2)])
+def test_workers_suit_the_number_of_images_and_of_processors(monkeypatch, images, processors, expected):
+    monkeypatch.setattr(_processes, "count_of_threads", lambda: processors)
+    assert _processes.count_of_workers(images) == expected
+    monkeypatch.setattr(_processes.multiprocessing, "get_start_method", lambda: "spawn")
+    assert _processes.count_of_workers(images) == 0
+
+
+def test_workers_that_are_asked_for_are_taken(tmp_path):
+    root = class_folders(tmp_path, {"cat": 5, "dog": 5})
+    assert ready(root).worker_count() == 0
+    assert ready(root, num_workers=2).worker_count() == 2

@@ -12,6 +12,7 @@ from torch import Tensor
 from topk_lightning.data._errors import UnreadableImageError
 from topk_lightning.data._processes import count_of_threads
 from topk_lightning.data.digests import pixel_digest
+from topk_lightning.data.preprocessing import image_to_tensor
 from topk_lightning.data.samples import Samples
 
 __all__ = ["Look", "look_at", "statistics_of"]
@@ -36,9 +37,10 @@ class Look(NamedTuple):
     @classmethod
     def at(cls, image: Any, resize: Callable[[Any], Tensor]) -> Look:
         """Look at an image as it was decoded, and as it is resized."""
-        values = resize(image).flatten(1).to(torch.int64)
+        pixels = image_to_tensor(image)
+        values = resize(pixels).flatten(1).to(torch.int32)  # whose sums are int64
         sums, squares = values.sum(1).tolist(), values.square().sum(1).tolist()
-        return cls(pixel_digest(image), values.shape[1], tuple(sums), tuple(squares))
+        return cls(pixel_digest(pixels), values.shape[1], tuple(sums), tuple(squares))
 
 
 def look_at(

@@ -17,7 +17,7 @@ from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data._augmentation import Augmentation, check_augment
 from topk_lightning.data._errors import SPLITS, LeakageWarning, UnreadableImageError
 from topk_lightning.data._inspection import Look, look_at, statistics_of
-from topk_lightning.data._processes import first_process, is_distributed
+from topk_lightning.data._processes import count_of_workers, first_process, is_distributed
 from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.digests import duplicates_across_splits, leakage_sentence, pixel_digest
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
@@ -42,7 +42,7 @@ class ImageDataModuleBase(_DataModule):
         *,
         image_size: int,
         batch_size: int,
-        num_workers: int,
+        num_workers: int | None,
         augment: Augmentation,
         resize: str,
         statistics: str | Sequence[Sequence[float]] | None,
@@ -54,7 +54,7 @@ class ImageDataModuleBase(_DataModule):
         import_torchvision(type(self).__name__)
         self.image_size = check_integer("image_size", image_size)
         self.batch_size = check_integer("batch_size", batch_size)
-        self.num_workers = check_integer("num_workers", num_workers, minimum=0)
+        self.num_workers = None if num_workers is None else check_integer("num_workers", num_workers, minimum=0)
         check_augment(augment)
         self.augment = augment
         self.resize = check_choice("resize", resize, ("crop", "stretch"))
@@ -191,6 +191,10 @@ class ImageDataModuleBase(_DataModule):
         counts = Counter(self.targets(split))
         return [counts[index] for index in range(self.num_classes)]
 
+    def worker_count(self) -> int:
+        """Return how many processes prepare batches: `num_workers`, or what suits the number of images where it is None."""
+        return count_of_workers(len(self.targets("train"))) if self.num_workers is None else self.num_workers
+
     def pictures(self, split: str, indices: Sequence[int] | None = None) -> list[Image.Image]:
         """Return images of a split as they came, RGB, before any preprocessing; None: all of them."""
         samples = self._split(split)
@@ -247,6 +251,7 @@ class ImageDataModuleBase(_DataModule):
         return self._loader(dataset, batch_size=batch_size, sampler=sampler)
 
     def _loader(self, dataset: ImageDataset, **options: Any) -> DataLoader[Any]:
-        workers = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
+        count = self.worker_count()
+        workers = {"num_workers": count, "persistent_workers": count > 0}
         batches = {"batch_size": self.batch_size, "pin_memory": torch.cuda.is_available()}
         return DataLoader(dataset, **{**workers, **batches, **options})

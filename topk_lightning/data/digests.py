@@ -50,7 +50,7 @@ def pixel_digest(image: Image.Image | Tensor) -> int:
     """
     pixels = image_to_tensor(image)
     digest = hashlib.sha256(repr(tuple(pixels.shape)).encode())
-    digest.update(pixels.contiguous().numpy().data)
+    digest.update(pixels.movedim(0, -1).contiguous().numpy().data)  # as Pillow has them in memory
     return int.from_bytes(digest.digest()[:8], "big", signed=True)
 
 

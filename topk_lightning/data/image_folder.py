@@ -51,7 +51,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
         root: the folder, or the csv table.
         image_size: side S of the images in pixels.
         batch_size: images a batch, for each process.
-        num_workers: processes that prepare batches; 0 prepares them in the main process.
+        num_workers: processes that prepare batches; 0 prepares them in the main process. None: one for 256 training
+            images, no more than there are processors and 8 at most, where processes are forked.
         val_fraction: fraction of each class for validation, in (0, 1), where `root` has no validation images.
         test_fraction: fraction of each class for the test, in [0, 1), where `root` has neither validation nor test images.
         test_on_val: test on the validation images where there are no test images.
@@ -91,7 +92,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         root: str | Path,
         image_size: int = 224,
         batch_size: int = 32,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         *,
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,

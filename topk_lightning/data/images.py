@@ -31,6 +31,7 @@ FORMATS = tuple(
 #: Pixels of an image, as its file says and as preprocessing resizes it; RGB of as many takes half a gigabyte.
 MAX_PIXELS = 178_956_970
 
+_ORIENTATION = 0x0112  # in EXIF; 1 is upright
 _HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")
 
 
@@ -101,7 +102,8 @@ def to_rgb(image: Image.Image, name: str | Path = "image") -> Image.Image:
         >>> to_rgb(clear).getpixel((0, 0))
         (255, 255, 255)
     """
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise unreadable_image(name, ValueError("mode 'F' does not say which value is white"))
     if image.mode.startswith("I"):

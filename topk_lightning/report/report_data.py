@@ -95,7 +95,7 @@ def _of_our_module(data: ImageDataModuleBase, model: TrainedModel) -> ReportData
         description = f"{root}: {description}"
 
     def images(split: str) -> LabelledImages:
-        options = {"batch_size": data.batch_size, "num_workers": data.num_workers}
+        options = {"batch_size": data.batch_size, "num_workers": data.worker_count()}
         names = data.sample_names(split)
         return LabelledImages(
             data.evaluation_dataset(split), names.__getitem__, lambda index: data.pictures(split, [index])[0], options

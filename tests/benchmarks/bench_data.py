@@ -1,0 +1,128 @@
+"""Photos: the look before training, and an epoch, beside Pillow's own decoding and torchvision's ImageFolder.
+
+Files are written once into a temporary folder. Every figure is a ratio of two times taken in turn in this run::
+
+    python tests/benchmarks/bench_data.py --images 48 --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from topk_lightning.data import ImageFolderDataModule
+
+KINDS = {
+    "12 MP JPEG": ((4032, 3024), {"format": "JPEG", "quality": 90}),
+    "12 MP JPEG, progressive": ((4032, 3024), {"format": "JPEG", "quality": 90, "progressive": True}),
+    "2 MP PNG": ((1600, 1200), {"format": "PNG"}),
+    "256-pixel JPEG": ((256, 256), {"format": "JPEG", "quality": 90}),
+}
+
+
+def photo(size: tuple[int, int], seed: int) -> Image.Image:
+    """Return a picture with detail at every scale, which a JPEG holds in .25 to .4 bytes a pixel."""
+    draw = np.random.default_rng(seed)
+    layers = np.zeros((size[1], size[0], 3), dtype=np.float32)
+    for part, weight in ((8, 60.0), (64, 30.0), (512, 12.0), (0, 7.0)):
+        shape = (size[1], size[0]) if part == 0 else (max(2, part * size[1] // size[0]), part)
+        grain = draw.normal(128, 40, (*shape, 3)).clip(0, 255).astype(np.uint8)
+        layers += (np.asarray(Image.fromarray(grain).resize(size, Image.Resampling.BICUBIC), np.float32) - 128) * (
+            weight / 40
+        )
+    return Image.fromarray((layers + 128).clip(0, 255).astype(np.uint8))
+
+
+def timed(call) -> float:
+    """Return the seconds that a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def decode_in_draft(paths: list[Path]) -> None:
+    """Decode as Pillow does at the scale that keeps 512 pixels, in as many threads as the look has."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def decode(path: Path) -> None:
+        with Image.open(path) as image:
+            image.draft("RGB", (512, 512))
+            image.convert("RGB")
+
+    with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as threads:
+        list(threads.map(decode, paths))
+
+
+def look(root: Path) -> None:
+    """Set a data module up."""
+    ImageFolderDataModule(root, statistics="imagenet").setup()
+
+
+def rate(loader: DataLoader) -> float:
+    """Return images a second in an epoch whose workers run already."""
+    count = sum(len(target) for _, target in loader)
+    return count / timed(lambda: [None for _ in loader])
+
+
+def theirs(root: Path, workers: int) -> DataLoader:
+    """Return torchvision's data set with the same augmentation."""
+    steps = [
+        v2.PILToTensor(), v2.RandomResizedCrop([224, 224], scale=(0.35, 1.0), antialias=True), v2.RandomHorizontalFlip(),
+        v2.ColorJitter(0.3, 0.3, 0.3), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,) * 3, (0.2,) * 3),
+    ]  # fmt: skip
+    data = ImageFolder(str(root), v2.Compose(steps))
+    return DataLoader(data, 8, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+
+
+def main() -> None:
+    """Write the pictures, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    print(
+        f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, {options.images} images, {options.workers} workers"
+    )
+    print(
+        f"{'kind':26} {'bytes/pixel':>11} {'first look ÷ Pillow':>20} {'second look ms/file':>20} {'rate ÷ ImageFolder':>19}"
+    )
+    for kind, (size, settings) in KINDS.items():
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
+            os.environ["XDG_CACHE_HOME"] = cache
+            paths = write(Path(folder), options.images, size, settings)
+            measure(kind, paths, size[0] * size[1], Path(folder), options.workers)
+
+
+def write(root: Path, images: int, size: tuple[int, int], settings: dict) -> list[Path]:
+    """Write so many pictures of two classes and return their paths."""
+    paths = [root / "ab"[number % 2] / f"{number}.{settings['format'].lower()}" for number in range(images)]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        photo(size, number).save(path, **settings)
+    return paths
+
+
+def measure(kind: str, paths: list[Path], pixels: int, root: Path, workers: int) -> None:
+    """Print one line of the table."""
+    density = sum(path.stat().st_size for path in paths) / len(paths) / pixels
+    decode_in_draft(paths)
+    pillow, first = timed(lambda: decode_in_draft(paths)), timed(lambda: look(root))
+    second = timed(lambda: look(root)) / len(paths)
+    data = ImageFolderDataModule(root, batch_size=8, num_workers=workers, statistics="imagenet")
+    data.setup()
+    faster = rate(data.train_dataloader()) / rate(theirs(root, workers))
+    print(f"{kind:26} {density:11.2f} {first / pillow:20.2f} {1000 * second:20.2f} {faster:19.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
