@@ -10,7 +10,8 @@ import torch
 
 from topk_lightning import EmojiDataModule, TopKClassifier, TrainingTrace, write_report
 from topk_lightning.prediction import TrainedModel
-from topk_lightning.report.evaluation import evaluate
+from topk_lightning.report._evaluation import Evaluator
+from topk_lightning.report._labelled_images import images_of_loader
 
 CLASSES = 24
 
@@ -82,8 +83,8 @@ def thousand(tmp_path_factory):
     path = tmp_path_factory.mktemp("thousand") / "report.html"
     data = Points(50_000)
     network = Nearest(data.centres)
-    some = torch.utils.data.DataLoader(Points(100), 50)
-    parts = vars(evaluate(TrainedModel.load(network), some, 1000, 5)).values()
-    kept = sum(part.numel() * part.element_size() for part in parts) / 100
+    some = images_of_loader(torch.utils.data.DataLoader(Points(100), 50), TrainedModel.load(network))
+    parts = vars(Evaluator(TrainedModel.load(network), 1000).evaluate(some, 5)).values()
+    kept = sum(part.numel() * part.element_size() for part in parts if isinstance(part, torch.Tensor)) / 100
     write_report(network, torch.utils.data.DataLoader(data, 1000), path)
     return path, kept

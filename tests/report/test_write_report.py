@@ -14,7 +14,8 @@ import topk_lightning
 from tests.report.modelled import HOSTILE, SCRIPT, Page, Scores, loader_of, matrix_loader
 from topk_lightning import Preprocessing, TopKClassifier, write_report
 from topk_lightning.prediction import TrainedModel
-from topk_lightning.report.evaluation import evaluate
+from topk_lightning.report._evaluation import Evaluator
+from topk_lightning.report._labelled_images import images_of_loader
 
 MATRIX = [[50, 2, 3], [4, 45, 1], [2, 3, 40]]
 NAMES = ["cat", "dog", "owl"]
@@ -48,10 +49,9 @@ def test_every_class_of_few_stands_in_the_heat_map_and_of_many_those_of_the_wors
 
 def test_a_trained_classifier_is_reported_with_its_data_training_and_groups(trained, tmp_path):
     page = report_of(trained.checkpoint, trained.data, tmp_path, facts={"Seed": "0"})
-    measured = evaluate(
-        TrainedModel.load(trained.classifier), DataLoader(trained.data.evaluation_dataset("test"), 24), 24, 5
-    )
-    hits = int((measured.rank == 0).sum())
+    model = TrainedModel.load(trained.classifier)
+    images = images_of_loader(DataLoader(trained.data.evaluation_dataset("test"), 24), model)
+    hits = int((Evaluator(model, 24).evaluate(images, 5).rank == 0).sum())
     assert f"The first guess is right for {hits} of 24 images" in page.text
     for words in (
         "Loss by epoch",
@@ -253,7 +253,8 @@ def test_any_loader_is_read_in_the_order_of_its_files_even_if_it_shuffles(tmp_pa
 
 def test_a_loss_of_precision_or_order_does_not_happen_on_the_way(tmp_path):
     logits, target = torch.randn(200, 7, generator=torch.Generator().manual_seed(0)).double(), torch.arange(200) % 7
-    found = evaluate(TrainedModel.load(Scores()), loader_of(logits, target), 7, 3)
+    model = TrainedModel.load(Scores())
+    found = Evaluator(model, 7).evaluate(images_of_loader(loader_of(logits, target), model), 3)
     rows = logits.softmax(1)
     for index in range(200):
         order = sorted(range(7), key=lambda label: (-float(logits[index, label]), label))
@@ -316,8 +317,9 @@ def test_what_cannot_be_reported_is_said_in_one_sentence(trained, tmp_path, monk
     assert wrong(trained.checkpoint, "empty", tmp_path) == "data must hold at least one test image, got none in empty."
     near = names[0] + "s"
     (tmp_path / "empty" / near).mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "empty" / near / "a.png")
     assert wrong(trained.checkpoint, "empty", tmp_path) == (
-        f"data must hold only folders of the model's 24 classes, got {near!r}. Did you mean {names[0]!r}?"
+        f"data must hold classes of the model only, got {near!r}. Did you mean {names[0]!r}?"
     )
     assert wrong(nn.Flatten(), "empty", tmp_path) == (
         "class_names must be given to read a folder of classes, got None. The model does not name its classes."
@@ -325,16 +327,12 @@ def test_what_cannot_be_reported_is_said_in_one_sentence(trained, tmp_path, monk
 
 
 def test_data_of_another_model_is_refused(trained, tmp_path):
-    other = TopKClassifier("small_cnn", num_classes=5)
-    for names in (None, list("abcde")):
-        assert wrong(other, trained.data, tmp_path, class_names=names) == (
-            "data must have the 5 classes of the model, got 24. Is this the checkpoint of another model?"
-        )
-    renamed = TopKClassifier("small_cnn", class_names=[name.upper() for name in trained.data.class_names])
-    first = trained.data.class_names[0]
-    assert wrong(renamed, trained.data, tmp_path) == (
-        f"data must name class 0 {first.upper()!r} as the model does, got {first!r}. "
-        "Is this the checkpoint of another model?"
+    other, first = TopKClassifier("small_cnn", num_classes=5), trained.data.class_names[0]
+    assert wrong(other, trained.data, tmp_path) == (
+        "data must have the 5 classes of the model, got 24. Is this the checkpoint of another model?"
+    )
+    assert wrong(other, trained.data, tmp_path, class_names=list("abcde")) == (
+        f"data must hold classes of the model only, got {first!r}. The model's classes are 'a', 'b', 'c', 'd', 'e'."
     )
     half = Preprocessing(32, (0.5,) * 3, (0.5,) * 3)
     assert wrong(trained.classifier, trained.data, tmp_path, preprocessing=half) == (

@@ -14,7 +14,10 @@ from topk_lightning.findings.nan_scores import NanScores
 from topk_lightning.findings.near_misses import ConfusesNeighbours, Misses, NotLearned
 from topk_lightning.findings.never_predicted import NeverPredicted
 from topk_lightning.findings.overfitting import Overfitting
+from topk_lightning.findings.probabilities_as_logits import ProbabilitiesAsLogits
 from topk_lightning.findings.too_few_images import TooFewImages
+from topk_lightning.findings.trained_on import TrainedOn
+from topk_lightning.findings.unreadable_images import UnreadableImages
 
 __all__ = [
     "GRADES",
@@ -32,7 +35,10 @@ __all__ = [
     "NeverPredicted",
     "NotLearned",
     "Overfitting",
+    "ProbabilitiesAsLogits",
     "TooFewImages",
+    "TrainedOn",
+    "UnreadableImages",
     "class_grades",
     "findings",
     "grade",

@@ -78,6 +78,9 @@ class Evidence:
         train_accuracy: accuracy on training images, if known.
         val_accuracy: accuracy on validation images, if known.
         leaks: images that stand in more than one split, if they were looked for.
+        trained_on: test images that were trained on.
+        unreadable: names of images that could not be read.
+        are_probabilities: whether the scores of all images are such as a softmax returns, though logits are expected.
     """
 
     counts: ClassCounts
@@ -90,6 +93,9 @@ class Evidence:
     train_accuracy: float | None = None
     val_accuracy: float | None = None
     leaks: Leaks | Sequence[Leak] = ()
+    trained_on: int = 0
+    unreadable: Sequence[str] = ()
+    are_probabilities: bool = False
 
     def __post_init__(self) -> None:
         check_level(self.level)

@@ -31,6 +31,9 @@ def findings(
     | str
     | Path
     | None = None,
+    trained_on: int = 0,
+    unreadable: Sequence[str] = (),
+    are_probabilities: bool = False,
     level: float = 0.95,
     min_images: int | None = None,
     **thresholds: float,
@@ -52,6 +55,9 @@ def findings(
         leaks: what :func:`topk_lightning.data.find_leaks` returned.
         groups: the group of each class: names or indices in the order of the classes, {class: group}, or anything
             :meth:`topk_lightning.Hierarchy.of` takes.
+        trained_on: how many of the test images were trained on.
+        unreadable: names of images that could not be read.
+        are_probabilities: whether the scores of all images are such as a softmax returns, though logits are expected.
         level: the probability in (0, 1) of the intervals.
         min_images: by default 6, from which on the 95 % interval of a faultless class clears 0.60.
         **thresholds: the numbers of the rules, fractions in [0, 1], under the names that the findings give them in
@@ -89,6 +95,9 @@ def findings(
         check_accuracy("train_accuracy", train_accuracy),
         check_accuracy("val_accuracy", val_accuracy),
         leaks or (),
+        trained_on,
+        unreadable,
+        are_probabilities,
     )
     found = [finding for rule in rules for finding in rule.find(evidence)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -12,8 +12,8 @@ from torch import Tensor
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport, ReliabilityCurve
 from topk_lightning.prediction import TrainedModel
-from topk_lightning.report.evaluation import Evaluation
-from topk_lightning.report.report_data import ReportData
+from topk_lightning.report._data_splits import DataSplits
+from topk_lightning.report._evaluation import Evaluation
 
 __all__ = ["Results"]
 
@@ -41,7 +41,7 @@ class Results:
     """
 
     model: TrainedModel
-    data: ReportData
+    data: DataSplits
     class_names: Sequence[str]
     k: int
     report: ClassReport

@@ -25,6 +25,7 @@ def section(results: Results) -> Section:
     histogram = report.rank_histogram().tolist()
     curve = report.accuracy_curve(min(classes, max(_CURVE, 2 * results.k)))
     data = {
+        "note": _labels_note(results),
         "tiles": _tiles(results),
         "means": _means(results),
         "accuracy": accuracy_plot(curve, classes, report.k),
@@ -60,6 +61,23 @@ def _means(results: Results) -> list[dict[str, float | str]]:
         ("calibration error", results.calibration.error, "mean gap of confidence and accuracy"),
     )
     return [{"name": name, "value": value, "note": note} for name, value, note in means]
+
+
+def _labels_note(results: Results) -> str:
+    """Say what it means that images have several accepted labels, and how many have none."""
+    outside = results.evaluation.outside
+    sentences = []
+    if several := outside.several_labels:
+        sentences.append(
+            f"{several:,} {'image has' if several == 1 else 'images have'} several accepted labels, of which any is right: "
+            "in what is counted by class, an image belongs to the accepted label that its scores put first."
+        )
+    if without := outside.without_label:
+        sentences.append(
+            f"{without:,} {'image has no accepted label and is' if without == 1 else 'images have no accepted label and are'}"
+            " left out."
+        )
+    return " ".join(sentences)
 
 
 def _needed(histogram: list[int], images: int, classes: int) -> str:

@@ -13,11 +13,14 @@ ORDER = 10
 
 def section(results: Results) -> Section:
     """Return the findings of the class report, with what is known of training, validation, duplicates and groups."""
+    outside = results.evaluation.outside
     told = findings(
         results.report,
         train_accuracy=results.train_accuracy,
         val_accuracy=results.val_accuracy,
         leaks=results.data.leaks,
         groups=None if results.coarsest is None else results.coarsest[1],
+        unreadable=[results.data.test.name(index) for index in outside.unreadable],
+        are_probabilities=outside.are_probabilities,
     )
     return Section("Findings", {"findings": told})

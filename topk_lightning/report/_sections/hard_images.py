@@ -71,15 +71,19 @@ def _card(results: Results, index: int) -> HardImage:
     evaluation, names = results.evaluation, results.class_names
     target = int(evaluation.target[index])
     best = zip(evaluation.best[index].tolist(), evaluation.probability[index].tolist(), strict=True)
-    picture = results.data.test.picture(index)
+    picture = results.data.test.shown(int(evaluation.index[index]))
     return HardImage(
-        name=results.data.test.name(index),
+        name=_name(results, index),
         truth=names[target],
         rank=int(evaluation.rank[index]) + 1,
         probability=float((-evaluation.loss[index]).exp()),
         best=[(names[label], probability, label == target) for label, probability in best],
         picture="" if picture is None else _thumbnail(picture),
     )
+
+
+def _name(results: Results, index: int) -> str:
+    return results.data.test.name(int(results.evaluation.index[index]))
 
 
 def _thumbnail(picture: Image.Image) -> str:

@@ -1,0 +1,163 @@
+"""Run a test: one pass over the test images, and what validation and training images say beside it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.class_names import check_class_names, distinct_names
+from topk_lightning._checks.options import check_k
+from topk_lightning.classifier import ClassMatch, match_classes
+from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.metrics import CalibrationError, ClassReport
+from topk_lightning.prediction import TrainedModel
+from topk_lightning.report._data_splits import DataSplits
+from topk_lightning.report._evaluation import Evaluator
+from topk_lightning.report._labelled_images import LabelledImages
+from topk_lightning.report._provenance import facts_of_the_model, facts_of_the_run, stopwatch
+from topk_lightning.report._results import Results
+from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
+
+__all__ = ["Labels", "run_test"]
+
+#: Images of training and of validation that are looked at: enough for an accuracy to two digits and for one temperature.
+SAMPLE = 1000
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the caller says of the classes: their groups, and whether their names were given rather than read."""
+
+    hierarchy: Any
+    names_given: bool
+
+
+def run_test(
+    model: TrainedModel,
+    data: DataSplits,
+    *,
+    labels: Labels,
+    k: int | None,
+    epochs: tuple[str, Sequence[Mapping[str, Any]]],
+    facts: Mapping[str, str],
+    hard_images: int,
+) -> Results:
+    """Return what the test came to; see :class:`Results` and :func:`topk_lightning.write_report`."""
+    seconds = stopwatch()
+    names, match = _classes(model, data, labels.names_given)
+    num_classes, shown = len(names), distinct_names(names)
+    fitting = [number for number in {1, *(model.k or (3, 5))} if number <= num_classes]
+    k = max(fitting) if k is None else check_k(k, num_classes)
+    evaluator = Evaluator(model, num_classes, match)
+    device = model.device
+
+    report = ClassReport(num_classes, tuple(sorted({*fitting, k})), shown).to(device)
+    calibration, scaled = CalibrationError().to(device), CalibrationError().to(device)
+    metrics: list[Any] = [report, calibration]
+    scaler = _temperature(evaluator, data.validation)
+    if scaler is not None:
+        metrics.append(_Scaled(scaled, scaler))
+    evaluation = evaluator.evaluate(data.test, k, *metrics)
+    return Results(
+        model=model,
+        data=data,
+        class_names=shown,
+        k=k,
+        report=report.cpu(),
+        evaluation=evaluation,
+        calibration=calibration.cpu().curve(),
+        scaled=None if scaler is None else scaled.cpu().curve(),
+        temperature=None if scaler is None else (float(scaler.temperature), *scaler.confidence_interval()),
+        train_accuracy=_accuracy(evaluator, data.training),
+        val_accuracy=_accuracy(evaluator, data.validation),
+        levels=_given_levels(labels.hierarchy, names) or _levels_of_data(data.levels, match),
+        epochs=epochs,
+        facts=[
+            *facts_of_the_model(model),
+            ("Data", data.description),
+            *([("Classes", match.remark)] if match.remark else []),
+            *facts.items(),
+            *facts_of_the_run(device, seconds()),
+        ],
+        hard_images=hard_images,
+    )
+
+
+class _Scaled:
+    """Pass logits on, divided by a temperature."""
+
+    def __init__(self, metric: CalibrationError, scaler: TemperatureScaler) -> None:
+        self.metric, self.scaler = metric, scaler
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        self.metric.update(self.scaler.to(logits.device)(logits), target)
+
+
+def _classes(model: TrainedModel, data: DataSplits, names_given: bool) -> tuple[list[str], ClassMatch]:
+    """Return the names of the model's classes, and which of them each class of the data is."""
+    names = model.class_names
+    if names is None or names_given:  # names that are not the model's own are held against its outputs
+        num_classes = Evaluator(model, None).count_outputs(data.test)
+    else:
+        num_classes = len(names)
+    if names is not None:
+        check_class_names(names, num_classes)
+    elif data.class_names is not None and len(data.class_names) != num_classes:
+        remedy = "Is this the checkpoint of another model?"
+        raise InvalidValueError(
+            must("data", f"have the {num_classes} classes of the model", len(data.class_names), remedy)
+        )
+    if data.class_names is None:
+        match = ClassMatch(tuple(range(num_classes)), num_classes, by_name=False)
+    else:
+        match = match_classes(names, data.class_names, num_classes)
+    return names or data.class_names or [f"class {index}" for index in range(num_classes)], match
+
+
+def _temperature(evaluator: Evaluator, images: LabelledImages | None) -> TemperatureScaler | None:
+    """Return the temperature that validation images ask for; None without such images, or if there is no best one."""
+    batches = [] if images is None else list(evaluator.scores(images, SAMPLE))
+    if not batches:
+        return None
+    logits, target, _ = (torch.cat(part) for part in zip(*batches, strict=True))
+    usable = logits.isfinite().all(1)
+    if not usable.any():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a temperature at its bound, which is not used
+        scaler = TemperatureScaler().to(logits.device).fit(logits[usable], target[usable])
+    low, high = BOUNDS
+    return scaler if 1.001 * low < float(scaler.temperature) < 0.999 * high else None
+
+
+def _accuracy(evaluator: Evaluator, images: LabelledImages | None) -> float | None:
+    if images is None:
+        return None
+    return float((evaluator.evaluate(images, 1, at_most=SAMPLE).rank == 0).double().mean())
+
+
+def _given_levels(given: Any, names: list[str]) -> dict[str, Hierarchy]:
+    if given is None:
+        return {}
+    is_one = isinstance(given, Mapping) and all(isinstance(group, str | int) for group in given.values())
+    levels = given if isinstance(given, Mapping) and not is_one else {"group": given}
+    return {str(level): Hierarchy.of(groups, names) for level, groups in levels.items()}
+
+
+def _levels_of_data(levels: Mapping[str, Hierarchy], match: ClassMatch) -> dict[str, Hierarchy]:
+    """Return the levels with their classes in the order of the model; none where the data lacks some of its classes."""
+    if match.is_identity:
+        return dict(levels)
+    if len(match.indices) < match.num_classes:
+        return {}
+    order = [match.indices.index(label) for label in range(match.num_classes)]
+    return {
+        level: Hierarchy(tuple(groups.groups[of_data] for of_data in order), groups.coarse_names)
+        for level, groups in levels.items()
+    }
