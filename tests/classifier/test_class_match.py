@@ -40,6 +40,10 @@ def test_class_indices_keep_their_dtype(dtype):
     assert mapped.dtype == dtype
 
 
+def test_numbers_of_the_datas_classes_come_in_the_models_order():
+    assert match_classes(MODEL, ["cat", "ant"], 3).counts([7, 4]) == [4, 0, 7]
+
+
 def test_ignored_rows_stay_ignored():
     assert match_classes(MODEL, ["bee", "cat"], 3)(torch.tensor([1, -100, 0])).tolist() == [2, -100, 1]
 

@@ -1,4 +1,7 @@
 # The public names, each with the module that it comes from: the only list of them.
+from ._base import (
+    TopKClassifierBase as TopKClassifierBase,
+)
 from ._batches import (
     images_and_target as images_and_target,
 )
@@ -12,5 +15,4 @@ from ._loaders import (
 )
 from ._topk_classifier import (
     TopKClassifier as TopKClassifier,
-    TopKClassifierBase as TopKClassifierBase,
 )

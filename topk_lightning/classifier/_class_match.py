@@ -36,6 +36,11 @@ class ClassMatch:
         """Whether a target stays as it is."""
         return self.indices == tuple(range(self.num_classes))
 
+    def counts(self, counts: Sequence[int]) -> list[int]:
+        """Return numbers of the data's classes for the model's classes, in its order; 0 for those that the data lacks."""
+        by_index = dict(zip(self.indices, counts, strict=True))
+        return [by_index.get(index, 0) for index in range(self.num_classes)]
+
     def __call__(self, target: Tensor) -> Tensor:
         """Return the target of the model.
 

@@ -17,6 +17,7 @@ __all__ = [
     "check_data_module",
     "check_loss",
     "check_scalar_loss",
+    "lightning_package",
     "not_restored",
     "probabilities",
     "resumed_within_epoch",
@@ -65,7 +66,7 @@ def check_data_module(module: object, trainer: Any) -> None:
     """Raise where a trainer was given a data module of the other Lightning package, which it takes for a loader."""
     loops = (getattr(trainer, f"{stage}_loop", None) for stage in ("fit", "validate", "test", "predict"))
     sources = [getattr(getattr(loop, "_data_source", None), "instance", None) for loop in loops]
-    package = _package(module, "LightningModule")
+    package = lightning_package(module)
     for data in (getattr(trainer, "datamodule", None), *sources):
         other = _package(data, "LightningDataModule")
         if other is not None and package is not None and other != package:
@@ -77,6 +78,11 @@ def check_data_module(module: object, trainer: Any) -> None:
                 remedy = f"Derive {name} from {package}.LightningDataModule."
             wanted = f"be a data module of {package}, as the trainer is"
             raise InvalidTypeError(must("datamodule", wanted, f"one of {other}", remedy))
+
+
+def lightning_package(module: object) -> str | None:
+    """Return the Lightning package that a module belongs to, "pytorch_lightning" or "lightning.pytorch"."""
+    return _package(module, "LightningModule")
 
 
 def _package(instance: object, base: str) -> str | None:

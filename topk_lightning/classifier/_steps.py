@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,11 +23,13 @@ from topk_lightning.classifier._errors import (
     channels_last,
     check_data_module,
     check_scalar_loss,
+    lightning_package,
     not_restored,
     probabilities,
     resumed_within_epoch,
 )
 from topk_lightning.classifier._loaders import name_loaders
+from topk_lightning.classifier._soft_targets import SoftTargets
 from topk_lightning.classifier._stage_meters import StageMeters
 from topk_lightning.data import TrainingData, find_class_names
 from topk_lightning.losses.logit_adjustment import fill_class_counts
@@ -55,6 +58,8 @@ class MeasuredSteps(_Module):
     num_classes: int
     class_names: list[str] | None
     preprocessing: dict[str, Any] | None
+    soft_targets: SoftTargets
+    ema: float
     #: What is known of the data that the network was trained on.
     training_data: TrainingData
 
@@ -70,9 +75,15 @@ class MeasuredSteps(_Module):
         self._has_begun = False
 
     def configure_callbacks(self) -> Any:
-        """Add none: of the hooks it is the first, before the trainer stumbles over a data module of the other package."""
+        """Add the averaging of weights, where that was asked for.
+
+        Of the hooks it is the first: before the trainer stumbles over a data module of the other package.
+        """
         check_data_module(self, self.trainer)
-        return super().configure_callbacks()
+        if not self.ema:
+            return super().configure_callbacks()
+        callbacks = importlib.import_module(f"{lightning_package(self)}.callbacks")
+        return [callbacks.EMAWeightAveraging(decay=self.ema)]
 
     def setup(self, stage: str) -> None:
         """Begin from nothing, and take class names and preprocessing from the data, so that the checkpoint keeps them."""
@@ -81,14 +92,15 @@ class MeasuredSteps(_Module):
         self._stages_looked_at.clear()
         datamodule = getattr(self.trainer, "datamodule", None)
         names = getattr(datamodule, "class_names", None)
+        match = None
         if names is not None and (self.class_names is None or stage != "predict"):
-            self._match(check_class_names(names))
+            match = self._match(check_class_names(names))
         preprocessing = getattr(datamodule, "preprocessing", None)
         if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
             self.preprocessing = preprocessing.to_dict()
         class_counts = getattr(datamodule, "class_counts", None)
         if stage == "fit" and class_counts is not None:
-            fill_class_counts(self.loss, class_counts)
+            fill_class_counts(self.loss, lambda: class_counts() if match is None else match.counts(class_counts()))
         self._keep_what_the_data_said()
 
     def on_train_start(self) -> None:
@@ -150,17 +162,19 @@ class MeasuredSteps(_Module):
 
     def _step(self, batch: Any, stage: str, dataloader_idx: int = 0) -> Tensor:
         images, target = images_and_target(batch)
-        logits = check_logits(self._logits(images, stage), len(images), self.num_classes)
-        self._look_at_first(logits, stage)
         if self.loss is None:
             raise not_restored("loss", self.hparams["loss"]["unnamed"])
         meter = self._meters(stage)[dataloader_idx]
-        if stage != "train":
-            once = meter.rows_seen_once(len(images))
-            logits, target = logits[:once], target[:once]
         if isinstance(target, Tensor):
             target = target.long() if target.dtype in _INTEGERS else target  # cross entropy takes int64 only
             target = target if meter.match is None else meter.match(target)
+        if stage == "train":
+            images, target = self.soft_targets(images, target, loss_option(self.loss, "ignore_index"))
+        logits = check_logits(self._logits(images, stage), len(images), self.num_classes)
+        self._look_at_first(logits, stage)
+        if stage != "train":
+            once = meter.rows_seen_once(len(images))
+            logits, target = logits[:once], target[:once]
         # Before the loss, whose own words about a wrong target say less than the metrics' do.
         meter.accuracies.update(logits.detach(), target)
         # A process whose rows are all repetitions still takes part in the mean over all processes, with weight 0.
