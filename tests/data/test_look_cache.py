@@ -80,3 +80,12 @@ def test_the_cache_lies_with_the_user_and_never_among_the_photos(root, tmp_path)
     ready(root)
     assert sorted(root.rglob("*")) == before
     assert _look_cache.cache_folder() == tmp_path / "cache" / "topk-lightning"
+
+
+def test_who_watches_the_look_hears_of_its_end_also_after_an_error(root):
+    (root / "cat/00.png").write_text("text")
+    data, seen = ImageFolderDataModule(root, image_size=8), []
+    data.on_look = lambda done, total: seen.append((done, total))
+    with pytest.raises(ValueError, match="must be a readable image"):
+        data.setup()
+    assert seen[-1] == (12, 12)

@@ -25,7 +25,7 @@ from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say_how_to_go_on, show_test
 from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
 from topk_lightning.cli._parser import OneSentence, check_loss_options
-from topk_lightning.cli._progress import EpochProgressBar, shows_progress
+from topk_lightning.cli._progress import EpochProgressBar, LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import until_stopped
 from topk_lightning.cli._runs import BEST, CONFIG, LAST, TABLE, new_run, newest_run, sole_training
@@ -165,6 +165,8 @@ class FitAndTest(LightningCLI):
             kwargs["plugins"] = [*plugins, WholeCheckpointIO()]
         if config.get("enable_model_summary") is None:
             kwargs.setdefault("enable_model_summary", False)
+        if isinstance(self.datamodule, ImageDataModuleBase) and shows_progress():
+            self.datamodule.on_look = LookBar()
         trainer: Trainer = super().instantiate_trainer(callbacks=callbacks, **kwargs)
         return trainer
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import rich
 from pytorch_lightning.callbacks import RichProgressBar
+from rich.progress import Progress
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
-__all__ = ["EpochProgressBar", "shows_progress"]
+__all__ = ["EpochProgressBar", "LookBar", "shows_progress"]
 
 
 class EpochProgressBar(RichProgressBar):
@@ -23,6 +24,24 @@ class EpochProgressBar(RichProgressBar):
     def _get_train_description(self, current_epoch: int) -> str:
         total = self.trainer.max_epochs
         return f"Epoch {current_epoch + 1}" + (f"/{total}" if total is not None and total > 0 else "")
+
+
+class LookBar:
+    """The bar of a data module's look at all images, which is gone when the look is over."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many of the images were looked at."""
+        if self._bar is None:
+            self._bar = Progress(console=rich.get_console(), transient=True)
+            self._bar.add_task("Looking at the images", total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done)
+        if done == total:
+            self._bar.stop()
+            self._bar = None
 
 
 def shows_progress() -> bool:

@@ -26,7 +26,11 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "data": {
         "image-size": ("data.image_size", "PIXELS", "side of the images (default: 224)"),
         "batch-size": ("data.batch_size", "N", "images a step (default: 32)"),
-        "workers": ("data.num_workers", "N", "processes that load images"),
+        "workers": (
+            "data.num_workers",
+            "N",
+            "processes that load images (default: by their number and the processors)",
+        ),
         "augment": ("data.augment", "NAME", "photos (default), drawings or none"),
     },
     "training": {

@@ -15,7 +15,7 @@ from topk_lightning.data.digests import pixel_digest
 from topk_lightning.data.preprocessing import image_to_tensor
 from topk_lightning.data.samples import Samples
 
-__all__ = ["Look", "look_at", "statistics_of"]
+__all__ = ["Look", "look_at_all", "statistics_of"]
 
 
 class Look(NamedTuple):
@@ -43,7 +43,41 @@ class Look(NamedTuple):
         return cls(pixel_digest(pixels), values.shape[1], tuple(sums), tuple(squares))
 
 
-def look_at(
+def look_at_all(
+    samples: Mapping[str, Samples],
+    seen: Mapping[str, dict[int, Look]],
+    resize: Callable[[Any], Tensor],
+    skip: bool,
+    tell: Callable[[int, int], object],
+) -> dict[str, dict[int, UnreadableImageError]]:
+    """Look at the images that were not seen yet, fill in what is seen, and return the unreadable ones.
+
+    Args:
+        samples: the images of each split.
+        seen: what is known of them already, by their index; the others are added.
+        resize: from a decoded image to the size that the network sees.
+        skip: whether unreadable images are returned; the first one is raised otherwise.
+        tell: called with how many of how many images were looked at; the last call has them equal, also after an error.
+    """
+    bad: dict[str, dict[int, UnreadableImageError]] = {split: {} for split in samples}
+    total = sum(len(of_split.targets) for of_split in samples.values())
+    first = sum(map(len, seen.values())) + 1
+    try:
+        for done, (split, index, look) in enumerate(_look_at(samples, seen, resize), first):
+            if isinstance(look, Look):
+                seen[split][index] = look
+            elif skip:
+                bad[split][index] = look
+            else:
+                raise look
+            tell(done, total)
+    except BaseException:
+        tell(total, total)
+        raise
+    return bad
+
+
+def _look_at(
     samples: Mapping[str, Samples], known: Mapping[str, Container[int]], resize: Callable[[Any], Tensor]
 ) -> Iterator[tuple[str, int, Look | UnreadableImageError]]:
     """Yield split, index and what is seen of each image that is not known, in threads.

@@ -16,7 +16,7 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data._augmentation import Augmentation, check_augment
 from topk_lightning.data._errors import SPLITS, LeakageWarning, UnreadableImageError
-from topk_lightning.data._inspection import Look, look_at, statistics_of
+from topk_lightning.data._inspection import Look, look_at_all, statistics_of
 from topk_lightning.data._processes import count_of_workers, first_process, is_distributed
 from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.digests import duplicates_across_splits, leakage_sentence, pixel_digest
@@ -68,6 +68,7 @@ class ImageDataModuleBase(_DataModule):
         self.duplicates: list[tuple[str, ...]] = []
         self.skipped: list[str] = []
         self.left_out: dict[str, int] = {}
+        #: Called with how many of how many images were looked at; the last call has them equal, also after an error.
         self.on_look: Callable[[int, int], None] | None = None
         self._samples: dict[str, Samples] = {}
         self._digests: dict[str, Tensor] = {}
@@ -143,18 +144,8 @@ class ImageDataModuleBase(_DataModule):
     def _looks(self) -> dict[str, list[Look]]:
         """Look at every image once, and leave unreadable ones out or raise; return what was seen of each split."""
         seen = {split: self._known_looks(samples) for split, samples in self._samples.items()}
-        bad: dict[str, dict[int, UnreadableImageError]] = {split: {} for split in self._samples}
-        total = sum(len(samples.targets) for samples in self._samples.values())
-        first = sum(map(len, seen.values())) + 1
-        for done, (split, index, look) in enumerate(look_at(self._samples, seen, self._resizing.resize_only()), first):
-            if isinstance(look, Look):
-                seen[split][index] = look
-            elif self.on_bad_image == "raise":
-                raise look
-            else:
-                bad[split][index] = look
-            if self.on_look is not None:
-                self.on_look(done, total)
+        skip = self.on_bad_image == "skip"
+        bad = look_at_all(self._samples, seen, self._resizing.resize_only(), skip, self.on_look or (lambda *_: None))
         for split, of_split in bad.items():
             if of_split:
                 self._samples[split] = self._without(split, self._samples[split], of_split)
