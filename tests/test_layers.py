@@ -17,7 +17,7 @@ LAYERS = {
     "_checks": -1,
     "_topk_ways": -1,
     "_files": -1,
-    **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "kernels"), 0),
+    **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "curricula", "kernels"), 0),
     **dict.fromkeys(("losses", "metrics", "networks", "functional", "temperature_scaler"), 1),
     **dict.fromkeys(
         ("classifier", "callbacks", "data", "findings", "prediction", "report", "serving", "integrations", "lightning"),

@@ -13,7 +13,7 @@ from torch._dynamo.testing import CompileCounter
 
 from tests.callbacks.annealing import CLASSES, TensorTemperature, Watched, loader, trainer
 from topk_lightning.callbacks import KAnnealing, TemperatureAnnealing
-from topk_lightning.callbacks._module_attribute import ModuleAttribute
+from topk_lightning.curricula import ModuleAttribute
 from topk_lightning.losses import CalibratedTopKHingeLoss, SmoothTopKSVMLoss, TemperatureCrossEntropyLoss
 
 pytestmark = [

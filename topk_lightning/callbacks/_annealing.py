@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from topk_lightning._checks.callbacks_annealing import annealed_twice, check_attribute
-from topk_lightning.callbacks._base import Callback
-from topk_lightning.callbacks._curricula import plot_curriculum
-from topk_lightning.callbacks._module_attribute import ModuleAttribute
-from topk_lightning.callbacks._step_count import StepCount
+from topk_lightning.callbacks._scheduled import Scheduled
+from topk_lightning.curricula import ModuleAttribute, annealed_twice
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from pytorch_lightning import LightningModule, Trainer
 
 __all__ = ["AttributeAnnealing"]
@@ -20,7 +15,7 @@ __all__ = ["AttributeAnnealing"]
 _NOT_SAVED = object()
 
 
-class AttributeAnnealing(Callback):
+class AttributeAnnealing(Scheduled):
     """Set a number of the module in the course of training; a subclass says when, and to what.
 
     Validation within ``fit`` and the sanity check see `eval_value`, so that what they measure stays comparable; the
@@ -30,50 +25,20 @@ class AttributeAnnealing(Callback):
         attribute: dotted path of a plain attribute, buffer or parameter of the module.
         eval_value: the value in validation.
         log_name: name under which the value is logged; None: the attribute.
+        options: of what moves the value, see :class:`ScheduledBySteps`.
     """
 
-    #: What to write where the module lacks the attribute, and whether its values are whole numbers; set by a subclass.
+    #: What to write where the module lacks the attribute; set by a subclass.
     _example: str
-    _whole: bool
 
-    def __init__(self, attribute: str, eval_value: float, log_name: str | None) -> None:
-        super().__init__()
-        self.attribute = check_attribute(attribute)
+    def __init__(self, attribute: str, eval_value: float, log_name: str | None, **options: Any) -> None:
+        super().__init__(attribute, log_name, **options)
         self.eval_value = eval_value
-        self.log_name = log_name or self.attribute
         self._target = ModuleAttribute(self.attribute)
-        self._begin()
 
     def _begin(self) -> None:
-        """Forget the last training."""
-        self._count = StepCount()
-        self._value: float | None = None
+        super()._begin()
         self._saved: Any = _NOT_SAVED
-
-    @property
-    def state_key(self) -> str:
-        """The key of the state in a checkpoint: one for each attribute."""
-        return f"{type(self).__qualname__}(attribute={self.attribute!r})"
-
-    def value_at(self, progress: float) -> float:
-        """Return the value at a progress of training in [0, 1]."""
-        raise NotImplementedError
-
-    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draw the value against the progress of training; no training is needed.
-
-        Args:
-            ax: matplotlib axes to draw into; by default new ones.
-
-        Returns:
-            The figure and the axes.
-        """
-        return plot_curriculum(self.value_at, self.attribute, self._whole, ax)
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begin afresh; the state of a checkpoint comes after this."""
-        if stage == "fit":
-            self._begin()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that the module has the attribute, and that nobody else sets it."""
@@ -84,17 +49,6 @@ class AttributeAnnealing(Callback):
             (mine, name), (theirs, other_name) = self._target.owner(pl_module), other._target.owner(pl_module)
             if mine is theirs and name == other_name:
                 raise annealed_twice(self.attribute, (self, other))
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn how long training will be."""
-        # Not earlier: asking for it loads the data, and data that are loaded before the loops are restored lose the
-        # place at which a stateful loader should resume.
-        self._count.begin(trainer)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the value of the epoch's last step beside the metrics of the epoch."""
-        if self._value is not None and not trainer.barebones:
-            pl_module.log(self.log_name, float(self._value), sync_dist=True)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the value of validation."""
@@ -132,4 +86,4 @@ class AttributeAnnealing(Callback):
     def _set(self, pl_module: LightningModule, value: float) -> None:
         if value != self._value:
             self._target.write(pl_module, value)
-            self._value = value
+            super()._set(pl_module, value)

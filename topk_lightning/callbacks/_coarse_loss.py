@@ -11,7 +11,8 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-from topk_lightning._checks.coarse_to_fine import no_class_loss, one_group, per_class_tensor, unclear_ignore_index
+from topk_lightning._checks import must
+from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.losses import check_rows
 from topk_lightning._checks.options import check_ks
 from topk_lightning._checks.scores import check_scores, check_target
@@ -91,15 +92,22 @@ class CoarseLoss:
                 log.update(module, stage, dataloader_idx, ks, *pair)
 
     def _check(self, attribute: str) -> None:
-        if self.num_groups < 2:
-            raise one_group()
+        groups = self.num_groups
+        if groups < 2:
+            wanted, remedy = "hold at least 2 groups", "One group leaves nothing to learn."
+            raise CallbackError(must("fine_to_coarse", wanted, groups, remedy))
         if isinstance(self.loss, _SEVERAL_LABELS):
-            raise no_class_loss(attribute, self.loss)
+            wanted = "be a loss of one right class a row, whose logits may be summed over a group"
+            raise CallbackError(must(attribute, wanted, type(self.loss).__name__))
         for name, tensor in _tensors(self.loss):
             if self.num_classes in tensor.shape:
-                raise per_class_tensor(attribute, name, tensor, self.num_groups)
-        if 0 <= self.ignore_index < self.num_groups:
-            raise unclear_ignore_index(attribute, self.ignore_index, self.num_groups)
+                wanted = f"be left out, since the loss is also computed on {groups} groups"
+                remedy = "Balance the classes by sampling instead, such as with torch.utils.data.WeightedRandomSampler."
+                actual = f"a tensor of shape {tuple(tensor.shape)}"
+                raise CallbackError(must(f"{attribute}.{name}", wanted, actual, remedy))
+        if 0 <= self.ignore_index < groups:
+            wanted = f"be outside the indices of the groups, [0, {groups})"
+            raise CallbackError(must(f"{attribute}.ignore_index", wanted, self.ignore_index, "Use -100."))
 
 
 def _option(loss: Any, name: str, default: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from topk_lightning._checks.coarse_to_fine import missing_hierarchy, unclear_level
+from topk_lightning._checks import must
+from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ def find_hierarchy(trainer: Trainer, module: LightningModule, given: Any, level:
     if given is None:
         given = getattr(datamodule, "fine_to_coarse", None)
         if given is None:
-            raise missing_hierarchy(datamodule)
+            actual = "no data module" if datamodule is None else f"{type(datamodule).__name__} without one"
+            remedy = "Pass a list of group indices, a dict {class: group}, a csv file or a folder root/group/class."
+            raise CallbackError(must("fine_to_coarse", "be given where the data module has none", actual, remedy))
         if isinstance(given, Mapping) and not all(isinstance(value, int | str) for value in given.values()):
             if level not in given and (level is not None or len(given) > 1):
-                raise unclear_level(level, given)
+                names_of_levels = ", ".join(map(repr, given))
+                raise CallbackError(must("level", f"be one of the data module's ({names_of_levels})", repr(level)))
             given = given[next(iter(given)) if level is None else level]
     return Hierarchy.of(given, names)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from topk_lightning._checks.writer import missing_part, missing_pyarrow
+from topk_lightning._checks import MissingPackageError, must
+from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._files import replacing
 
 __all__ = ["SUFFIXES", "PredictionFile", "check_format", "join_parts", "part_path"]
@@ -66,7 +67,9 @@ def part_path(path: Path, rank: int) -> Path:
 def check_format(path: Path) -> None:
     """Raise now, not after hours of prediction, where parquet cannot be written."""
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise missing_pyarrow()
+        remedy = 'Install it with pip install "topk-lightning[parquet]".'
+        text = must("path", "end in .csv or .jsonl without pyarrow", ".parquet", remedy)
+        raise MissingPackageError(text, name="pyarrow")
 
 
 def join_parts(path: Path, world_size: int) -> None:
@@ -77,7 +80,8 @@ def join_parts(path: Path, world_size: int) -> None:
     parts = [part_path(path, rank) for rank in range(world_size)]
     for part in parts:
         if not part.exists():
-            raise missing_part(str(part))
+            remedy = "All processes must write to the same file system."
+            raise CallbackError(must("path", "be reachable by all processes", f"no file {str(part)!r}", remedy))
     with replacing(path) as whole:
         if path.suffix == ".parquet":
             _write_parquet(whole, parts)

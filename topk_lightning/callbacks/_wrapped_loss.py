@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.coarse_to_fine import missing_loss, positional_only
-from topk_lightning.callbacks._module_attribute import ModuleAttribute
+from topk_lightning._checks import must
+from topk_lightning._checks.callback_error import CallbackError
+from topk_lightning.curricula import ModuleAttribute
 
 __all__ = ["WrappedLoss"]
 
@@ -37,9 +38,9 @@ class WrappedLoss:
             self._owner, self._name = ModuleAttribute(attribute).owner(module)
             self.loss: Any = getattr(self._owner, self._name)
         except AttributeError as error:
-            raise missing_loss(module, attribute, _losses(module)) from error
+            raise _missing_loss(module, attribute) from error
         if not callable(self.loss):
-            raise missing_loss(module, attribute, _losses(module))
+            raise _missing_loss(module, attribute)
         is_module = isinstance(self.loss, nn.Module)
         # vars(): nn.Module and the module of torch.compile intercept an assignment.
         self._home = vars(self.loss if is_module else self._owner)
@@ -53,7 +54,8 @@ class WrappedLoss:
 
         def call(*args: Any, **kwargs: Any) -> Tensor:
             if len(args) != 2 or kwargs or not all(isinstance(argument, Tensor) for argument in args):
-                raise positional_only(self._attribute)
+                wanted = "be called as loss(logits, target)"
+                raise CallbackError(must(self._attribute, wanted, "other arguments"))
             return around(inner, *args)
 
         eager: Loss = torch.compiler.disable(call)  # type: ignore[no-untyped-call]
@@ -81,6 +83,12 @@ class _Standing:
         setattr(vars(self)["_inner"], name, value)
 
 
-def _losses(module: nn.Module) -> list[str]:
-    """Return the names of the parts of a module that call themselves losses."""
-    return [name for name, part in module.named_modules() if name and type(part).__name__.endswith("Loss")]
+def _missing_loss(module: nn.Module, attribute: str) -> CallbackError:
+    """Return the error for a module without this loss, with the line to add or the loss that it has."""
+    name = type(module).__name__
+    others = [path for path, part in module.named_modules() if path and type(part).__name__.endswith("Loss")]
+    remedy = f"Did you mean attribute={others[0]!r}?" if others else (
+        f"Add self.{attribute} = torch.nn.CrossEntropyLoss() to {name}.__init__ and call "
+        f"self.{attribute}(logits, target) in its steps."
+    )  # fmt: skip
+    return CallbackError(must("attribute", f"name a loss of {name} that can be called", repr(attribute), remedy))

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from topk_lightning._checks.callbacks_annealing import check_attribute, stopped_short, unknown_length
-from topk_lightning._checks.coarse_to_fine import (
-    check_coarse_weight,
-    check_phases,
-    loss_not_called,
-    two_on_one_loss,
-)
-from topk_lightning._checks.options import check_integer, check_ks, check_positive
-from topk_lightning.callbacks._base import Callback
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.callback_error import CallbackError
+from topk_lightning._checks.options import check_choice, check_ks, check_positive
 from topk_lightning.callbacks._coarse_loss import CoarseLoss
 from topk_lightning.callbacks._find_hierarchy import find_hierarchy
-from topk_lightning.callbacks._step_count import StepCount
+from topk_lightning.callbacks._scheduled import ScheduledBySteps
 from topk_lightning.callbacks._wrapped_loss import WrappedLoss
+from topk_lightning.curricula import check_schedule
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.schedules import Schedule, Steps, named_ramp
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from pytorch_lightning import LightningModule, Trainer
 
 __all__ = ["CoarseToFine"]
 
 
-class CoarseToFine(Callback):
+class CoarseToFine(ScheduledBySteps):
     r"""Train on groups of classes first and on the classes afterwards, with one head and the module's own loss.
 
     With λ the weight of the coarse loss, which the schedule moves from 1 to 0, a training step computes
@@ -87,53 +78,24 @@ class CoarseToFine(Callback):
         total_steps: int | None = None,
         log_name: str = "coarse_weight",
     ) -> None:
-        super().__init__()
+        super().__init__(attribute, log_name, total_steps)
         self.fine_to_coarse = fine_to_coarse
         self.schedule = _schedule(schedule, hold_fraction, finish_fraction)
-        self.attribute = check_attribute(attribute)
         self.level = level
         self.k = check_ks(k)
-        self.total_steps = None if total_steps is None else check_integer("total_steps", total_steps)
-        self.log_name = log_name
         self._wrapped: WrappedLoss | None = None
-        self._begin()
 
     def _begin(self) -> None:
-        self._count = StepCount()
-        self._weight: float | None = None
+        super()._begin()
         self._called = False
-
-    @property
-    def state_key(self) -> str:
-        """The key of the state in a checkpoint: one for each loss."""
-        return f"{type(self).__qualname__}(attribute={self.attribute!r})"
 
     def value_at(self, progress: float) -> float:
         """Return λ, the weight of the coarse loss, at a progress of training in [0, 1]."""
-        return check_coarse_weight(self.schedule(progress), progress)
-
-    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draw λ against the progress of training; no training is needed.
-
-        Args:
-            ax: matplotlib axes to draw into; by default new ones.
-
-        Returns:
-            The figure and the axes.
-        """
-        progresses = [i / 400 for i in range(401)]
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots()
-        ax.plot(progresses, [self.value_at(progress) for progress in progresses])
-        ax.set(xlabel="progress of training", ylabel="weight of the coarse loss", xlim=(0, 1))
-        return ax.figure, ax  # type: ignore[return-value]
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begin afresh; the state of a checkpoint comes after this."""
-        if stage == "fit":
-            self._begin()
+        value = self.schedule(progress)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            return float(value)
+        wanted = "return the weight of the coarse loss, in [0, 1]"
+        raise CallbackError(must("schedule", wanted, f"{value!r} at progress {progress:.4g}"))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the hierarchy and the loss, and stand before the loss."""
@@ -141,28 +103,17 @@ class CoarseToFine(Callback):
         wrapped = WrappedLoss(pl_module, self.attribute)
         for other in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(other, CoarseToFine) and other._wrapped and other._wrapped.loss is wrapped.loss:
-                raise two_on_one_loss(self.attribute)
+                actual = f"{self.attribute!r} by two"
+                raise CallbackError(must("attribute", "be coarsened by one CoarseToFine", actual))
         hierarchy = find_hierarchy(trainer, pl_module, self.fine_to_coarse, self.level)
         self._loss = CoarseLoss(self.attribute, hierarchy, self.k, wrapped.loss)
         wrapped.put(self._loss)
         self._wrapped = wrapped
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn how long training will be."""
-        self._count.begin(trainer)
-        if self.total_steps is None and math.isinf(self._count.total_steps(trainer)):
-            raise unknown_length(type(self).__name__)
-
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Set λ of the next optimizer step; the loss is a coarse one only between here and the end of the batch."""
-        if self._count.advance(trainer) or self._weight is None:
-            steps, total = self._count.steps, self.total_steps or self._count.total_steps(trainer)
-            self._weight = self.value_at(min(1.0, steps / (total - 1)) if total > 1 else 0.0)
-            every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-            if every and (steps + 1) % every == 0:
-                for logger in trainer.loggers:
-                    logger.log_metrics({self.log_name: self._weight}, step=steps)
-        self._loss.weight = self._weight
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        self._loss.weight = self._value or 0.0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -171,7 +122,7 @@ class CoarseToFine(Callback):
         self._loss.weight = 0.0
         self._called |= bool(self._loss.seen)
         if outputs and not self._called:
-            raise loss_not_called(self.attribute, pl_module)
+            raise self._not_called(pl_module)
         self._loss.log(pl_module, "train", 0, quiet=trainer.barebones)
 
     def on_validation_batch_end(
@@ -190,17 +141,8 @@ class CoarseToFine(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log λ of the epoch's last step beside the metrics of the epoch."""
         if not self._called:
-            raise loss_not_called(self.attribute, pl_module)
-        if self._weight is not None and not trainer.barebones:
-            pl_module.log(self.log_name, self._weight, sync_dist=True)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Warn if the schedule was made for more optimizer steps than there were."""
-        self._count.advance(trainer)
-        if self.total_steps is None and not trainer.should_stop:
-            steps, total = self._count.steps, self._count.total_steps(trainer)
-            if steps < total:
-                warnings.warn(stopped_short(type(self).__name__, steps, int(total)), stacklevel=1)
+            raise self._not_called(pl_module)
+        super().on_train_epoch_end(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the loss back."""
@@ -214,28 +156,30 @@ class CoarseToFine(Callback):
         """Give the loss back."""
         self._release()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the count of steps as plain data, for a checkpoint."""
-        return self._count.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a checkpoint was saved."""
-        self._count.load_state_dict(state_dict)
-
     def _release(self) -> None:
         if self._wrapped is not None:
             self._wrapped.remove()
             self._wrapped = None
 
+    def _not_called(self, module: LightningModule) -> CallbackError:
+        """Return the error for a module that has the loss but computes another."""
+        called = f"{type(module).__name__}.{self.attribute}"
+        remedy = f"Call self.{self.attribute}(logits, target) in training_step, or pass the attribute that it calls."
+        return CallbackError(must(called, "be called in training_step", "a step without it", remedy))
+
 
 def _schedule(
     schedule: str | Schedule | Callable[[float], float], hold_fraction: float | None, finish_fraction: float | None
 ) -> Callable[[float], float]:
-    given = check_phases(schedule, hold_fraction, finish_fraction)
-    if not isinstance(given, str):
-        return given
+    if not isinstance(schedule, str):
+        options = {"hold_fraction": (hold_fraction, None), "finish_fraction": (finish_fraction, None)}
+        return check_schedule(schedule, options)
+    check_choice("schedule", schedule, ("switch", "linear", "cosine"))
     hold = 0.3 if hold_fraction is None else hold_fraction
-    if given != "switch":
+    if schedule != "switch":
         finish = 1.0 if finish_fraction is None else finish_fraction
-        return named_ramp(given, 1.0, 0.0, hold_fraction=hold, finish_fraction=finish)
+        return named_ramp(schedule, 1.0, 0.0, hold_fraction=hold, finish_fraction=finish)
+    if finish_fraction is not None:
+        wanted, remedy = 'be left out where schedule is "switch"', "A switch happens at hold_fraction."
+        raise InvalidValueError(must("finish_fraction", wanted, finish_fraction, remedy))
     return Steps((1.0, 0.0), (0.0, check_positive("hold_fraction", hold)))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from topk_lightning._checks.callbacks_annealing import missing_metric, unknown_epochs
+from topk_lightning._checks import must
+from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._annealing import AttributeAnnealing
-from topk_lightning.callbacks._curricula import KLadder
+from topk_lightning.callbacks._scheduled import unknown_epochs
+from topk_lightning.curricula import KLadder
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -121,14 +123,14 @@ class KAnnealing(AttributeAnnealing):
         """Return the rung and what it was decided by as plain data, for a checkpoint."""
         names = ("rung", "reached", "epoch", "ahead")
         return {
-            **self._count.state_dict(),
+            **super().state_dict(),
             **{name: getattr(self, f"_{name}") for name in names},
             "history": list(self.history),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint was saved."""
-        self._count.load_state_dict(state_dict)
+        super().load_state_dict(state_dict)
         self._rung, self._reached = state_dict["rung"], state_dict["reached"]
         self._epoch, self._ahead = state_dict["epoch"], state_dict["ahead"]
         self.history = list(state_dict["history"])
@@ -142,7 +144,7 @@ class KAnnealing(AttributeAnnealing):
             decision: Any = self._decide(trainer) if trainer.is_global_zero else None
             self._rung, self._reached, existing = trainer.strategy.broadcast(decision)
             if existing is not None:
-                raise missing_metric(self.monitor or "", existing)
+                raise self._missing_metric(existing)
         self._ahead = None
         self._set(pl_module, self.ladder[self._rung])
         epoch = self._count.epoch(trainer)
@@ -165,3 +167,9 @@ class KAnnealing(AttributeAnnealing):
         metric = trainer.callback_metrics.get(self.monitor)
         if metric is not None and metric is not self._last_metric:
             self._last_metric, self._ahead = metric, self._rule.ahead(metric)
+
+    def _missing_metric(self, existing: Iterable[str]) -> CallbackError:
+        """Return the error for a monitor that the module does not log."""
+        names = ", ".join(sorted(existing)) or "none"
+        remedy = "Log it with self.log in a step or at the end of an epoch."
+        return CallbackError(must("monitor", f"be one of the logged metrics ({names})", repr(self.monitor), remedy))

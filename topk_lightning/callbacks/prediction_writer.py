@@ -9,20 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning._checks.prediction import check_input
-from topk_lightning._checks.writer import (
-    are_probabilities,
-    check_predictions_path,
-    check_row_count,
-    fewer_predictions,
-    shared_file,
-    softmax_of_probabilities,
-    unknown_images,
-    unreadable_predictions,
-)
+from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._errors import describe
 from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts, part_path
 from topk_lightning.callbacks._topk_log import loader_at, sampler_of
 from topk_lightning.data import rows_seen_once
@@ -79,7 +73,7 @@ class TopKPredictionWriter(Callback):
         keep_predictions: bool = False,
     ) -> None:
         super().__init__()
-        self.path = check_predictions_path(path, SUFFIXES)
+        self.path = _check_path(path)
         check_format(self.path)
         self.k = check_integer("k", k)
         self.class_names = None if class_names is None else check_class_names(class_names)
@@ -94,7 +88,8 @@ class TopKPredictionWriter(Callback):
         for other in trainer.callbacks:  # type: ignore[attr-defined]
             is_writer = isinstance(other, TopKPredictionWriter) and other is not self
             if is_writer and part_path(other.path, 0) == part_path(self.path, 0):
-                raise shared_file(str(self.path), str(other.path))
+                wanted = "have a name of its own before the ending for each TopKPredictionWriter"
+                raise CallbackError(must("path", wanted, f"{str(self.path)!r} and {str(other.path)!r}"))
         if not self.keep_predictions:
             trainer.predict_loop.return_predictions = False
         names = self.class_names or getattr(pl_module, "class_names", None)
@@ -121,7 +116,9 @@ class TopKPredictionWriter(Callback):
         loader = loader_at(trainer.predict_dataloaders, dataloader_idx)
         seen = self._rows_seen.get(dataloader_idx, 0)
         images = _images(loader, batch, batch_idx, len(rows), seen, trainer.world_size)
-        check_row_count(len(images), len(rows))
+        if len(images) != len(rows):
+            wanted = f"return a row for each of the {len(images)} images of the batch"
+            raise CallbackError(must("predict_step", wanted, len(rows)))
         self._rows_seen[dataloader_idx] = seen + len(rows)
         once = rows_seen_once(sampler_of(loader), seen, len(rows))
         more = (dataloader_idx,) if len(self._file.columns) > len(_COLUMNS) else ()
@@ -156,15 +153,30 @@ class TopKPredictionWriter(Callback):
             outputs = outputs.get(kind)
         if isinstance(outputs, Tensor) and outputs.ndim == 2:
             if kind == "logits" and not self._rows_seen and are_probabilities(outputs):
-                warnings.warn(softmax_of_probabilities(), stacklevel=1)
+                wanted, remedy = (
+                    'return logits where input is "logits"',
+                    'Say input="probabilities", or fix predict_step.',
+                )
+                warnings.warn(must("predict_step", wanted, "rows of probabilities", remedy), stacklevel=1)
             return list(topk_predictions(outputs, self._names, self.k, input=kind))  # type: ignore[arg-type]
         if not isinstance(outputs, list) or not all(_is_row(row) for row in outputs):
-            raise unreadable_predictions(outputs)
+            wanted = 'return logits (N, C), a dict with "logits" or "probabilities", or what topk_predictions returns'
+            raise CallbackError(must("predict_step", wanted, describe(outputs)))
         fewest = min((len(row) for row in outputs), default=self.k)
         if fewest < self.k:
-            raise fewer_predictions(self.k, fewest)
+            wanted, actual = "be at most the number of predictions a row", f"{self.k} for rows of {fewest}"
+            raise CallbackError(must("k", wanted, actual, f"Use k={fewest}, or let predict_step return logits."))
         names = self.class_names
         return [tuple(one if names is None else _renamed(one, names) for one in row[: self.k]) for row in outputs]
+
+
+def _check_path(path: object) -> Path:
+    """Return the path of a file of predictions."""
+    if not isinstance(path, str | Path):
+        raise InvalidTypeError(must("path", "be a text or a Path", type(path).__name__))
+    if Path(path).suffix not in SUFFIXES:
+        raise InvalidValueError(must("path", "end in " + ", ".join(SUFFIXES), repr(str(path))))
+    return Path(path)
 
 
 def _is_row(row: Any) -> bool:
@@ -190,7 +202,9 @@ def _images(loader: Any, batch: Any, batch_idx: int, rows: int, seen: int, world
             drawn[batch_idx - 1] = ()
         return [_name(loader.dataset, index) for index in drawn[batch_idx]]
     if world_size > 1:
-        raise unknown_images()
+        wanted = "say which image a row is of where several processes predict data without an index"
+        remedy = 'Let the batch be (images, paths) or a dict with "path".'
+        raise CallbackError(must("the batch", wanted, "neither paths nor indices", remedy))
     return list(range(seen, seen + rows))
 
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-import torch
-
-from topk_lightning._checks.callbacks_annealing import stopped_short, unknown_epochs, unknown_length
-from topk_lightning._checks.options import check_choice, check_integer, check_positive
+from topk_lightning._checks.options import check_choice, check_positive
 from topk_lightning.callbacks._annealing import AttributeAnnealing
-from topk_lightning.callbacks._curricula import TemperatureCurve
+from topk_lightning.callbacks._scheduled import ScheduledBySteps
+from topk_lightning.curricula import TemperatureCurve
 from topk_lightning.schedules import Schedule
-
-if TYPE_CHECKING:
-    from pytorch_lightning import LightningModule, Trainer
 
 __all__ = ["TemperatureAnnealing"]
 
 
-class TemperatureAnnealing(AttributeAnnealing):
+class TemperatureAnnealing(AttributeAnnealing, ScheduledBySteps):
     r"""Anneal the temperature of a loss in the course of training.
 
     With s optimizer steps made and T in all, the next step sees schedule(s/(T − 1)): the first batch `start`, the last
@@ -60,8 +52,6 @@ class TemperatureAnnealing(AttributeAnnealing):
         (4.0, 2.0, 1.0)
     """
 
-    _whole = False
-
     def __init__(
         self,
         start: float = 4.0,
@@ -75,73 +65,14 @@ class TemperatureAnnealing(AttributeAnnealing):
         eval_value: float = 1.0,
         log_name: str | None = None,
     ) -> None:
-        super().__init__(attribute, check_positive("eval_value", eval_value), log_name)
-        self.interval = check_choice("interval", interval, ("step", "epoch"))
-        self.total_steps = None if total_steps is None else check_integer("total_steps", total_steps)
+        interval = check_choice("interval", interval, ("step", "epoch"))  # type: ignore[assignment]
+        eval_value = check_positive("eval_value", eval_value)
+        super().__init__(attribute, eval_value, log_name, total_steps=total_steps, interval=interval)
         self._curve = TemperatureCurve(schedule, start, end, hold_fraction, finish_fraction)
         self.schedule = self._curve.schedule
         is_of_loss = self.attribute.endswith(".temperature")
         self._example = "TemperatureCrossEntropyLoss()" if is_of_loss else repr(self.value_at(0))
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._history = array("d")
-
-    @property
-    def history(self) -> list[float]:
-        """The value of each optimizer step so far, from the first."""
-        return list(self._history)
-
     def value_at(self, progress: float) -> float:
         """Return the temperature at a progress of training in [0, 1]."""
         return self._curve(progress)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn how long training will be."""
-        super().on_train_start(trainer, pl_module)
-        if self.interval == "epoch":
-            if math.isinf(self._count.total_epochs(trainer, self.total_steps)):
-                raise unknown_epochs("interval", 'be "step"', repr("epoch"))
-        elif self.total_steps is None and math.isinf(self._count.total_steps(trainer)):
-            raise unknown_length(type(self).__name__)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Set the temperature of the next optimizer step."""
-        stepped = self._count.advance(trainer)
-        if not stepped and self._value is not None:
-            return
-        value, steps = self.value_at(self._progress(trainer)), self._count.steps
-        self._set(pl_module, value)
-        # A checkpoint within an accumulation window already holds the value of its step.
-        del self._history[steps:]
-        self._history.append(value)
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (steps + 1) % every == 0:
-            for logger in trainer.loggers:
-                logger.log_metrics({self.log_name: value}, step=steps)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Warn if the schedule was made for more optimizer steps than there were."""
-        self._count.advance(trainer)
-        if self.total_steps is None and self.interval == "step" and not trainer.should_stop:
-            steps, total = self._count.steps, self._count.total_steps(trainer)
-            if steps < total:
-                warnings.warn(stopped_short(type(self).__name__, steps, int(total)), stacklevel=1)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the count of steps and the history as plain data, for a checkpoint."""
-        return {**self._count.state_dict(), "history": torch.tensor(self._history, dtype=torch.float64)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a checkpoint was saved."""
-        self._count.load_state_dict(state_dict)
-        self._history = array("d", state_dict["history"].tolist())
-
-    def _progress(self, trainer: Trainer) -> float:
-        if self.interval == "epoch":
-            place: float = self._count.epoch(trainer)
-            total = self._count.total_epochs(trainer, self.total_steps)
-        else:
-            place = self._count.steps
-            total = self.total_steps or self._count.total_steps(trainer)
-        return min(1.0, place / (total - 1)) if total > 1 else 0.0

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.monitor import check_log_name, check_read_result, check_stages, unreadable_module
-from topk_lightning._checks.options import check_ks
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.callback_error import CallbackError
+from topk_lightning._checks.options import check_choice, check_ks
 from topk_lightning.callbacks._base import Callback
+from topk_lightning.callbacks._errors import describe
 from topk_lightning.callbacks._topk_log import TopKLog, loader_at, sampler_of
 from topk_lightning.data import rows_seen_once
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TopKMonitor"]
 
+_STAGES = ("train", "val", "test")
 _Pair = tuple[Tensor, Tensor]
 
 
@@ -70,9 +73,9 @@ class TopKMonitor(Callback):
     ) -> None:
         super().__init__()
         self.k = check_ks(k)
-        self.stages = check_stages(stages)
+        self.stages = _check_stages(stages)
         self.read = read
-        self.name = check_log_name(name)
+        self.name = _check_log_name(name)
         self._log = TopKLog(name, class_dim=class_dim, ignore_index=ignore_index)
         self._rows_seen: dict[int, int] = {}
         self._step_returns_logits = False
@@ -103,7 +106,7 @@ class TopKMonitor(Callback):
         self._step_returns_logits |= found is not None
         if found is None and not self._step_returns_logits:
             if not isinstance(before, tuple):
-                raise unreadable_module("training_step", outputs, batch, str(before)) from before
+                raise _unreadable_module("training_step", outputs, batch, str(before)) from before
             found = before
         if found is not None:  # otherwise this one step was skipped
             self._log.update(pl_module, "train", 0, self.k, *found)
@@ -151,7 +154,7 @@ class TopKMonitor(Callback):
                 found = self._from_module(trainer, module, batch)
             except Exception as error:
                 step = "validation_step" if stage == "val" else "test_step"
-                raise unreadable_module(step, outputs, batch, str(error)) from error
+                raise _unreadable_module(step, outputs, batch, str(error)) from error
         logits, target = found
         loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
         seen = self._rows_seen.get(dataloader_idx, 0)
@@ -161,7 +164,7 @@ class TopKMonitor(Callback):
 
     def _from_outputs(self, outputs: Any, batch: Any) -> _Pair | None:
         if self.read is not None:
-            return check_read_result(self.read(outputs, batch))
+            return _check_read_result(self.read(outputs, batch))
         if not isinstance(outputs, Mapping):
             return None
         logits = outputs.get("logits", outputs.get("preds"))
@@ -199,3 +202,44 @@ def undisturbed(module: LightningModule) -> Iterator[None]:
         finally:
             for part, mode in modes:
                 part.training = mode
+
+
+def _check_stages(stages: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one or several stages as a non-empty tuple."""
+    names = tuple(check_choice("stages", stage, _STAGES) for stage in ([stages] if isinstance(stages, str) else stages))
+    if not names:
+        raise InvalidValueError(must("stages", "name at least one of 'train', 'val', 'test'", "none"))
+    return names
+
+
+def _check_log_name(name: str) -> str:
+    """Return the pattern of logged names, which has a place for the stage and for k."""
+    if not isinstance(name, str):
+        raise InvalidTypeError(must("name", "be a text", type(name).__name__))
+    try:
+        distinct = {name.format(stage=stage, k=k) for stage in ("train", "val") for k in (1, 2)}
+    except (IndexError, KeyError, ValueError):
+        distinct = set()
+    if len(distinct) != 4:
+        raise InvalidValueError(must("name", "hold {stage} and {k} and nothing else in braces", repr(name)))
+    return name
+
+
+def _check_read_result(result: Any) -> tuple[Tensor, Tensor]:
+    """Return what the user's function read: logits and target."""
+    if isinstance(result, tuple | list) and len(result) == 2 and all(isinstance(part, Tensor) for part in result):
+        return result[0], result[1]
+    raise CallbackError(must("read", "return two tensors, logits and target", describe(result)))
+
+
+def _unreadable_module(step: str, outputs: Any, batch: Any, reason: str) -> CallbackError:
+    """Return the error for a module whose logits cannot be found, with both ways to make it work."""
+    return CallbackError(
+        must(
+            step,
+            "return logits and target, or the batch be a pair (input, target) and the module return logits for input",
+            f"{describe(outputs)} returned for {describe(batch)} ({reason})",
+            f'Either end {step} with return {{"loss": loss, "logits": logits, "target": target}}, or pass '
+            'TopKMonitor(read=lambda outputs, batch: (outputs["my_logits"], batch["my_target"])).',
+        )
+    )

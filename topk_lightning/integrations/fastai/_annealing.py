@@ -10,10 +10,8 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.losses import BaseLoss
 
-from topk_lightning._checks.callbacks_annealing import annealed_twice
-from topk_lightning._checks.fastai import check_learner_attribute
-from topk_lightning.callbacks._curricula import plot_curriculum
-from topk_lightning.callbacks._module_attribute import ModuleAttribute
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning.curricula import ModuleAttribute, annealed_twice, check_attribute, plot_curriculum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +43,7 @@ class AttributeAnnealing(Callback):
 
     def __init__(self, attribute: str, eval_value: float) -> None:
         super().__init__()
-        self.attribute = check_learner_attribute(attribute)
+        self.attribute = _check_path(attribute)
         self.eval_value = eval_value
         #: The values so far, from the first; of the last fit.
         self.history: list[Any] = []
@@ -113,3 +111,13 @@ class AttributeAnnealing(Callback):
     def _set(self, value: float) -> None:
         self._number.write(self._owner, value)
         self.history.append(value)
+
+
+def _check_path(attribute: object) -> str:
+    """Return a dotted path into the loss or the model of a Learner, such as "loss_func.temperature"."""
+    path = check_attribute(attribute)
+    part, _, rest = path.partition(".")
+    if part in ("loss_func", "model") and rest:
+        return path
+    remedy = f"Did you mean {'loss_func.' + rest!r}?" if part == "loss" and rest else ""
+    raise InvalidValueError(must("attribute", 'begin with "loss_func." or "model."', repr(path), remedy))

@@ -7,9 +7,10 @@ from typing import Literal
 
 import torch
 
-from topk_lightning._checks.fastai import not_recorded
+from topk_lightning._checks import must
+from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.options import check_integer
-from topk_lightning.callbacks._curricula import KLadder
+from topk_lightning.curricula import KLadder
 from topk_lightning.integrations.fastai._annealing import AttributeAnnealing
 
 __all__ = ["KAnnealing"]
@@ -91,7 +92,8 @@ class KAnnealing(AttributeAnnealing):
         recorder = getattr(self.learn, "recorder", None)
         names = [name for name in getattr(recorder, "metric_names", ())[1:] if name != "time"]
         if monitor not in names:
-            raise not_recorded(monitor, names)
+            wanted = f"be one of the recorded values ({', '.join(names) or 'none'})"
+            raise CallbackError(must("monitor", wanted, repr(monitor), "Add the metric to the metrics of the Learner."))
         rows = getattr(recorder, "values", ())
         # No row before the first epoch, and a shorter one after an epoch that was skipped or cut short.
         if rows and len(rows[-1]) == len(names):

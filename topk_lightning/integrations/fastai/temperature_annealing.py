@@ -8,7 +8,7 @@ from typing import Literal
 from fastai.callback.schedule import ParamScheduler
 
 from topk_lightning._checks.options import check_choice, check_positive
-from topk_lightning.callbacks._curricula import TemperatureCurve
+from topk_lightning.curricula import TemperatureCurve, progress_at
 from topk_lightning.integrations.fastai._annealing import AttributeAnnealing
 from topk_lightning.schedules import Schedule
 
@@ -76,10 +76,10 @@ class TemperatureAnnealing(AttributeAnnealing):
         if self._owner is None:
             return
         learn = self.learn
-        place, total = learn.epoch, learn.n_epoch
+        index, total = learn.epoch, learn.n_epoch
         if self.interval == "step":
-            place, total = place * learn.n_iter + learn.iter, total * learn.n_iter
-        self._set(self.value_at(place / (total - 1) if total > 1 else 0.0))
+            index, total = index * learn.n_iter + learn.iter, total * learn.n_iter
+        self._set(self.value_at(progress_at(index, total)))
 
     def after_fit(self) -> None:
         """Hand the values over to the Learner's recorder, with those of fastai's schedules."""

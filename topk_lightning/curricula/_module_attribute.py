@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.callbacks_annealing import missing_attribute, not_settable
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.callback_error import CallbackError
 
-__all__ = ["ModuleAttribute"]
+__all__ = ["ModuleAttribute", "annealed_twice", "check_attribute"]
+
+
+def check_attribute(attribute: object) -> str:
+    """Return a dotted path such as "loss.temperature"."""
+    if not isinstance(attribute, str):
+        raise InvalidTypeError(must("attribute", "be a text", f"{attribute!r} of type {type(attribute).__name__}"))
+    if not attribute or not all(attribute.split(".")):
+        raise InvalidValueError(must("attribute", 'be a dotted path such as "loss.temperature"', repr(attribute)))
+    return attribute
+
+
+def annealed_twice(attribute: str, callbacks: Sequence[object]) -> CallbackError:
+    """Return the error for two callbacks that set the same attribute."""
+    names = " and ".join(type(callback).__name__ for callback in callbacks)
+    return CallbackError(must("attribute", "be set by one callback", f"{attribute!r} by {names}"))
 
 
 @dataclass(frozen=True)
@@ -62,16 +79,21 @@ class ModuleAttribute:
         """
         parts = self.path.split(".")
         owner: Any = module
-        for place, part in enumerate(parts):
+        for depth, part in enumerate(parts):
             owner = _compiled(owner)
             if not hasattr(owner, part):
-                others = [] if place else self._others(module)
+                others = [] if depth else self._others(module)
                 remedy = f"Did you mean attribute={others[0]!r}?" if others else self._line(module, example)
-                raise missing_attribute(module, self.path, owner, ".".join(parts[:place]), part, remedy)
+                name = _name(module)
+                where = f"{'.'.join(parts[:depth])} is {_kind(owner)}, which" if depth else name
+                actual = f"{self.path!r}, but {where} has no {part}"
+                raise CallbackError(must("attribute", f"be an attribute of {name}", actual, remedy))
             owner = getattr(owner, part)
         fits = isinstance(owner, Tensor) and (whole or owner.is_floating_point())
         if not fits and (isinstance(owner, bool) or not isinstance(owner, int | float)):
-            raise not_settable(module, self.path, "a number" if whole else "a number or a tensor of floats", owner)
+            wanted = "be a number" if whole else "be a number or a tensor of floats"
+            actual = f"a tensor of {owner.dtype}" if isinstance(owner, Tensor) else f"{owner!r} of type {_name(owner)}"
+            raise CallbackError(must(f"{_name(module)}.{self.path}", wanted, actual))
 
     def _line(self, module: Any, example: str) -> str:
         """Return a sentence with what to write: an object that has the number, or the number itself."""
@@ -91,6 +113,14 @@ class ModuleAttribute:
         return [
             f"{prefix}.{name}" for prefix, part in parts if isinstance(getattr(part, name, None), int | float | Tensor)
         ]
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
+
+
+def _kind(owner: object) -> str:
+    return f"the function {owner.__name__}" if hasattr(owner, "__name__") else _name(owner)
 
 
 def _compiled(owner: Any) -> Any:
