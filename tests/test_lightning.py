@@ -62,6 +62,16 @@ def test_each_class_shows_the_arguments_of_its_twin(own, twin):
     assert inspect.signature(own) == inspect.signature(twin)
 
 
+def test_every_public_name_is_there_and_the_same_where_lightning_has_no_class_of_its_own():
+    own = {"EmojiDataModule", "ImageFolderDataModule", "TopKClassifier"}
+    assert set(topk_lightning.__all__) <= set(topk_lightning.lightning.__all__) == set(dir(topk_lightning.lightning))
+    for name in topk_lightning.__all__:
+        here, there = getattr(topk_lightning.lightning, name), getattr(topk_lightning, name)
+        assert (here is there) == (name not in own), name
+    with pytest.raises(AttributeError, match=r"^module 'topk_lightning.lightning' has no attribute 'TopK'$"):
+        topk_lightning.lightning.TopK  # noqa: B018
+
+
 def test_the_data_module_trains_the_classifier_and_gives_it_names_and_preprocessing(tmp_path):
     data = EmojiDataModule(image_size=16, batch_size=16, classes=["food-fruit"])
     classifier = TopKClassifier({"class_path": "small_cnn", "init_args": {"width": 4}}, num_classes=data.num_classes)

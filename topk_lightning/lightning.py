@@ -1,8 +1,8 @@
-"""The module and the data modules for ``lightning.pytorch``, where a project imports that name.
+"""All public names for projects that import ``lightning.pytorch``, with a module and data modules of its classes.
 
 ``pytorch_lightning`` and ``lightning.pytorch`` are two packages with classes of their own, and a trainer of one refuses
-the modules of the other. These classes are the ones of ``topk_lightning`` with the other base; checkpoints of either are
-read by both.
+the modules of the other. The module and the data modules here are the ones of ``topk_lightning`` with the other base;
+checkpoints of either are read by both. Everything else (metrics, losses, callbacks, predictions, reports) is the same object.
 
 Examples:
     >>> from topk_lightning.lightning import TopKClassifier
@@ -13,6 +13,7 @@ Examples:
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import topk_lightning.data as data
@@ -46,10 +47,16 @@ _TWINS = {
     if name.endswith("DataModule")
 }
 globals().update(_TWINS)
-__all__ = sorted(["TopKClassifier", *_TWINS])
+# Everything else needs no other base: it is what topk_lightning exports, which is imported before this module.
+_PACKAGE = sys.modules[__name__.rpartition(".")[0]]
+__all__ = sorted({"TopKClassifier", *_TWINS, *_PACKAGE.__all__})
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        f"module {__name__!r} has no attribute {name!r}"
-    )  # the type checker's: the twins are any class
+    if name in __all__:
+        return getattr(_PACKAGE, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
