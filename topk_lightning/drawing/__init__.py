@@ -7,6 +7,7 @@ from topk_lightning.drawing._figures import COLOURS, bare_axes, new_figure, png_
 from topk_lightning.drawing._gallery import NamedPicture, draw_picture, draw_predictions
 from topk_lightning.drawing._palette import DARK, LIGHT, css_variables
 from topk_lightning.drawing._svg import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
+from topk_lightning.drawing._text import visible_text
 
 __all__ = [
     "COLOURS",
@@ -27,4 +28,5 @@ __all__ = [
     "number",
     "path_of",
     "png_of",
+    "visible_text",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from topk_lightning.drawing import DARK, LIGHT, css_variables, number
+from topk_lightning.drawing import DARK, LIGHT, css_variables, number, visible_text
 from topk_lightning.report._section import Section
 
 __all__ = ["render"]
@@ -46,12 +46,18 @@ def _text(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
+def _visible(value: Any) -> Any:
+    """Write out what acts unseen in a name; what the page itself is made of stays as it is."""
+    return visible_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -11,14 +11,11 @@ from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
-from topk_lightning._files import write_file
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
-from topk_lightning.report._page import render
+from topk_lightning.report._files import write_files
 from topk_lightning.report._run_test import Labels, run_test
-from topk_lightning.report._sections import sections_of
-from topk_lightning.report._summary import summary
 
 __all__ = ["write_report"]
 
@@ -41,6 +38,8 @@ def write_report(
     on_bad_image: str = "skip",
 ) -> Path:
     """Test a classifier and write what came out as one HTML file, which needs neither network nor further files.
+
+    Beside report.html stand report.json, with everything that the page says, and classes.csv, the table of all classes.
 
     The page holds findings in plain sentences, the numbers with 95 % intervals, calibration, confusions, the hardest images
     with their k best classes, a table of all classes, the training curves, and how it all was made. Every test image
@@ -102,7 +101,7 @@ def write_report(
         hard_images=hard_images,
     )
     heading = title or f"{trained.kind} on {len(results.class_names):,} classes"
-    write_file(path, render(heading, summary(results), sections_of(results)).encode())
+    write_files(results, heading, path)
     return path
 
 

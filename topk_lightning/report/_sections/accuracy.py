@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from topk_lightning.drawing import Bar, Line, Plot, Point, Scale, nice_ticks, number, path_of
 from topk_lightning.metrics import TopKCurve
@@ -24,7 +25,7 @@ def section(results: Results) -> Section:
     report, classes = results.report, len(results.class_names)
     histogram = report.rank_histogram().tolist()
     curve = report.accuracy_curve(min(classes, max(_CURVE, 2 * results.k)))
-    data = {
+    data: dict[str, Any] = {
         "note": _labels_note(results),
         "tiles": _tiles(results),
         "means": _means(results),
@@ -34,17 +35,29 @@ def section(results: Results) -> Section:
         "ranks": rank_plot(histogram, results.k),
         "ranks_note": _ranks_note(histogram, results.images, results.k),
     }
-    return Section("Accuracy", data)
+    values = {
+        "topk": [{name: tile[name] for name in ("k", "accuracy", "low", "high", "chance")} for tile in data["tiles"]],
+        "macro_recall": results.values["macro_recall"],
+        "macro_f1": results.values["macro_f1"],
+        "loss": _loss(results),
+        "calibration_error": results.calibration.error,
+        "curve": [dict(zip(curve._fields, row, strict=True)) for row in zip(*(c.tolist() for c in curve), strict=True)],
+        "rank_histogram": histogram[:-1],
+        "nan_scores": histogram[-1],
+        "notes": [data[name] for name in ("note", "accuracy_note", "ranks_note") if data[name]],
+    }
+    return Section("Accuracy", data, values)
 
 
-def _tiles(results: Results) -> list[dict[str, float | str]]:
+def _tiles(results: Results) -> list[dict[str, Any]]:
     curve = (part.tolist() for part in results.report.accuracy_curve(max(results.report.k)))
     by_k = {k: interval for k, *interval in zip(*curve, strict=True)}
     chances = {k: k / len(results.class_names) for k in results.report.k}
     return [
         {
+            "k": k,
             "name": f"top-{k}",
-            **dict(zip(("value", "low", "high"), by_k[k], strict=True)),
+            **dict(zip(("accuracy", "low", "high"), by_k[k], strict=True)),
             "chance": chance,
             "note": f"chance {chance:.3f}",
         }
@@ -53,14 +66,17 @@ def _tiles(results: Results) -> list[dict[str, float | str]]:
 
 
 def _means(results: Results) -> list[dict[str, float | str]]:
-    finite = results.evaluation.loss[~results.evaluation.broken].double()
     means = (
         ("mean recall", float(results.values["macro_recall"]), "each class counts the same"),
         ("mean F1", float(results.values["macro_f1"]), "precision and recall, each class the same"),
-        ("loss", float(finite.mean()), "mean −log probability of the true class"),
+        ("loss", _loss(results), "mean −log probability of the true class"),
         ("calibration error", results.calibration.error, "mean gap of confidence and accuracy"),
     )
     return [{"name": name, "value": value, "note": note} for name, value, note in means]
+
+
+def _loss(results: Results) -> float:
+    return float(results.evaluation.loss[~results.evaluation.broken].double().mean())
 
 
 def _labels_note(results: Results) -> str:

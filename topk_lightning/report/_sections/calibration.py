@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from topk_lightning.drawing import Line, Plot, Point, Scale, nice_ticks, number, path_of
 from topk_lightning.metrics import ReliabilityCurve
 from topk_lightning.report._results import Results
@@ -18,8 +20,36 @@ def section(results: Results) -> Section:
     """Return the reliability diagram and what it says; no diagram where no image has a confidence."""
     curve, scaled = results.calibration, results.scaled
     if not int(curve.count.sum()):
-        return Section("Calibration", {"chart": None, "notes": []})
-    return Section("Calibration", {"chart": calibration_plot(curve, scaled), "notes": _notes(results)})
+        return Section(
+            "Calibration",
+            {"chart": None, "notes": []},
+            {"as_trained": None, "scaled": None, "temperature": None, "notes": []},
+        )
+    values = {
+        "as_trained": _values(curve),
+        "scaled": None if scaled is None else _values(scaled),
+        "temperature": results.temperature and dict(zip(("value", "low", "high"), results.temperature, strict=True)),
+        "notes": _notes(results),
+    }
+    return Section("Calibration", {"chart": calibration_plot(curve, scaled), "notes": _notes(results)}, values)
+
+
+def _values(curve: ReliabilityCurve) -> dict[str, Any]:
+    columns = {
+        "from": curve.edges[:-1],
+        "to": curve.edges[1:],
+        "images": curve.count,
+        "confidence": curve.confidence,
+        "accuracy": curve.accuracy,
+        "low": curve.low,
+        "high": curve.high,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return {
+        "error": curve.error,
+        "overconfidence": curve.overconfidence,
+        "bins": [dict(zip(columns, row, strict=True)) for row in rows],
+    }
 
 
 def _notes(results: Results) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -21,9 +21,11 @@ _MOST = 3000
 _FIELDS = ("images", "recall", "recall_topk", "precision", "f1")
 
 
-class ClassRow(NamedTuple):
-    """A class: its name, its numbers (NaN where undefined), what it is taken for most often, and its grade."""
+@dataclass(frozen=True)
+class ClassRow:
+    """A class: its index and name, its numbers (NaN where undefined), what it is taken for most often, and its grade."""
 
+    index: int
     name: str
     images: int
     recall: float
@@ -50,8 +52,8 @@ def section(results: Results) -> Section:
         ("Most often taken for", "t", False),
         ("Grade", "t", False),
     ]
-    data = {"k": k, "note": _note(values["support"], k), "headings": headings, "rows": rows, "grades": GRADES}
-    return Section("Classes", data)
+    data = {"k": k, "note": _note(values["support"], k), "headings": headings, "rows": rows[:_MOST], "grades": GRADES}
+    return Section("Classes", data, {"classes": rows})
 
 
 def _note(support: Tensor, k: int) -> str:
@@ -94,6 +96,7 @@ def class_rows(
         predicted, count = worst.get(index, (0, 0))
         rows.append(
             ClassRow(
+                index=index,
                 name=names[index],
                 **dict(zip(_FIELDS, of_class, strict=True)),
                 taken_for=names[predicted] if count else "",
@@ -101,4 +104,4 @@ def class_rows(
                 grade=grades[index],
             )
         )
-    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))[:_MOST]
+    return sorted(rows, key=lambda row: (row.images == 0, row.recall if row.images else 0, -row.images))

@@ -32,7 +32,15 @@ def section(results: Results) -> Section:
         "most": max((pair.total for pair in listed), default=1),
         "nearly": _nearly_right(results),
     }
-    return Section("Confusions", data)
+    heat = data["heat"]
+    values = {
+        "mistakes": data["mistakes"],
+        "most_confused": confused,
+        "heat_map": heat and {"title": heat.title, "names": heat.names, "cells": heat.cells},
+        "nearly_right": data["nearly"],
+        "notes": [data["note"]],
+    }
+    return Section("Confusions", data, values)
 
 
 def _heat(results: Results, confused: list[ConfusedPair]) -> HeatMap | None:

@@ -23,4 +23,8 @@ def section(results: Results) -> Section:
         unreadable=[results.data.test.name(index) for index in outside.unreadable],
         are_probabilities=outside.are_probabilities,
     )
-    return Section("Findings", {"findings": told})
+    values = [
+        {"kind": type(found).__name__, "severity": found.severity, "sentence": found.sentence, "numbers": found}
+        for found in told
+    ]
+    return Section("Findings", {"findings": told}, {"findings": values})

@@ -47,7 +47,13 @@ def section(results: Results) -> Section | None:
         "title": f"Accuracy by {level}",
         "groups": _group_rows(results.pairs, results.values["support"], hierarchy),
     }
-    return Section("Groups", data)
+    values = {
+        "level": level,
+        "levels": data["levels"],
+        "distances": [dict(zip(("name", "share", "note"), row, strict=True)) for row in _distance_rows(levels)],
+        "groups": data["groups"],
+    }
+    return Section("Groups", data, values)
 
 
 def _level_rows(levels: HierarchyLevels) -> list[Row]:

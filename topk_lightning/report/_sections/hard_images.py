@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from PIL import Image
@@ -41,7 +42,7 @@ class HardImage:
     rank: int
     probability: float
     best: Sequence[tuple[str, float, bool]]
-    picture: str
+    picture: str = field(metadata={"json": False})
 
 
 def section(results: Results) -> Section:
@@ -53,7 +54,7 @@ def section(results: Results) -> Section:
         :count
     ]
     broken = evaluation.broken.nonzero().flatten().tolist()
-    data = {
+    data: dict[str, Any] = {
         "confident_errors": [_card(results, index) for index in errors],
         "highest_loss": [_card(results, index) for index in losses],
         "broken": [
@@ -64,7 +65,8 @@ def section(results: Results) -> Section:
         "maximum (NaN or infinite), and so no probabilities. Where a score is NaN there is no first guess: a miss, and no "
         "confusion. Where it is the score of the true class, it is a miss at every k.",
     }
-    return Section("Hard images", data)
+    values = {name: data[name] for name in ("confident_errors", "highest_loss")}
+    return Section("Hard images", data, {**values, "not_finite": data["broken"]})
 
 
 def _card(results: Results, index: int) -> HardImage:

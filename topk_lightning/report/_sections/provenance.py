@@ -12,4 +12,5 @@ ORDER = 90
 
 def section(results: Results) -> Section:
     """Return network, checkpoint, data, versions, date and machine."""
-    return Section("How it was made", {"facts": results.facts})
+    values = [{"heading": heading, "text": text} for heading, text in results.facts]
+    return Section("How it was made", {"facts": results.facts}, {"facts": values})

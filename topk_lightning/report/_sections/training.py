@@ -15,4 +15,7 @@ def section(results: Results) -> Section | None:
     """Return losses and accuracies by epoch; None without an epoch table."""
     source, rows = results.epochs
     plots = training_plots(rows)
-    return Section("Training", {"charts": plots, "note": f"From the table of epochs in {source}."}) if plots else None
+    if not plots:
+        return None
+    data = {"charts": plots, "note": f"From the table of epochs in {source}."}
+    return Section("Training", data, {"source": source, "epochs": list(rows)})

@@ -1,0 +1,85 @@
+"""What a report is written to: the page, the same as JSON, and the table of classes as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from topk_lightning._files import write_file
+from topk_lightning.report._page import render
+from topk_lightning.report._results import Results
+from topk_lightning.report._sections import sections_of
+from topk_lightning.report._summary import summary
+
+__all__ = ["SCHEMA_VERSION", "class_table_path", "write_files"]
+
+#: Of the JSON file: raised where a key goes or changes its meaning, not where one is added.
+SCHEMA_VERSION = 1
+
+
+def write_files(results: Results, title: str, path: Path) -> None:
+    """Write the page, the JSON file and the table of classes beside it."""
+    head, sections = summary(results), sections_of(results)
+    outside = results.evaluation.outside
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "title": title,
+        "sentence": head["sentence"],
+        "grade": head["grade"],
+        "k": results.k,
+        "images": {
+            "tested": results.images,
+            "right": int((results.evaluation.rank == 0).sum()),
+            "unreadable": [
+                {"name": results.data.test.name(index), "reason": reason}
+                for index, reason in outside.unreadable.items()
+            ],
+            "without_label": outside.without_label,
+            "several_labels": outside.several_labels,
+        },
+        "sections": {address: {"title": section.title, **section.values} for address, section in sections.items()},
+    }
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+    write_file(class_table_path(path), _csv(content["sections"]["classes"]["classes"], results.k))
+    write_file(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
+    write_file(path, render(title, head, sections).encode(errors="backslashreplace"))
+
+
+def class_table_path(path: Path) -> Path:
+    """Return the table of classes beside a page: classes.csv beside report.html, photos_classes.csv beside photos.html."""
+    return path.with_name("classes.csv" if path.stem == "report" else f"{path.stem}_classes.csv")
+
+
+def _csv(rows: Sequence[Any], k: int) -> bytes:
+    """Return the rows; what is not defined is an empty cell."""
+    text = io.StringIO()
+    # A line ends in both characters, so that a name with either of them is quoted.
+    table = csv.writer(text, lineterminator="\r\n")
+    names = {"name": "class", "recall_topk": f"recall_top{k}", "taken_for": "most_often_taken_for", "taken": "times"}
+    table.writerow([names.get(f.name, f.name) for f in fields(rows[0])])
+    for row in map(_plain, rows):
+        table.writerow(["" if cell is None else cell for cell in row.values()])
+    return text.getvalue().encode(errors="backslashreplace")
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has a form for; what is not finite becomes null, a fraction has 7 digits."""
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.metadata.get("json", True)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
