@@ -1,8 +1,8 @@
 """Train the same network with two losses, same seed and data, and print both top-k accuracies with their intervals.
 
-    python examples/compare_losses.py --losses CrossEntropyLoss SmoothTopKSVMLoss --max-epochs 20
+    python examples/compare_losses.py --losses CrossEntropyLoss SoftTopKLoss --max-epochs 20
 
-A name is one of torch.nn or topk_lightning.losses, with options after a colon: "SmoothTopKSVMLoss:k=3,temperature=0.5".
+A name is one of torch.nn or topk_lightning.losses, with options after a colon: "SoftTopKLoss:k=3,temperature=0.5".
 One run a loss says little: intervals that overlap are no difference. Losses differ in the size of their gradients, so
 tune --lr for each before you conclude.
 """
@@ -36,16 +36,17 @@ class Intervals(pl.Callback):
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write one line a metric."""
-        metrics: Any = pl_module.test_metrics
+        meters: Any = pl_module.test_meters
+        metrics = meters[0].accuracies
         for name, metric in metrics.items():
             low, high = metric.confidence_interval()
-            self.lines.append(f"  {name} {metric.compute():.3f} [{low:.3f}, {high:.3f}]")
+            self.lines.append(f"  test/{name} {metric.compute():.3f} [{low:.3f}, {high:.3f}]")
 
 
 def main() -> None:
     """Train with each loss and print a line for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--losses", nargs="+", default=["CrossEntropyLoss", "SmoothTopKSVMLoss"])
+    parser.add_argument("--losses", nargs="+", default=["CrossEntropyLoss", "CrossEntropyLoss:label_smoothing=0.1"])
     parser.add_argument("--classes", type=int, default=120, help="how many emoji")
     parser.add_argument("--image-size", type=int, default=48)
     parser.add_argument(

@@ -81,7 +81,7 @@ def test_two_losses_are_compared_on_the_same_pictures(run):
 
 
 def test_the_callbacks_drop_into_a_module_that_stays_as_it_is(run, tmp_path):
-    out = run("drop_in_callbacks.py", "--max-epochs", "2", "--classes", "6")
+    out = run("drop_in_callbacks.py", "--max-epochs", "2", "--classes", "6", "--curricula")
     logged = dict(re.findall(r"^([\w./]+) ([\d.]+)$", out, flags=re.MULTILINE))
     assert {"val/top1", "val/top5", "val/coarse_top1", "coarse_weight", "loss.temperature", "loss.k"} <= set(logged)
     assert logged["val/top1"] == logged["val/fine_top1"]

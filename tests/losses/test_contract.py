@@ -193,6 +193,22 @@ def test_by_default_k_is_the_largest_of_1_3_5_below_c_and_the_target_is_pulled(c
     assert (pull(case, torch.zeros(c, c), torch.arange(c), **dict.fromkeys(names)) > 0.01).all()
 
 
+def test_default_options_pull_targets_like_cross_entropy_at_equal_logits(case):
+    # The published form of the SVM takes means of k logits; top-k cross entropy is −log of a chance.
+    weaker = {"published": 0.2, "sm": 0.5, "smce": 0.56}
+    options = {name: case.options[name] for name in ("units", "membership", "top1_mode") if name in case.options}
+    if case.options.get("relaxation") == "neuralsort":
+        pytest.skip("its exponents grow with the number of candidates")
+    if "class_counts" in case.options:
+        options["class_counts"] = [1] * 100
+    own = case.module(**options, reduction="sum")
+    logits = torch.zeros(100, 100, requires_grad=True)
+    (slope,) = torch.autograd.grad(own(logits, torch.arange(100)), logits)
+    found = [weaker[value] for value in map(str, options.values()) if value in weaker]
+    strength = found[0] if found else 1.0
+    assert 0.9 * strength <= -slope.diagonal().mean() <= 1.01 * strength
+
+
 @pytest.mark.parametrize("k", [1, 2, C - 1, C])
 def test_is_exact_at_every_k(case, batch, k):
     if "k" not in case.options:

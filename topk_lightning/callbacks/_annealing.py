@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from topk_lightning.callbacks._scheduled import Scheduled
-from topk_lightning.curricula import ModuleAttribute, annealed_twice
+from topk_lightning.curricula import ModuleAttribute, annealed_twice, warn_of_units
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -43,6 +43,7 @@ class AttributeAnnealing(Scheduled):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that the module has the attribute, and that nobody else sets it."""
         self._target.check(pl_module, self._example, self._whole)
+        warn_of_units(self.attribute, *self._target.owner(pl_module))
         others = [other for other in trainer.callbacks if isinstance(other, AttributeAnnealing)]  # type: ignore[attr-defined]
         for other in others[others.index(self) + 1 :]:
             other._target.check(pl_module, other._example, other._whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.callback_error import CallbackError
 
-__all__ = ["ModuleAttribute", "annealed_twice", "check_attribute"]
+__all__ = ["ModuleAttribute", "annealed_twice", "check_attribute", "warn_of_units"]
 
 
 def check_attribute(attribute: object) -> str:
@@ -89,6 +90,8 @@ class ModuleAttribute:
                 actual = f"{self.path!r}, but {where} has no {part}"
                 raise CallbackError(must("attribute", f"be an attribute of {name}", actual, remedy))
             owner = getattr(owner, part)
+        if owner is None and whole:
+            return  # a k that the loss settles by itself
         fits = isinstance(owner, Tensor) and (whole or owner.is_floating_point())
         if not fits and (isinstance(owner, bool) or not isinstance(owner, int | float)):
             wanted = "be a number" if whole else "be a number or a tensor of floats"
@@ -127,3 +130,15 @@ def _compiled(owner: Any) -> Any:
     """Return what torch.compile wraps: an assignment has to reach the module itself."""
     modules = getattr(owner, "_modules", None)
     return modules["_orig_mod"] if modules and "_orig_mod" in modules else owner
+
+
+def warn_of_units(path: str, owner: object, name: str) -> None:
+    """Warn if a number belongs to a loss whose units change with k: a schedule then moves two things at once."""
+    if getattr(owner, "units_hold_k", False) is True:
+        text = must(
+            path,
+            f"belong to a loss in units of the logits to be annealed by {name} alone",
+            f'{type(owner).__name__}(units="published"), whose units change with k',
+            'Pass units="logits".',
+        )
+        warnings.warn(text, stacklevel=1)

@@ -11,7 +11,7 @@ from fastai.learner import Learner
 from fastai.losses import BaseLoss
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning.curricula import ModuleAttribute, annealed_twice, check_attribute, plot_curriculum
+from topk_lightning.curricula import ModuleAttribute, annealed_twice, check_attribute, plot_curriculum, warn_of_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +85,7 @@ class AttributeAnnealing(Callback):
         owner, name = ModuleAttribute(self.attribute).owner(learn)
         if isinstance(owner, BaseLoss) and hasattr(owner.func, name):
             owner = owner.func  # fastai's wrapper shows copies of the loss's attributes
+        warn_of_units(self.attribute, owner, name)
         for other in learn.cbs:
             if isinstance(other, AttributeAnnealing) and other._owner is owner and other._number == self._number:
                 raise annealed_twice(self.attribute, (other, self))

@@ -1,0 +1,87 @@
+"""What a reader meets first uses nothing that our own measurements show below the baseline; tables say what they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from topk_lightning import TemperatureCrossEntropyLoss, losses
+from topk_lightning.callbacks import CoarseToFine, KAnnealing, TemperatureAnnealing
+
+ROOT = Path(__file__).parents[1]
+CURRICULA = (CoarseToFine, KAnnealing, TemperatureAnnealing)
+CHOOSING = (ROOT / "docs" / "choosing.md").read_text()
+SMOOTHED = TemperatureCrossEntropyLoss(label_smoothing=0.1)
+LOGITS, TARGET = torch.randn(8, 12, generator=torch.Generator().manual_seed(0)), torch.arange(8)
+
+
+def program(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_loss_of_the_first_pages_is_measured_and_not_below_cross_entropy():
+    assert SMOOTHED(LOGITS, TARGET).item() == pytest.approx(
+        nn.CrossEntropyLoss(label_smoothing=0.1)(LOGITS, TARGET).item()
+    )
+    rows = re.findall(
+        r"^\| cross entropy, label smoothing 0\.1 \|.*\| (\S+) ± \S+ \| (\S+) ± \S+ \|$", CHOOSING, flags=re.M
+    )
+    assert len(rows) == 2
+    assert all(float(difference) >= 0 for row in rows for difference in row)
+
+
+def test_the_readme_drops_in_that_loss_and_no_curriculum():
+    text = (ROOT / "README.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S))
+    assert "TemperatureCrossEntropyLoss(label_smoothing=0.1)" in code
+    others = [name for name in losses.__all__ if name.endswith("Loss") and name != "TemperatureCrossEntropyLoss"]
+    assert not [name for name in (*others, *(kind.__name__ for kind in CURRICULA)) if name in code]
+
+
+def test_the_example_of_callbacks_trains_with_that_loss_and_curricula_only_when_asked():
+    example = program(ROOT / "examples" / "drop_in_callbacks.py")
+    assert repr(example.YourModule(3).loss) == repr(SMOOTHED)
+    assert not [callback for callback in example.callbacks("out.csv") if isinstance(callback, CURRICULA)]
+    asked = example.callbacks("out.csv", curricula=True)
+    assert {type(callback) for callback in asked if isinstance(callback, CURRICULA)} == set(CURRICULA)
+
+
+def test_the_configuration_of_the_examples_names_that_loss():
+    config = yaml.safe_load((ROOT / "examples" / "configs" / "emoji.yaml").read_text())
+    loss = config["model"]["init_args"]["loss"]
+    assert loss == {
+        "class_path": "topk_lightning.losses.TemperatureCrossEntropyLoss",
+        "init_args": {"label_smoothing": 0.1},
+    }
+    named = [callback["class_path"] for callback in config["trainer"]["callbacks"]]
+    assert not [path for path in named if path.rpartition(".")[2] in {kind.__name__ for kind in CURRICULA}]
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["choosing.md", *(f"callbacks/{name}.md" for name in ("k_annealing", "coarse_to_fine", "temperature_annealing"))],
+)
+def test_a_table_of_untuned_runs_says_so_and_what_its_plus_or_minus_is(page):
+    text = (ROOT / "docs" / page).read_text()
+    assert re.search(r"untuned defaults", text, flags=re.I)
+    assert re.search(r"standard\s+deviation", text)
+    assert re.search(r"95\s%\s+interval\s+is\s+2\.5\s+times\s+as\s+wide", text)
+
+
+def test_the_table_of_pull_and_reach_is_what_its_program_prints():
+    module = program(ROOT / "docs" / "programs" / "pull_and_reach.py")
+    text = CHOOSING.split(module.BEGIN)[1].split(module.END)[0].strip()
+    expected = module.table()
+    assert [line.split("|")[1] for line in text.splitlines()] == [line.split("|")[1] for line in expected.splitlines()]
+    for row, wanted in zip(text.splitlines()[2:], expected.splitlines()[2:], strict=True):
+        found = [float(cell) for cell in row.split("|")[2:-1]]
+        assert found == pytest.approx([float(cell) for cell in wanted.split("|")[2:-1]], abs=0.11), row
