@@ -102,7 +102,8 @@ def test_it_holds_plain_data_and_rebuilds_the_module(tmp_path):
 )
 def test_the_network_is_rebuilt_from_its_specification(tmp_path, network):
     classifier = TopKClassifier(network, 3)
-    same_outputs(classifier, TopKClassifier.load_from_checkpoint(saved(tmp_path, classifier)))
+    loaded = TopKClassifier.load_from_checkpoint(saved(tmp_path, classifier), trust=["tests"])
+    same_outputs(classifier, loaded)
 
 
 @pytest.mark.parametrize("network", [Forgetful(3, negative=0.5), nn.Sequential(Named(3))])
@@ -189,7 +190,8 @@ def test_torchvision_names_are_those_of_classifiers_with_one_output():
     "path", ["os.system", "torch.nn.functional.relu", "no.such.Module", "torch.nn.Nothing", ".", "a..b"]
 )
 def test_a_class_path_builds_modules_only(path):
-    with pytest.raises(ValueError, match=r"^network must be 'small_cnn', a torchvision classification model"):
+    wanted = r"^network must be (the import path of an nn\.Module class|importable here), got "
+    with pytest.raises(ValueError, match=wanted):
         build_network(path, 3)
 
 

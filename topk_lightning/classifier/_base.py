@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory
 from topk_lightning.classifier._soft_targets import SoftTargets
 from topk_lightning.classifier._steps import MeasuredSteps
 from topk_lightning.data import TrainingData
+from topk_lightning.networks.class_paths import trusted_options
 from topk_lightning.networks.compiled import compiled_names, original_module, original_names
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
 from topk_lightning.networks.specification import build_callable
+from topk_lightning.prediction import read_checkpoint
 
 __all__ = ["TopKClassifierBase"]
 
@@ -188,6 +190,29 @@ class TopKClassifierBase(MeasuredSteps):
         with replacing(path) as part:
             torch.save(checkpoint, part)
         return path
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, trust: Iterable[str] = (), **kwargs: Any) -> Any:
+        """Return the classifier of a checkpoint, read with ``weights_only=True`` and its checksums.
+
+        Network, loss and optimizer are built from classes of topk_lightning, torch, torchvision and timm, without another
+        file or a connection.
+
+        Args:
+            checkpoint_path: the file.
+            args: as Lightning takes them.
+            trust: packages of others that the checkpoint may name; importing them runs their code.
+            kwargs: as Lightning takes them, and arguments of the constructor that go before those of the checkpoint.
+
+        Raises:
+            ValueError: a damaged file, one of something else, or a class path of a package that is not trusted.
+        """
+        if isinstance(checkpoint_path, str | Path) and "://" not in str(checkpoint_path):
+            _, options = read_checkpoint(checkpoint_path)
+            built = [argument for argument in ("network", "loss", "optimizer") if argument not in kwargs]
+            safe = trusted_options(options, trust, built)
+            kwargs = {**{argument: safe[argument] for argument in built if argument in safe}, **kwargs}
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save weights under the names that they have where nothing is compiled, and what is known of the data."""

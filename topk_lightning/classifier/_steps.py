@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from topk_lightning._checks import UserError
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._checks.network import check_logits
 from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.classifier._batch_norm import running_statistics_for_single_values
 from topk_lightning.classifier._batches import images_and_target, images_of
@@ -35,6 +34,7 @@ from topk_lightning.data import TrainingData, find_class_names
 from topk_lightning.losses.logit_adjustment import fill_class_counts
 from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.networks.compiled import original_module
+from topk_lightning.networks.outputs import check_logits
 from topk_lightning.prediction import TopKPrediction, topk_predictions
 
 __all__ = ["MeasuredSteps"]

@@ -40,6 +40,23 @@ class OptionParser(OneSentence, ArgumentParser):
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"topk-lightning {command}", version=version("topk-lightning"), description=description)
 
+    def add_network_options(self) -> None:
+        """Add what a checkpoint may need that names no network, or one of another package."""
+        self.add_argument(
+            "--network",
+            type=str | None,
+            default=None,
+            metavar="PACKAGE.MODULE:FUNCTION",
+            help="function that returns the network, for a checkpoint that cannot name it",
+        )
+        self.add_argument(
+            "--trust",
+            action="append",
+            default=[],
+            metavar="PACKAGE",
+            help="package that the checkpoint may name; importing it runs its code",
+        )
+
 
 def sentence_of(parser: Any, message: str, error: BaseException | None) -> str:
     """Return the one sentence for what a parser says at length."""

@@ -37,10 +37,11 @@ def main(words: Sequence[str]) -> None:
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("images", options.images)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.prediction import list_images, predict_topk
+    from topk_lightning.prediction import TrainedModel, list_images, predict_topk
 
     files = list_images(options.images)
-    predictions: Any = predict_topk(checkpoint, files, options.k, batch_size=options.batch_size)
+    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    predictions: Any = predict_topk(model, files, options.k, batch_size=options.batch_size)
     named = [(str(file), row) for file, row in zip(files, predictions, strict=True)]
     if options.format == "table":
         console = rich.get_console()
@@ -104,4 +105,5 @@ def _parser() -> OptionParser:
     parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
     parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
+    parser.add_network_options()
     return parser

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     from topk_lightning.report import write_report
 
     path = Path(checkpoint_of(options.checkpoint))
-    model = TrainedModel.load(path)
+    model = TrainedModel.load(path, options.network, trust=options.trust)
     console = rich.get_console()
     with quiet_lightning(), console.status("Testing …"):
         data, facts = _data(options.data, path, model.hyperparameters)
@@ -123,4 +123,5 @@ def _parser() -> OptionParser:
     parser.add_argument("--title", type=str, default=None, help="heading of the report")
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
+    parser.add_network_options()
     return parser

@@ -34,6 +34,8 @@ def main(arguments: Sequence[str]) -> None:
             max_bytes=options.max_bytes,
             max_pixels=options.max_pixels,
             hosts=_LOOPBACK | {host} if local else None,
+            network=options.network,
+            trust=options.trust,
         )
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}"
@@ -75,4 +77,5 @@ def _parser() -> OptionParser:
     parser.add_argument("--batch-size", type=int, default=32, help="images that the network sees at a time, at most")
     parser.add_argument("--max-bytes", type=int, default=20_000_000, help="of an image's file")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="of an image, read from its header")
+    parser.add_network_options()
     return parser

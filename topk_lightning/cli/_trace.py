@@ -23,9 +23,10 @@ def main(words: Sequence[str]) -> None:
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("image", [options.image])
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.prediction import trace_prediction
+    from topk_lightning.prediction import TrainedModel, trace_prediction
 
-    trace = trace_prediction(checkpoint, Path(options.image), k=options.k, target=options.target)
+    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    trace = trace_prediction(model, Path(options.image), k=options.k, target=options.target)
     rich.print(trace)
     if options.picture is not None:
         from topk_lightning._files import write_file
@@ -47,4 +48,5 @@ def _parser() -> OptionParser:
     parser.add_argument("--k", type=int, default=5, help="how many classes, 1 up to their number")
     parser.add_argument("--target", type=str | None, default=None, help="the true class: a name or an index")
     parser.add_argument("--picture", type=str | None, default=None, metavar="FILE", help="a PNG file with feature maps")
+    parser.add_network_options()
     return parser

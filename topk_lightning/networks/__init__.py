@@ -1,6 +1,6 @@
 """Networks: a small one of our own, and any other from its name, with a new head and pretrained weights."""
 
-from topk_lightning.networks.small_cnn import SmallCNN
+from topk_lightning.networks._small_cnn import SmallCNN
 from topk_lightning.networks.specification import build_network
 
 __all__ = ["SmallCNN", "build_network"]

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.network import check_specification
-from topk_lightning.networks.small_cnn import SmallCNN
-from topk_lightning.networks.specification import build_callable, build_network, torchvision_names
+from topk_lightning.networks._small_cnn import SmallCNN
+from topk_lightning.networks.class_paths import TRUSTED
+from topk_lightning.networks.specification import build_callable, build_network, check_specification, torchvision_names
 
 __all__ = ["describe_callable", "describe_network", "is_library_network", "is_plain"]
 
@@ -27,39 +27,44 @@ def describe_network(
 ) -> dict[str, Any]:
     """Return the specification from which a network of the same structure is built again.
 
-    A specification that was given stands, without its pretrained weights. Otherwise names are tried first (a timm model knows its own; a torchvision model is compared with those of its file), then the
-    import path of the class with the attributes that bear the names of its arguments. A specification counts only if
-    the network built from it has the same layers, options, and parameter shapes.
+    A specification that was given stands, without its pretrained weights. Otherwise names are tried first (a timm model
+    knows its own; a torchvision model is compared with those of its file), then the import path of the class with the
+    attributes that bear the names of its arguments. A specification counts only if the network built from it has the same
+    layers, options, and parameter shapes. A class of the user's is built only if it keeps each of its arguments but the
+    number of classes: its constructor may do anything. Whatever fails there, the network is {"unnamed": its class}.
     """
     if isinstance(given, str | dict):
         specification = check_specification("network", given)
         for pretrained in ("weights", "pretrained"):
             specification["init_args"].pop(pretrained, None)
         return specification
-    candidates: list[dict[str, Any] | None] = []
-    module = type(network).__module__
-    if module.startswith("torchvision.models."):
-        names = set(torchvision_names())
-        candidates += [{"class_path": name} for name in vars(importlib.import_module(module)) if name in names]
-    elif module.startswith("timm."):
-        config = getattr(network, "pretrained_cfg", None) or {}
-        candidates += [{"class_path": f"timm/{config.get('architecture')}"}]
-    elif type(network) is SmallCNN:
-        candidates += [{"class_path": "small_cnn", "init_args": _arguments(network)}]
-    else:
-        candidates += [_describe_module(network)]
-    for candidate in filter(None, candidates):
+    for candidate in _candidates(network):
         # On the meta device nothing is computed or stored.
         if _builds(lambda: build_network(candidate, num_classes), network, device="meta"):  # noqa: B023
             return candidate
     return {"unnamed": f"{type(network).__module__}.{type(network).__qualname__}"}
 
 
+def _candidates(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the specifications that may be that of `network`."""
+    module = type(network).__module__
+    if module.startswith("torchvision.models."):
+        names = set(torchvision_names())
+        return [{"class_path": name} for name in vars(importlib.import_module(module)) if name in names]
+    if module.startswith("timm."):
+        config = getattr(network, "pretrained_cfg", None) or {}
+        return [{"class_path": f"timm/{config.get('architecture')}"}]
+    described = _describe_module(network)
+    if type(network) is SmallCNN and described is not None:
+        return [{**described, "class_path": "small_cnn"}]
+    return [] if described is None else [described]
+
+
 def describe_callable(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the specification of a loss or of an optimizer's factory: a module, a function, a class or a partial."""
     if isinstance(function, nn.Module):
         described = _describe_module(function)
-        if not _builds(lambda: build_callable("loss", described or {}), function, device="cpu"):
+        if described and not _builds(lambda: build_callable("loss", described or {}), function, device="cpu"):
             described = None
     else:
         described = _describe_function(function)
@@ -80,7 +85,10 @@ def _describe_function(function: Callable[..., Any]) -> dict[str, Any] | None:
 
 def _describe_module(module: nn.Module) -> dict[str, Any] | None:
     """Return the import path of the class of `module` with the attributes that bear the names of its arguments."""
-    path, arguments = _import_path(type(module)), _arguments(module)
+    try:
+        path, arguments = _import_path(type(module)), _arguments(module)
+    except Exception:  # a property of the user's class, or a signature that cannot be read
+        return None
     return None if path is None or arguments is None else {"class_path": path, "init_args": arguments}
 
 
@@ -107,17 +115,23 @@ def is_plain(value: object) -> bool:
 
 
 def _arguments(module: nn.Module) -> dict[str, Any] | None:
-    """Return the constructor arguments that `module` keeps as plain attributes; None if one without default is lost."""
+    """Return the constructor arguments that `module` keeps as plain attributes; None if one that matters is lost.
+
+    A default stands for a lost argument in classes of torch and of this library alone, which may be built to compare.
+    """
+    may_guess = type(module).__module__.partition(".")[0] in TRUSTED
     arguments = {}
-    for name, parameter in inspect.signature(type(module).__init__).parameters.items():
-        if name == "self" or parameter.kind is parameter.VAR_KEYWORD:
-            continue
+    for name, parameter in inspect.signature(type(module)).parameters.items():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            if may_guess and parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            return None
         value: Any = getattr(module, name, inspect.Parameter.empty)
         if isinstance(value, Tensor) and value.ndim == 1:
             arguments[name] = value.tolist()
         elif value is not inspect.Parameter.empty and is_plain(value):
             arguments[name] = list(value) if isinstance(value, tuple) else value
-        elif parameter.default is inspect.Parameter.empty:
+        elif name != "num_classes" and (parameter.default is inspect.Parameter.empty or not may_guess):
             return None
     return arguments
 
@@ -126,10 +140,9 @@ def _builds(build: Callable[[], Any], module: nn.Module, device: str) -> bool:
     # What cannot be built on this device or with these arguments is not the module that was asked for.
     try:
         with torch.random.fork_rng(devices=[]), torch.device(device):
-            other = build()
-    except (ValueError, TypeError, NotImplementedError, RuntimeError, ImportError, AttributeError):
+            return _same_structure(module, build())
+    except Exception:
         return False
-    return _same_structure(module, other)
 
 
 def _same_structure(one: nn.Module, other: nn.Module) -> bool:

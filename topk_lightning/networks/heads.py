@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from topk_lightning._checks.network import missing_head
+from topk_lightning._checks import InvalidValueError, must
 
 __all__ = ["backbone_parameters", "find_head", "replace_head"]
 
@@ -38,7 +38,7 @@ def head_of(network: nn.Module, num_classes: int) -> nn.Module:
     """
     name = find_head(network)
     if name is None or _outputs(network.get_submodule(name)) != num_classes:
-        raise missing_head(type(network).__name__, num_classes)
+        raise _missing_head(type(network).__name__, num_classes)
     return network.get_submodule(name)
 
 
@@ -54,7 +54,7 @@ def replace_head(network: nn.Module, num_classes: int) -> None:
         return
     name = find_head(network)
     if name is None:
-        raise missing_head(type(network).__name__, num_classes)
+        raise _missing_head(type(network).__name__, num_classes)
     old = network.get_submodule(name)
     if _outputs(old) == num_classes:
         return
@@ -72,3 +72,9 @@ def backbone_parameters(network: nn.Module, num_classes: int) -> list[nn.Paramet
     """Return the parameters of `network` outside its head."""
     head = set(head_of(network, num_classes).parameters())
     return [parameter for parameter in network.parameters() if parameter not in head]
+
+
+def _missing_head(network: str, num_classes: int) -> ValueError:
+    """Return the error for a network in which no last layer can be told from a backbone."""
+    wanted = f"end in an nn.Linear or nn.Conv2d with {num_classes} outputs to tell its head from its backbone"
+    return InvalidValueError(must("network", wanted, network))

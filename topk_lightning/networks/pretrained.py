@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.network import (
-    check_specification,
-    weights_do_not_fit,
-    weights_without_names,
-)
 from topk_lightning._files import read_archive
 from topk_lightning.networks.description import is_library_network
 from topk_lightning.networks.heads import find_head, replace_head
-from topk_lightning.networks.specification import build_network
+from topk_lightning.networks.specification import build_network, check_specification
 
 __all__ = ["load_weights", "pretrained_network"]
 
@@ -39,13 +34,13 @@ def pretrained_network(network: str | dict[str, Any] | nn.Module, num_classes: i
     named = weights is not None and not _is_file(weights)
     if isinstance(network, nn.Module):
         if named:
-            raise weights_without_names(str(weights), type(network).__name__)
+            raise _weights_without_names(str(weights), type(network).__name__)
         built = network
     else:
         path = check_specification("network", network)["class_path"]
         has_weights = weights == "DEFAULT" if path.startswith("timm/") else path != "small_cnn" and "." not in path
         if named and not has_weights:
-            raise weights_without_names(str(weights), path)
+            raise _weights_without_names(str(weights), path)
         built = build_network(network, num_classes, weights if named else None)
     if is_library_network(built):
         replace_head(built, num_classes)
@@ -81,9 +76,30 @@ def load_weights(network: nn.Module, path: str) -> None:
     wrong = [name for name in own if name not in fitting and name.rpartition(".")[0] != head]
     unknown = [name for name in state if name not in own]
     if wrong or unknown:
-        raise weights_do_not_fit(path, wrong, unknown)
+        raise _weights_do_not_fit(path, wrong, unknown)
     network.load_state_dict(fitting, strict=False)
 
 
 def _shape(value: object) -> torch.Size | None:
     return value.shape if isinstance(value, Tensor) else None
+
+
+def _weights_do_not_fit(weights: str, missing: Collection[str], unexpected: Collection[str]) -> ValueError:
+    """Return the error for a file of weights that belongs to another network."""
+    found = f"{weights!r} with {len(missing)} missing or misshapen and {len(unexpected)} unknown tensors"
+    first = sorted([*missing, *unexpected])[:3]
+    return InvalidValueError(
+        must("weights", "fit the network everywhere but in its head", found, f"First: {', '.join(first)}.")
+    )
+
+
+def _weights_without_names(weights: str, network: str) -> ValueError:
+    """Return the error for named weights of a network that has none."""
+    return InvalidValueError(
+        must(
+            "weights",
+            "be a file for this network",
+            f"{weights!r} for {network}",
+            "Names of weights belong to networks given by a torchvision or timm name.",
+        )
+    )

@@ -1,26 +1,26 @@
 """Networks, losses and optimizers from plain data: names, import paths and arguments.
 
 A specification is ``{"class_path": …, "init_args": {…}}``, as in a configuration of LightningCLI. The class path is
-"small_cnn", the name of a torchvision classification model ("resnet18"), "timm/<model>", or the import path of an
-nn.Module. The number of classes is filled in where the class takes `num_classes`.
+"small_cnn", the name of a torchvision classification model ("resnet18"), "timm/<model>", the import path of an
+nn.Module, or "package.module:function" for a function that returns one. The number of classes is filled in where the class takes `num_classes`.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
 from torch import nn
 
-from topk_lightning._checks.network import check_specification, missing_package, unknown_network, unknown_path
-from topk_lightning.networks.small_cnn import SmallCNN
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingPackageError, must, shown
+from topk_lightning.networks._small_cnn import SmallCNN
+from topk_lightning.networks.class_paths import as_function, import_class
 
-__all__ = ["build_callable", "build_network", "torchvision_names"]
+__all__ = ["build_callable", "build_network", "check_specification", "torchvision_names"]
 
 # Both return several outputs in training and change their input when they are built with weights.
 _WITHOUT_SINGLE_OUTPUT = {"googlenet", "inception_v3"}
@@ -51,15 +51,19 @@ def build_network(specification: str | dict[str, Any], num_classes: int, weights
         builder, arguments = _timm_builder(name), {"model_name": name[len("timm/") :], **arguments}
         if weights is not None:
             arguments["pretrained"] = True
+    elif ":" in name:
+        builder = as_function("network", name)
     elif "." in name:
-        builder = _import_module_class(name)
+        builder = import_class("network", name)
     else:
         builder = _torchvision_builder(name)
         if weights is not None:
             arguments["weights"] = weights
     if weights is None and _takes_num_classes(builder):
         arguments = {"num_classes": num_classes, **arguments}
-    network: nn.Module = builder(**arguments)
+    network = builder(**arguments)
+    if not isinstance(network, nn.Module):
+        raise InvalidTypeError(must("network", f"be an nn.Module where {name} returns one", type(network).__name__))
     return network
 
 
@@ -72,22 +76,12 @@ def build_callable(argument: str, specification: dict[str, Any]) -> Callable[...
     """
     specification = check_specification(argument, specification)
     path, arguments = specification["class_path"], specification["init_args"]
-    try:
-        found = _import(path)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise unknown_path(argument, path) from error
+    found = import_class(argument, path)
     if isinstance(found, type) and issubclass(found, nn.Module):
         if isinstance(arguments.get("weight"), list):
             arguments["weight"] = torch.tensor(arguments["weight"])
         return found(**arguments)
-    if not callable(found):
-        raise unknown_path(argument, path)
     return functools.partial(found, **arguments) if arguments else found
-
-
-def _import(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
 
 
 def _takes_num_classes(builder: Callable[..., Any]) -> bool:
@@ -95,24 +89,13 @@ def _takes_num_classes(builder: Callable[..., Any]) -> bool:
     return any(p.name == "num_classes" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _import_module_class(path: str) -> type[nn.Module]:
-    try:
-        found = _import(path)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise unknown_network(path) from error
-    # Only modules are built, so that a checkpoint cannot name a function to call.
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise unknown_network(path)
-    return found
-
-
 def _timm_builder(name: str) -> Callable[..., Any]:
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise missing_package(name, "timm") from error
+        raise _missing_package(name, "timm") from error
     if not timm.is_model(name[len("timm/") :]):
-        raise unknown_network(
+        raise _unknown_network(
             name, [f"timm/{near}" for near in difflib.get_close_matches(name[5:], timm.list_models())]
         )
     builder: Callable[..., Any] = timm.create_model
@@ -131,9 +114,51 @@ def _torchvision_builder(name: str) -> Callable[..., Any]:
     try:
         import torchvision
     except ModuleNotFoundError as error:
-        raise missing_package(name, "torchvision") from error
+        raise _missing_package(name, "torchvision") from error
     names = torchvision_names()
     if name not in names:
-        raise unknown_network(name, difflib.get_close_matches(name, [*names, "small_cnn"], n=2))
+        raise _unknown_network(name, difflib.get_close_matches(name, [*names, "small_cnn"], n=2))
     builder: Callable[..., Any] = torchvision.models.get_model_builder(name)
     return builder
+
+
+def check_specification(name: str, specification: object) -> dict[str, Any]:
+    """Return `specification` as {"class_path": …, "init_args": {…}}; a text is a class path without arguments."""
+    if isinstance(specification, dict) and "unnamed" in specification:
+        raise _unnamed_network(str(specification["unnamed"]))
+    if isinstance(specification, str):
+        specification = {"class_path": specification}
+    wanted = "be a name, a class path or {'class_path': …, 'init_args': {…}}"
+    if not isinstance(specification, dict):
+        raise InvalidTypeError(must(name, wanted, type(specification).__name__))
+    path, arguments = specification.get("class_path"), specification.get("init_args") or {}
+    if not isinstance(path, str) or not isinstance(arguments, dict):
+        raise InvalidValueError(must(name, wanted, shown(specification)))
+    # A command line writes arguments beside the class path: --model.network.class_path=… --model.network.init_args.width=8.
+    beside = {key: value for key, value in specification.items() if key not in ("class_path", "init_args")}
+    return {"class_path": path, "init_args": {**beside, **arguments}}
+
+
+def _unknown_network(name: str, suggestions: Collection[str] = ()) -> ValueError:
+    """Return the error for a name that stands for no network."""
+    wanted = "be 'small_cnn', a torchvision classification model, 'timm/<model>' or the import path of an nn.Module"
+    remedy = f"Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
+    return InvalidValueError(must("network", wanted, repr(name), remedy))
+
+
+def _unnamed_network(what: str) -> ValueError:
+    """Return the error for a checkpoint whose network cannot be built again from a name."""
+    return InvalidValueError(
+        must(
+            "network",
+            "be given for this checkpoint",
+            "none",
+            f"Its network ({what}) cannot be rebuilt by name: pass one of the same structure as network=.",
+        )
+    )
+
+
+def _missing_package(network: str, package: str) -> ModuleNotFoundError:
+    """Return the error for a network whose package is not installed."""
+    remedy = f"Run pip install {package}."
+    return MissingPackageError(must(package, f"be installed for {network!r}", "no such package", remedy), name=package)

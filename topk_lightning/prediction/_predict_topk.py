@@ -22,10 +22,11 @@ def predict_topk(
     images: Any,
     k: int = 5,
     *,
-    network: nn.Module | None = None,
+    network: nn.Module | str | None = None,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
     batch_size: int = 32,
+    trust: Iterable[str] = (),
 ) -> tuple[TopKPrediction, ...] | list[tuple[TopKPrediction, ...]]:
     """Return the k best classes of images, best first, with names and probabilities.
 
@@ -39,10 +40,11 @@ def predict_topk(
         images: a file, a PIL image or a tensor (3, H, W) gives one tuple; a folder (searched recursively, in the order of
             :func:`list_images`), a tensor (N, 3, H, W) or an iterable of any of these gives a list.
         k: how many classes, 1 ≤ k ≤ C.
-        network: the network of a checkpoint that cannot name it.
+        network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         class_names: a list, {index: name} or {name: index}; None: those of the model.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         batch_size: images at a time, at least 1.
+        trust: packages of others that a checkpoint may name; importing them runs their code.
 
     Returns:
         One tuple of k :class:`TopKPrediction`, or a list of them in the order of the images.
@@ -62,7 +64,7 @@ def predict_topk(
         ['bee', 'cat']
     """
     check_integer("batch_size", batch_size)
-    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing)
+    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
     single, source = iterate_images(images)
     predictions: list[tuple[TopKPrediction, ...]] = []
     with trained.evaluating(), torch.inference_mode():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,10 @@ def trace_prediction(
     k: int = 5,
     target: int | str | None = None,
     *,
-    network: nn.Module | None = None,
+    network: nn.Module | str | None = None,
     preprocessing: Any = None,
     num_maps: int = 8,
+    trust: Iterable[str] = (),
 ) -> PredictionTrace:
     """Return what each layer of a model does with one image, the softmax, and the check of the true class.
 
@@ -105,9 +106,10 @@ def trace_prediction(
         class_names: a list, {index: name} or {name: index}; None: those of the model.
         k: how many classes count as best, 1 ≤ k ≤ C.
         target: the true class, as an index or a name; None where it is not known.
-        network: the network of a checkpoint that cannot name it.
+        network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         num_maps: how many feature maps of a layer are kept, at least 1.
+        trust: packages of others that a checkpoint may name; importing them runs their code.
 
     Raises:
         FileNotFoundError: a path where nothing is.
@@ -126,7 +128,7 @@ def trace_prediction(
         True
     """
     num_maps = check_integer("num_maps", num_maps)
-    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing)
+    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
     # A compiled network runs as one piece, without its layers.
     trained = replace(trained, network=original_module(trained.network))
     prepared = trained.prepare(_only(iterate_images(image)[1]))

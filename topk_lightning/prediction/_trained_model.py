@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._checks.network import check_logits
 from topk_lightning._checks.prediction import (
     CHECKPOINT,
     OTHER_WEIGHTS,
@@ -24,7 +24,9 @@ from topk_lightning._checks.prediction import (
     other_structure,
 )
 from topk_lightning._files import read_archive
+from topk_lightning.networks.class_paths import trusted_options
 from topk_lightning.networks.compiled import compiled_names, original_module
+from topk_lightning.networks.outputs import check_logits
 from topk_lightning.networks.specification import build_network
 
 if TYPE_CHECKING:
@@ -66,21 +68,25 @@ class TrainedModel:
     def load(
         cls,
         model: str | Path | nn.Module | TrainedModel,
-        network: nn.Module | None = None,
+        network: nn.Module | str | None = None,
         *,
         class_names: Sequence[str] | Mapping[Any, Any] | None = None,
         preprocessing: Any = None,
+        trust: Iterable[str] = (),
     ) -> TrainedModel:
         """Return a model with what is known of it; one from a checkpoint is on the GPU, if there is one.
 
-        The file is read once, with ``weights_only=True`` and its checksums.
+        The file is read once, with ``weights_only=True`` and its checksums. Its network is built from a class of
+        topk_lightning, torch, torchvision or timm, without reading another file or opening a connection; the modules of
+        other packages are imported only where they are trusted by name, since importing runs their code.
 
         Args:
             model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, any nn.Module that returns logits, or a
                 model that was loaded before.
-            network: the network of a checkpoint that cannot name it.
+            network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
             class_names: a list, {index: name} or {name: index}; None: those of the model.
             preprocessing: a Preprocessing or the dict of one; None: that of the model.
+            trust: packages of others that the checkpoint may name.
 
         Raises:
             FileNotFoundError: no such file.
@@ -91,7 +97,7 @@ class TrainedModel:
         elif isinstance(model, nn.Module):
             loaded = _from_module(model)
         else:
-            loaded = _from_checkpoint(Path(model), network)
+            loaded = _from_checkpoint(Path(model), network, trust)
         number = loaded.hyperparameters.get("num_classes")
         names = loaded.class_names if class_names is None else check_class_names(class_names, number)
         prepared = loaded.preprocessing if preprocessing is None else _as_preprocessing(preprocessing)
@@ -171,10 +177,9 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return checkpoint, check_checkpoint(checkpoint, str(path))
 
 
-def _from_checkpoint(path: Path, network: nn.Module | None) -> TrainedModel:
+def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[str]) -> TrainedModel:
     checkpoint, options = read_checkpoint(path)
-    if network is None:
-        network = build_network(options["network"], options["num_classes"])
+    network = given if isinstance(given, nn.Module) else _build(given, options, trust)
     prefix = "network."
     state = {name[len(prefix) :]: t for name, t in checkpoint["state_dict"].items() if name.startswith(prefix)}
     try:
@@ -186,6 +191,19 @@ def _from_checkpoint(path: Path, network: nn.Module | None) -> TrainedModel:
     states = checkpoint.get("callbacks") or {}
     epochs = next((state["rows"] for key, state in states.items() if key.startswith("TrainingTrace")), ())
     return _described(network, options, options, epochs=epochs, path=path, steps=checkpoint.get("global_step", 0))
+
+
+def _build(given: str | None, options: Mapping[str, Any], trust: Iterable[str]) -> nn.Module:
+    """Return the network that is given by name, or the one that a checkpoint names."""
+    if given is not None:
+        return build_network(given, options["num_classes"])
+    named = trusted_options(options, trust, ["network"])["network"]
+    try:
+        return build_network(named, options["num_classes"])
+    except UserError:
+        raise
+    except Exception as error:  # what a constructor makes of arguments that are none of its own
+        raise InvalidValueError(must("network", "be built as the checkpoint says", f"{error}"[:100])) from error
 
 
 def _from_module(module: nn.Module) -> TrainedModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def write_report(
     out: str | Path = "report.html",
     *,
     k: int | None = None,
-    network: nn.Module | None = None,
+    network: nn.Module | str | None = None,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
     hierarchy: Any = None,
@@ -36,6 +36,7 @@ def write_report(
     title: str | None = None,
     facts: Mapping[str, str] | None = None,
     on_bad_image: str = "skip",
+    trust: Iterable[str] = (),
 ) -> Path:
     """Test a classifier and write what came out as one HTML file, which needs neither network nor further files.
 
@@ -55,7 +56,7 @@ def write_report(
             the data names them.
         out: the .html file; its folder is made.
         k: the k that "among the first k" means; None: the largest that the classifier was measured by.
-        network: the network of a checkpoint that cannot name it.
+        network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         class_names: a list, {index: name} or {name: index}; None: those of the model, else of the data.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups} from fine to coarse, a file as
@@ -66,6 +67,7 @@ def write_report(
         title: the heading.
         facts: further lines for the last section, such as {"Seed": "0"}.
         on_bad_image: "skip": leave images out that cannot be read, and name them; or "raise".
+        trust: packages of others that a checkpoint may name; importing them runs their code.
 
     Returns:
         The path of the file.
@@ -89,7 +91,7 @@ def write_report(
     path = _writable(out)
     check_integer("hard_images", hard_images, minimum=0)
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
-    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing)
+    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
     splits = read_splits(data, trained, batch_size=batch_size, skip_unreadable=on_bad_image == "skip")
     results = run_test(
         trained,

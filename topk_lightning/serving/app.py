@@ -44,7 +44,7 @@ _READERS = min(4, os.cpu_count() or 1)  # threads that decode pictures
 
 
 def create_app(
-    checkpoint: str | Path,
+    checkpoint: str | Path | TrainedModel,
     *,
     k: int = 5,
     batch_size: int = 32,
@@ -53,12 +53,13 @@ def create_app(
     places: int = 128,
     seconds: float = 30.0,
     hosts: Iterable[str] | None = ("127.0.0.1", "localhost", "::1"),
-    network: nn.Module | None = None,
+    network: nn.Module | str | None = None,
+    trust: Iterable[str] = (),
 ) -> Guard:
     """Return an ASGI application that names the k best classes of pictures, for uvicorn or any other server.
 
     Args:
-        checkpoint: file that TopKClassifier saved; it is read with ``weights_only=True``.
+        checkpoint: file that TopKClassifier saved, or what was read of it; it is read with ``weights_only=True``.
         k: how many classes where a request does not say, 1 ≤ k ≤ C.
         batch_size: pictures that the network sees at a time, at most.
         max_bytes: of a picture's file.
@@ -66,13 +67,14 @@ def create_app(
         places: requests at a time; one more is answered 503.
         seconds: that the body of a request may take to arrive.
         hosts: the names by which the server may be called; None: any, for a server behind another one.
-        network: the network of a checkpoint that cannot name it.
+        network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
+        trust: packages of others that a checkpoint may name; importing them runs their code.
 
     Raises:
         FileNotFoundError: no such checkpoint.
         ValueError: a checkpoint of something else or without preprocessing, k > C, or numbers out of range.
     """
-    model = TrainedModel.load(checkpoint, network)
+    model = TrainedModel.load(checkpoint, network, trust=trust)
     preprocessing = model.preprocessing
     if preprocessing is None:
         raise missing_preprocessing()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from topk_lightning._checks.network import check_images
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 
 __all__ = ["SmallCNN"]
@@ -68,6 +68,28 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, C) of images (N, in_channels, H, W)."""
-        check_images(images, self.in_channels, self.minimum_size)
+        _check_images(images, self.in_channels, self.minimum_size)
         logits: Tensor = self.head(self.features(images))
         return logits
+
+
+def _check_images(images: Tensor, channels: int, minimum: int) -> None:
+    """Raise unless `images` is a floating-point batch (N, channels, H, W) with H, W ≥ minimum."""
+    wanted = f"have shape (N, {channels}, H, W)"
+    if images.ndim != 4:
+        remedy = "Add the batch dimension with images.unsqueeze(0)." if images.ndim == 3 else ""
+        raise InvalidValueError(must("images", wanted, tuple(images.shape), remedy))
+    if not images.is_floating_point():
+        remedy = "Scale pixels to [0, 1] first, for example with torchvision.transforms.v2.ToDtype(scale=True)."
+        raise InvalidTypeError(must("images", "be floating-point", str(images.dtype), remedy))
+    if images.shape[1] != channels:
+        if images.shape[3] == channels:
+            remedy = "Put the channels second with images.permute(0, 3, 1, 2)."
+        else:
+            remedy = f"Build the network with in_channels={images.shape[1]}, or convert the images."
+        raise InvalidValueError(must("images", wanted, tuple(images.shape), remedy))
+    if images.shape[2] < minimum or images.shape[3] < minimum:
+        size = f"{images.shape[2]} x {images.shape[3]}"
+        raise InvalidValueError(
+            must("images", f"be at least {minimum} x {minimum} pixels", size, "Enlarge them first.")
+        )

@@ -1,0 +1,264 @@
+"""Files of strangers run nothing: the gate of class paths, tried with modules and payloads that leave a mark."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+import torch
+from torch import nn
+
+from topk_lightning import SmallCNN, TopKClassifier, TrainedModel, predict_topk
+from topk_lightning.cli import main
+from topk_lightning.networks import build_network
+from topk_lightning.networks.class_paths import import_class, trusted_options
+from topk_lightning.networks.description import describe_callable, describe_network
+
+IMAGE = torch.rand(3, 16, 16)
+
+STRANGER = """
+import pathlib
+pathlib.Path({mark!r}).write_text("imported")
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))
+
+def build(num_classes):
+    return Net(num_classes)
+
+def number():
+    return 3
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A package that leaves a mark where it is imported, and a checkpoint that names it."""
+    (tmp_path / "strangers").mkdir()
+    mark = tmp_path / "mark"
+    (tmp_path / "strangers" / "__init__.py").write_text("")
+    (tmp_path / "strangers" / "net.py").write_text(STRANGER.format(mark=str(mark)))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield mark
+    for name in [name for name in sys.modules if name.startswith("strangers")]:
+        del sys.modules[name]
+
+
+def checkpoint(path, network, state=None, **options):
+    """Write a checkpoint by hand, as a stranger would."""
+    classifier = TopKClassifier(SmallCNN(3, width=2), 3)
+    hparams = {**classifier.hparams, "network": network, **options}
+    whole = {"epoch": 0, "global_step": 0, "pytorch-lightning_version": version("pytorch-lightning")}
+    torch.save({**whole, "state_dict": state or classifier.state_dict(), "hyper_parameters": hparams}, path)
+    return path
+
+
+def linear_state():
+    return {f"network.2.{name}": value for name, value in nn.Linear(3, 3).state_dict().items()}
+
+
+def test_a_checkpoint_imports_a_package_of_others_only_where_it_is_trusted(stranger, tmp_path):
+    path = checkpoint(tmp_path / "model.ckpt", {"class_path": "strangers.net.Net", "init_args": {}}, linear_state())
+    wanted = (
+        "network must be of timm, topk_lightning, torch or torchvision in a checkpoint, got 'strangers.net.Net'. "
+        "Importing runs code: if you trust it, say trust=['strangers'], on the command line --trust strangers."
+    )
+    for load in (predict_topk, lambda path, _: TopKClassifier.load_from_checkpoint(path)):
+        with pytest.raises(ValueError, match="network") as raised:
+            load(path, IMAGE)
+        assert str(raised.value) == wanted
+    assert not stranger.exists()
+    assert len(predict_topk(path, IMAGE, 3, trust=["strangers"])) == 3
+    assert stranger.exists()
+    assert isinstance(TopKClassifier.load_from_checkpoint(path, trust="strangers").network, nn.Sequential)
+
+
+def test_the_command_line_trusts_by_the_same_word_and_takes_a_function(stranger, tmp_path, capsys):
+    pytest.importorskip("torchvision")
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    prepared = {"preprocessing": {"image_size": 8, "mean": [0.5] * 3, "std": [0.5] * 3}}
+    path = checkpoint(tmp_path / "model.ckpt", {"class_path": "strangers.net.Net"}, linear_state(), **prepared)
+    words = ["predict", str(path), str(tmp_path / "image.png"), "--k", "3"]
+    assert main(words) == 1
+    assert "--trust strangers" in capsys.readouterr().err
+    assert not stranger.exists()
+    assert main([*words, "--trust", "strangers"]) == 0
+    checkpoint(path, {"unnamed": "a network"}, linear_state(), **prepared)
+    assert main(words) == 1
+    assert main([*words, "--network", "strangers.net:build"]) == 0
+    capsys.readouterr()
+    assert main([*words, "--network", "strangers.net:number"]) == 1
+    assert "network must be an nn.Module where strangers.net:number returns one, got int." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        ("network", "os.system"),
+        ("network", "subprocess.Popen"),
+        ("network", "torch.load"),
+        ("network", "torch.hub:load"),
+        ("network", "torch.optim.SGD"),
+        ("loss", "os.system"),
+        ("loss", "torch.hub.load"),
+        ("loss", "torch.load"),
+        ("loss", "torch.optim.SGD"),
+        ("optimizer", "os.system"),
+        ("optimizer", "subprocess.Popen"),
+        ("optimizer", "torch.hub.load_state_dict_from_url"),
+        ("optimizer", "torch.nn.Linear"),
+    ],
+)
+def test_a_class_path_of_another_kind_is_refused_before_anything_is_called(argument, path, tmp_path):
+    mark = tmp_path / "mark"
+    options = {"network": {"class_path": "small_cnn"}, "loss": None, "optimizer": "adamw"}
+    options[argument] = {"class_path": path, "init_args": {"command": f"touch {mark}", "args": ["touch", str(mark)]}}
+    with pytest.raises(ValueError, match=f"^{argument} must be "):
+        TopKClassifier.load_from_checkpoint(checkpoint(tmp_path / "model.ckpt", **options))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "os.path.exists"])
+@pytest.mark.parametrize("argument", ["network", "loss", "optimizer"])
+def test_a_users_own_configuration_calls_nothing_of_another_kind(argument, path):
+    if (argument, path) == ("optimizer", "os.path.exists") or (argument, path) == ("optimizer", "os.system"):
+        pytest.skip("a function that returns an optimizer is not told from another one before it is called")
+    with pytest.raises(ValueError, match=f"^{argument} must be the import path of an? "):
+        import_class(argument, path)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"weights": "DEFAULT"},
+        {"pretrained": True},
+        {"checkpoint_path": "x.pth"},
+        {"pretrained_cfg": {"url": "http://127.0.0.1:1/x.pth"}},
+        {"anything": "https://127.0.0.1/x"},
+    ],
+)
+def test_arguments_that_read_a_file_or_a_connection_are_dropped_on_rebuilding(given):
+    network = {"class_path": "timm/resnet10t", "init_args": {**given, "num_classes": 3}}
+    assert trusted_options({"network": network})["network"]["init_args"] == {"num_classes": 3}
+    beside = {"class_path": "resnet18", **given}
+    assert trusted_options({"network": beside})["network"].keys() - {"anything"} == {"class_path"}
+
+
+def test_rebuilding_opens_no_connection(tmp_path):
+    pytest.importorskip("torchvision")
+    import torchvision
+
+    network = torchvision.models.squeezenet1_1(num_classes=3)
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    named = {"class_path": "squeezenet1_1", "init_args": {"weights": "IMAGENET1K_V1"}}
+    path = checkpoint(tmp_path / "model.ckpt", named, state)
+    script = (
+        "import socket, sys, torch\n"
+        "def refuse(*_, **__): raise SystemExit('a connection was opened')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from topk_lightning import TrainedModel\n"
+        "TrainedModel.load(sys.argv[1])"
+    )
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(path)], env=environment, capture_output=True
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
+def test_a_module_that_is_not_there_is_named_with_the_places_searched(tmp_path):
+    path = checkpoint(tmp_path / "model.ckpt", {"class_path": "nowhere.net.Net"})
+    with pytest.raises(ValueError, match="importable") as raised:
+        TrainedModel.load(path, trust=["nowhere"])
+    assert str(raised.value).startswith(
+        "network must be importable here, got 'nowhere.net.Net': there is no module 'nowhere' in "
+    )
+    assert str(raised.value).endswith(". Install it, start where it lies, or add its folder to PYTHONPATH.")
+    assert sys.path[0] in str(raised.value) or os.getcwd() in str(raised.value)
+
+
+def test_what_a_constructor_makes_of_foreign_arguments_is_one_sentence(tmp_path):
+    path = checkpoint(tmp_path / "model.ckpt", {"class_path": "torch.nn.Linear", "init_args": {"width": 3}})
+    with pytest.raises(ValueError, match=r"^network must be built as the checkpoint says, got .*unexpected keyword"):
+        TrainedModel.load(path)
+
+
+BUILT = []
+
+
+class Shape(nn.Linear):
+    """The base of constructors that a guess would call wrongly."""
+
+    def __init__(self, *args):
+        BUILT.append(type(self))
+        super().__init__(4, 3)
+
+
+class Positional(Shape):
+    def __init__(self, *widths):
+        assert widths, "EfficientNet-Lite0 fails so"
+        super().__init__()
+
+
+class Lost(Shape):
+    def __init__(self, blocks):
+        raise_if_none = blocks[0]  # TypeError for None
+        super().__init__(raise_if_none)
+
+
+class Failing(Shape):
+    def __init__(self, stage=0):
+        if not stage:
+            raise KeyError(stage)
+        super().__init__()
+
+
+class Keyword(Shape):
+    def __init__(self, **options):
+        self_made = options["depth"]
+        super().__init__(self_made)
+
+
+class Index(Shape):
+    def __init__(self, sizes=()):
+        sizes[0]
+        super().__init__()
+
+
+class Broken(Shape):
+    def __init__(self, depth):
+        super().__init__()
+
+    @property
+    def depth(self):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Positional(3), lambda: Lost([1]), lambda: Failing(2), lambda: Keyword(depth=1), lambda: Index([1]),
+     lambda: Broken(1)],
+)  # fmt: skip
+def test_a_class_is_never_built_on_a_guess(make):
+    network = make()
+    BUILT.clear()
+    name = f"{type(network).__module__}.{type(network).__qualname__}"
+    assert describe_network(network, 3) == {"unnamed": name}
+    assert TopKClassifier(network, 3).hparams["network"] == {"unnamed": name}
+    assert describe_callable(network) == {"unnamed": type(network).__qualname__}
+    assert BUILT == []
+
+
+def test_a_class_without_options_is_named():
+    assert describe_network(Wide(3), 3) == {"class_path": f"{__name__}.Wide", "init_args": {}}
+    assert isinstance(build_network({"class_path": f"{__name__}.Wide", "init_args": {}}, 3), Wide)
+
+
+class Wide(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.Flatten(), nn.Linear(12, num_classes))
