@@ -48,6 +48,7 @@ class TrainedModel:
         epochs: the rows of the epoch table that TrainingTrace left in the checkpoint.
         path: the checkpoint; None for a module.
         steps: optimizer steps of its training, where it is from a checkpoint.
+        training_data: what the checkpoint keeps of its data, for :meth:`TrainingData.of`.
 
     Examples:
         >>> model = TrainedModel.load(nn.Flatten(), class_names=["ant", "bee", "cat"])
@@ -63,6 +64,7 @@ class TrainedModel:
     epochs: Sequence[Mapping[str, Any]] = ()
     path: Path | None = None
     steps: int = 0
+    training_data: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -190,7 +192,16 @@ def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[
         network.cuda()
     states = checkpoint.get("callbacks") or {}
     epochs = next((state["rows"] for key, state in states.items() if key.startswith("TrainingTrace")), ())
-    return _described(network, options, options, epochs=epochs, path=path, steps=checkpoint.get("global_step", 0))
+    kept = {"training_data": checkpoint.get("training_data")}
+    return _described(
+        network,
+        options,
+        options,
+        epochs=epochs,
+        path=path,
+        steps=checkpoint.get("global_step", 0),
+        training_data=kept,
+    )
 
 
 def _build(given: str | None, options: Mapping[str, Any], trust: Iterable[str]) -> nn.Module:
@@ -208,7 +219,11 @@ def _build(given: str | None, options: Mapping[str, Any], trust: Iterable[str]) 
 
 def _from_module(module: nn.Module) -> TrainedModel:
     options = {name: getattr(module, name, None) for name in ("class_names", "preprocessing", "k")}
-    return _described(module, options, getattr(module, "hparams", {}))
+    kept: dict[str, Any] = {}
+    data = getattr(module, "training_data", None)
+    if data is not None and hasattr(data, "put"):
+        data.put(kept)
+    return _described(module, options, getattr(module, "hparams", {}), training_data=kept)
 
 
 def _described(

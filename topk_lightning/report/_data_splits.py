@@ -19,6 +19,7 @@ from topk_lightning.data import (
     ImageDataset,
     Leak,
     check_folder,
+    file_digests,
     find_class_names,
     find_images,
     find_leaks,
@@ -108,6 +109,7 @@ def _of_our_module(data: ImageDataModuleBase, model: TrainedModel, skip_unreadab
             lambda index: data.pictures(split, [index])[0],
             options,
             skip_unreadable,
+            lambda indices: data.digests(split)[list(indices)],
         )
 
     groups, group_names = getattr(data, "fine_to_coarse", {}), getattr(data, "coarse_names", {})
@@ -143,7 +145,7 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
         raise InvalidValueError(must("class_names", "be given to read a folder of classes", None, remedy))
     if model.preprocessing is None:
         raise missing_preprocessing()
-    transform = model.preprocessing.evaluation_transform()
+    transform, image_size = model.preprocessing.evaluation_transform(), model.preprocessing.image_size
     left_out: Counter[str] = Counter()
 
     def images(folder: Path, names: list[str]) -> LabelledImages:
@@ -163,6 +165,7 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
             labelled.picture,
             {"batch_size": batch_size},
             skip_unreadable,
+            lambda indices: file_digests([folder / labelled.names[index] for index in indices], image_size),
         )
 
     folders = split_folders(check_folder(root))

@@ -44,6 +44,7 @@ def write_files(results: Results, title: str, path: Path) -> None:
             ],
             "without_label": outside.without_label,
             "several_labels": outside.several_labels,
+            "trained_on": results.trained_on,
         },
         "sections": {address: {"title": section.title, **section.values} for address, section in sections.items()},
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, default_collate
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, UserError, must
-from topk_lightning.data import ImageDataset, load_image
+from topk_lightning.data import ImageDataset, file_digests, load_image, pixel_digest
 from topk_lightning.prediction import TrainedModel
 
 __all__ = ["Batch", "LabelledImages", "images_of_loader"]
@@ -48,6 +48,7 @@ class LabelledImages:
         picture: returns an image as people see it, by its index; None where there is nothing to show.
         options: of the loader: batch_size, num_workers, collate_fn.
         skip_unreadable: leave images out that cannot be read, instead of raising.
+        digests: returns the digests of the pixels of images by their indices; None where they come from no file.
     """
 
     dataset: Any
@@ -55,6 +56,7 @@ class LabelledImages:
     picture: Callable[[int], Image.Image | None]
     options: dict[str, Any]
     skip_unreadable: bool = True
+    digests: Callable[[Sequence[int]], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -153,7 +155,14 @@ def images_of_loader(loader: DataLoader[Any], model: TrainedModel, skip_unreadab
         file = _file(origin, at)
         return _picture_of(dataset[index][0], model) if file is None else load_image(file)
 
-    return LabelledImages(dataset, name, picture, options, skip_unreadable)
+    def digests(indices: Sequence[int]) -> Tensor:
+        origins = [_origin(dataset, index) for index in indices]
+        found = [pixel_digest(origin.samples.image(at)) for origin, at in origins if isinstance(origin, ImageDataset)]
+        files = [file for origin, at in origins if (file := _file(origin, at)) is not None]
+        size = 0 if model.preprocessing is None else model.preprocessing.image_size
+        return torch.cat([torch.tensor(found, dtype=torch.int64), file_digests(files, size)])
+
+    return LabelledImages(dataset, name, picture, options, skip_unreadable, digests)
 
 
 def _origin(dataset: Any, index: int) -> tuple[Any, int]:

@@ -38,6 +38,7 @@ class Results:
         epochs: where the epoch table comes from, and the table.
         facts: how the report was made, each with its heading.
         hard_images: how many to show of each kind.
+        trained_on: test images that were trained on; None where it is not known.
     """
 
     model: TrainedModel
@@ -55,6 +56,7 @@ class Results:
     epochs: tuple[str, Sequence[Mapping[str, Any]]]
     facts: Sequence[tuple[str, str]]
     hard_images: int
+    trained_on: int | None = None
 
     @property
     def images(self) -> int:

@@ -14,6 +14,7 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_k
 from topk_lightning.classifier import ClassMatch, match_classes
+from topk_lightning.data import TrainingData, count_trained_on
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.prediction import TrainedModel
@@ -86,6 +87,7 @@ def run_test(
             *facts_of_the_run(device, seconds()),
         ],
         hard_images=hard_images,
+        trained_on=_trained_on(model, data.test, evaluation.index.tolist()),
     )
 
 
@@ -118,6 +120,14 @@ def _classes(model: TrainedModel, data: DataSplits, names_given: bool) -> tuple[
     else:
         match = match_classes(names, data.class_names, num_classes)
     return names or data.class_names or [f"class {index}" for index in range(num_classes)], match
+
+
+def _trained_on(model: TrainedModel, images: LabelledImages, tested: Sequence[int]) -> int | None:
+    """Return how many of the tested images have the pixels of training images; None where these are not known."""
+    training = TrainingData.of(model.training_data).digests
+    if not len(training) or images.digests is None:
+        return None
+    return count_trained_on(images.digests(tested), training)
 
 
 def _temperature(evaluator: Evaluator, images: LabelledImages | None) -> TemperatureScaler | None:

@@ -20,6 +20,7 @@ def section(results: Results) -> Section:
         val_accuracy=results.val_accuracy,
         leaks=results.data.leaks,
         groups=None if results.coarsest is None else results.coarsest[1],
+        trained_on=results.trained_on or 0,
         unreadable=[results.data.test.name(index) for index in outside.unreadable],
         are_probabilities=outside.are_probabilities,
     )
