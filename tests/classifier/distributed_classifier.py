@@ -1,4 +1,4 @@
-"""Trains TopKClassifier in two processes and writes what rank 0 saw: run by test_classifier_distributed.py."""
+"""Trains TopKClassifier in two processes and writes what rank 0 saw: run by test_distributed.py."""
 
 import json
 import sys
@@ -65,8 +65,13 @@ def main() -> None:
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     wanted = expected(classifier, validation, "val")
     (tested,) = trainer.test(classifier, DataLoader(test, batch_size=4), verbose=False)
+    several = {name: DataLoader(data, batch_size=4) for name, data in (("day", test), ("night", validation))}
+    apart = {name: value for part in trainer.test(classifier, several, verbose=False) for name, value in part.items()}
     if trainer.is_global_zero:
         result = {
+            "apart": apart,
+            "each": {f"{name}/day": value for name, value in expected(classifier, test, "test").items()}
+            | {f"{name}/night": value for name, value in expected(classifier, validation, "test").items()},
             "before": before,
             "epochs": watch.epochs,
             "validated": {name: logged[name] for name in wanted},

@@ -33,6 +33,10 @@ def test_numbers_are_those_of_the_whole_set_though_the_sampler_repeats_rows(two_
     assert two_processes["tested"] == pytest.approx(two_processes["test"], rel=1e-5)
 
 
+def test_each_of_several_loaders_counts_its_own_rows_once(two_processes):
+    assert two_processes["apart"] == pytest.approx(two_processes["each"], rel=1e-5)
+
+
 def test_every_stage_is_logged(two_processes):
     stages = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "top1", "top3", "top5")]
     assert two_processes["logged"] == sorted(stages)

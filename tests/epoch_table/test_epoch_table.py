@@ -13,6 +13,7 @@ from topk_lightning.epoch_table import (
     read_table,
     row_lines,
     training_plots,
+    watched_column,
     write_table,
 )
 
@@ -59,6 +60,15 @@ def test_columns_are_found_by_the_names_that_people_use():
         "temperature",
         "k",
     ]
+
+
+def test_each_of_several_validation_loaders_has_its_columns_and_the_first_decides():
+    logged = ["val/top5/night", "val/top1/day", "val/top5/day", "val/loss/night", "val/loss/day", "train/loss"]
+    columns = known_columns(logged)
+    assert columns == ["train/loss", "val/loss/day", "val/loss/night", "val/top1/day", "val/top5/day", "val/top5/night"]
+    assert watched_column(columns) == "val/top5/day"
+    assert watched_column(["train/loss", "val/loss/day", "val/loss/night"]) == "val/loss/day"
+    assert known_columns(["val/top1/dataloader_idx_1", "val/top1/dataloader_idx_0"])[0] == "val/top1/dataloader_idx_0"
 
 
 @pytest.mark.parametrize("width", [12, 30, 40, 60, 80, 120])

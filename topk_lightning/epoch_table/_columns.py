@@ -9,10 +9,12 @@ from typing import Any
 __all__ = ["accuracy_columns", "column_label", "known_columns", "loss_columns", "watched_column"]
 
 _VAL = r"val(?:id|idation)?"
+# Of several validation loaders, as TopKClassifier and Lightning name them.
+_LOADER = r"(?:/(?:dataloader_idx_)?(?P<loader>.+))?"
 _KINDS = (
     ("train loss", re.compile(r"(?:train(?:ing)?[/_.\-])?loss(?:_epoch)?")),
-    ("val loss", re.compile(rf"{_VAL}[/_.\-]loss(?:_epoch)?")),
-    ("top-k", re.compile(rf"{_VAL}[/_.\-](?P<group>.*?)[/_.\-]?top[-_]?(?P<k>\d+)(?:_epoch)?")),
+    ("val loss", re.compile(rf"{_VAL}[/_.\-]loss(?:_epoch)?{_LOADER}")),
+    ("top-k", re.compile(rf"{_VAL}[/_.\-](?P<group>.*?)[/_.\-]?top[-_]?(?P<k>\d+)(?:_epoch)?{_LOADER}")),
     ("temperature", re.compile(r"(?:.*[/_.\-])?temperature")),
     ("k", re.compile(r"(?:loss[/_.\-])?k")),
     ("lr", re.compile(r"lr")),
@@ -23,11 +25,15 @@ def _kind(name: str) -> tuple[int, str, int, str] | None:
     """Return the place of a logged name in the table (order of kinds, group, k) and its label."""
     for order, (kind, pattern) in enumerate(_KINDS):
         match = pattern.fullmatch(name)
-        if match and kind == "top-k":
+        if match is None:
+            continue
+        parts = match.groupdict()
+        loader = parts.get("loader") or ""
+        of_loader = f" ({loader})" if loader else ""
+        if kind == "top-k":
             group = match["group"].replace("_", " ")
-            return order, group, int(match["k"]), f"{group} top-{match['k']}".strip()
-        if match:
-            return order, "", 0, kind
+            return order, f"{group}{of_loader}", int(match["k"]), f"{group} top-{match['k']}".strip() + of_loader
+        return order, of_loader, 0, f"{kind}{of_loader}"
     return None
 
 
@@ -54,7 +60,7 @@ def column_label(name: str) -> str:
 
 def loss_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the losses of a table: of training, then of validation."""
-    return [name for name in _columns_of(rows) if column_label(name) in ("train loss", "val loss")]
+    return [name for name in _columns_of(rows) if column_label(name).startswith(("train loss", "val loss"))]
 
 
 def accuracy_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -67,7 +73,10 @@ def _columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def watched_column(columns: Sequence[str]) -> str | None:
-    """Return the column that decides which epoch is the best: the largest k, else a loss."""
-    topk = [name for name in columns if column_label(name).startswith("top-")]
+    """Return the column that decides which epoch is the best: the largest k, else a loss; of several loaders the first's."""
+    topk = [(kind[2], name) for name in columns if (kind := _kind(name)) and kind[3].startswith("top-")]
+    if topk:
+        largest = max(k for k, _ in topk)
+        return next(name for k, name in topk if k == largest)
     losses = [name for name in columns if "loss" in column_label(name)]
-    return (topk or losses or [None])[-1]  # type: ignore[list-item]
+    return next((name for name in losses if column_label(name).startswith("val loss")), losses[-1] if losses else None)

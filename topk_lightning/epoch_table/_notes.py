@@ -25,7 +25,8 @@ def note(rows: Sequence[Mapping[str, Any]], watched: str | None, patience: int) 
     """
     columns = known_columns(rows[-1])
     train, val = (
-        next((name for name in columns if column_label(name) == kind), None) for kind in ("train loss", "val loss")
+        next((name for name in columns if column_label(name).startswith(kind)), None)
+        for kind in ("train loss", "val loss")
     )
     for name in filter(None, (train, val)):
         value = rows[-1].get(name)
