@@ -1,6 +1,8 @@
 """A module and data of somebody else, for the command line: nothing of them is ours."""
 
 import signal
+import time
+from pathlib import Path
 
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
@@ -41,3 +43,51 @@ class Stop(Callback):
     def on_train_batch_end(self, trainer, *_):
         if trainer.global_step == self.steps:
             signal.raise_signal(self.signum)
+
+
+class OwnData(PlainData):
+    """Names of arguments that our data modules have too."""
+
+    def __init__(self, image_size: int = 299, batch_size: int = 7, seed: int = 42, augment: str = "mine") -> None:
+        super().__init__()
+
+
+class OwnNetwork(PlainModule):
+    """Names of arguments that our classifier has too."""
+
+    def __init__(self, network: str = "mine", lr: float = 0.5, warmup_steps: int = 9) -> None:
+        super().__init__()
+
+
+class Waiting(Callback):
+    """Says in a file that a phase has begun, and lets it last long enough for somebody to stop it."""
+
+    def __init__(self, phase: str, marker: str) -> None:
+        self.phase, self.marker = phase, Path(marker)
+
+    def _wait(self, phase: str) -> None:
+        if phase == self.phase and not self.marker.exists():
+            self.marker.touch()
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                time.sleep(0.01)
+
+    def setup(self, trainer, pl_module, stage):
+        self._wait("setup")
+
+    def on_sanity_check_start(self, *_):
+        self._wait("sanity check")
+
+    def on_validation_batch_end(self, trainer, *_):
+        if not trainer.sanity_checking:
+            self._wait("validation")
+
+    def on_test_batch_end(self, *_):
+        self._wait("test")
+
+
+class SlowSteps(Callback):
+    """Makes a step last, so that a signal finds it."""
+
+    def on_train_batch_end(self, *_):
+        time.sleep(0.02)

@@ -256,7 +256,8 @@ def test_mistakes_end_in_one_sentence(trained, tmp_path, capsys):
         shlex.join([*predict, str(text)]): "text.png",
         shlex.join(["predict", "nothing.ckpt", str(file)]): "nothing.ckpt",
         shlex.join(["predict", str(wrong), str(file)]): "wrong.ckpt",
-        "test": "ckpt_path must be given for a test, got None. Type topk-lightning test CHECKPOINT.",
+        "test": "topk-lightning test must be given checkpoint, got none.",
+        "test --data.classes 6": "ckpt_path must be given for a test, got None. Type topk-lightning test CHECKPOINT.",
         "test --ckpt_path nothing.ckpt": "ckpt_path must be an existing file, got 'nothing.ckpt'.",
         f"test --ckpt_path {checkpoint} --data.classes 6 --data.image_size 48": (
             "data.image_size must be 24, as the checkpoint was trained, got 48. Leave it out: a test takes it from the "

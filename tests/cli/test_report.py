@@ -45,7 +45,7 @@ def report(words, tmp_path, capsys):
 def test_without_data_it_tests_on_what_the_training_had(fitted, tmp_path, capsys):
     page = report([fitted], tmp_path, capsys)
     assert "6 classes, 42 images (30 train, 6 val, 6 test) at 32×32 pixels" in page
-    assert "<dt>Seed</dt><dd>7</dd>" in page
+    assert "<dt>Seed</dt><dd>7</dd>" in (fitted.parent / "report.html").read_text()
     assert f"<code>topk-lightning report {fitted} --out &#39;" in page
     assert "Loss by epoch" in page  # from the table in the checkpoint
 
@@ -77,7 +77,7 @@ def test_data_may_be_a_folder_a_configuration_or_the_emoji(fitted, tmp_path, cap
 
 def sentence(words, capsys):
     capsys.readouterr()
-    assert main(["report", *map(str, words)]) == 1
+    assert main(["report", *map(str, words)]) == (2 if "page.pdf" in words else 1)
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ")
@@ -97,13 +97,35 @@ def test_mistakes_are_said_in_one_sentence(fitted, tmp_path, capsys, monkeypatch
             "--data must be a yaml file with data.class_path, as fit saves it, got 'some.yaml'."
         )
     unknown = torch.load(fitted, weights_only=True)
+    del unknown["training_data"]
     unknown["hyper_parameters"]["class_names"] = [f"breed {index}" for index in range(6)]
     torch.save(unknown, "unknown.ckpt")
     assert sentence(["unknown.ckpt"], capsys) == (
-        "--data must be given for unknown.ckpt, which has no config.yaml beside it, got None. "
-        "Pass a folder of test images (one folder a class), the config.yaml of the training, or emoji."
+        "--data must be given for unknown.ckpt, which does not say what it was trained on, got None. "
+        "Pass a folder of test images (one folder a class), a yaml file of fit, or emoji."
     )
     assert sentence(["unknown.ckpt", "--data", "emoji"], capsys) == (
         "data must have the 6 classes of the model, got 462. Is this the checkpoint of another model?"
     )
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_configuration_beside_a_checkpoint_is_not_read(fitted, tmp_path, capsys):
+    (tmp_path / "strange").mkdir()
+    checkpoint = tmp_path / "strange" / "best.ckpt"
+    checkpoint.write_bytes(fitted.read_bytes())
+    mark = tmp_path / "mark"
+    for path in ("os.system", "subprocess.call"):
+        text = f'data:\n  class_path: {path}\n  init_args: {{command: "touch {mark}"}}\n'
+        (checkpoint.parent / "config.yaml").write_text(text)
+        assert "42 images" in report([checkpoint], tmp_path, capsys)
+        said = sentence([checkpoint, "--data", checkpoint.parent / "config.yaml"], capsys)
+        assert said.startswith("class_path must be one of topk_lightning.data.")
+    assert not mark.exists()
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_test(fitted, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("topk_lightning.report.write_report", None)  # it is not reached
+    out = tmp_path / "file" / "page.html"
+    assert sentence([fitted, "--out", out], capsys) == f"--out must be a file that can be written, got '{out}'."

@@ -62,7 +62,7 @@ def test_it_serves_its_options_and_ends_at_ctrl_c_with_the_last_answer_given(sta
         threading.Timer(0.3, connection.sendall, [body[100:]]).start()
         assert b"HTTP/1.1 200 OK" in connection.recv(65536)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, "Stopped.\n", "")
+    assert (process.returncode, out, err) == (130, "", "Stopped.\n")
 
 
 def test_bound_to_more_than_loopback_it_warns_and_goes_by_any_name(started, checkpoint):
@@ -71,8 +71,8 @@ def test_bound_to_more_than_loopback_it_warns_and_goes_by_any_name(started, chec
     answer = httpx.get(f"http://127.0.0.1:{port}/health", headers={"Host": "classifier.example"})
     assert answer.json()["classes"] == 12
     _, err = stop(process)
-    assert err == "warning: everyone who can reach 0.0.0.0 can use it; it has no password, no encryption.\n"
-    assert process.returncode == 0
+    assert err == "warning: everyone who can reach 0.0.0.0 can use it; it has no password, no encryption.\nStopped.\n"
+    assert process.returncode == 130
 
 
 def error_of(capsys, *words):
@@ -94,7 +94,10 @@ def test_what_cannot_be_served_is_said_in_a_sentence(checkpoint, tmp_path, capsy
         == "--host must be an address of this machine, got '192.0.2.1'."
     )
     missing = tmp_path / "none.ckpt"
-    assert error_of(capsys, missing) == f"model must be an existing checkpoint or an nn.Module, got {str(missing)!r}."
+    assert (
+        error_of(capsys, missing)
+        == f"checkpoint must be an existing file or the folder of a run, got {str(missing)!r}."
+    )
     sentence = "k must be at most the number of classes (12), got 13. Use a smaller k."
     assert error_of(capsys, checkpoint, "--k", 13) == sentence
     for option in ("batch_size", "max_bytes", "max_pixels"):

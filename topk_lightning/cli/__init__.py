@@ -6,6 +6,7 @@ Each command lives in its own file and is imported when it is called, so that th
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; None: those of the command line.
     """
     with STOPS:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+                stream.reconfigure(errors="backslashreplace")  # an ASCII terminal cannot show every name
         words = list(sys.argv[1:] if arguments is None else arguments)
         try:
             from topk_lightning.cli._running import run_command

@@ -64,7 +64,7 @@ def _run(options: Namespace, again: str) -> None:
     seed_everything(options.seed, workers=True, verbose=False)
     data = demo_data(options.classes, options.seed)
     classifier = demo_classifier(data, options.epochs, options.curriculum)
-    trace, keep, result = TrainingTrace(str(out / TABLE), monitor="val/loss"), KeepLast(out), TestResult()
+    trace, result = TrainingTrace(str(out / TABLE), monitor="val/loss"), TestResult()
     # By the loss: on some hundred drawings a top-k accuracy goes up and down by more than two epochs differ.
     checkpoint = ModelCheckpoint(out, "best", monitor="val/loss", enable_version_counter=False)
     # Before the trace, which shows what they set.
@@ -76,7 +76,14 @@ def _run(options: Namespace, again: str) -> None:
         default_root_dir=out,
         logger=False,
         plugins=[WholeCheckpointIO()],
-        callbacks=[*curriculum, trace, checkpoint, keep, result, *([EpochProgressBar()] if shows_progress() else [])],
+        callbacks=[
+            *curriculum,
+            trace,
+            checkpoint,
+            KeepLast(out),
+            result,
+            *([EpochProgressBar()] if shows_progress() else []),
+        ],
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
     )
@@ -91,12 +98,12 @@ def _run(options: Namespace, again: str) -> None:
     console.print(f"Network: SmallCNN, {weights:,} weights, on {device}. Seed {options.seed}.\n", highlight=False)
 
     def fit_and_test() -> None:
-        trainer.fit(classifier, data, ckpt_path=last if options.resume else None)
+        trainer.fit(classifier, data, ckpt_path=last if options.resume else None, weights_only=True)
         trainer.test(classifier, data, ckpt_path=checkpoint.best_model_path, verbose=False)
 
     with sole_training(out):
         if not until_stopped(fit_and_test):
-            raise Stopped(say_how_to_go_on(out, keep, again if options.resume else again + " --resume"))
+            raise Stopped(say_how_to_go_on(out, trainer, again if options.resume else again + " --resume"))
     console.print()
     vendors = ", ".join(data.vendors["test"])
     images = len(data.targets("test"))

@@ -38,6 +38,7 @@ _OTHERS = (
     "You selected an invalid",  # accelerator, strategy
     "Neither `tensorboard` nor `tensorboardX`",
     "The provided lr scheduler",
+    "Found more than one stateful callback",
 )
 
 

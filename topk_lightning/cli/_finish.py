@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["finish_training", "say", "say_how_to_go_on", "show_test"]
 
 
-def finish_training(trainer: Trainer, model: LightningModule, folder: Path, report: bool) -> None:
+def finish_training(
+    trainer: Trainer, model: LightningModule, folder: Path, report: bool, facts: Mapping[str, str]
+) -> None:
     """Test the best checkpoint and write its report, where model and data are ours; say what was written and what to do."""
     checkpoint = getattr(trainer.checkpoint_callback, "best_model_path", "") or getattr(
         trainer.checkpoint_callback, "last", ""
@@ -39,7 +42,7 @@ def finish_training(trainer: Trainer, model: LightningModule, folder: Path, repo
         lines.append(("test it", shlex.join(test)))
     elif report and isinstance(data, ImageDataModuleBase) and trainer.world_size == 1:
         try:
-            _test_and_report(trainer, model, data, checkpoint, page)
+            _test_and_report(trainer, model, data, checkpoint, page, facts)
         except KeyboardInterrupt as stop:
             again = shlex.join(["topk-lightning", "report", checkpoint, "--out", str(page)])
             raise Stopped(
@@ -56,7 +59,9 @@ def _as_typed(path: str | Path) -> str:
     return str(Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else path)
 
 
-def _test_and_report(trainer: Trainer, model: LightningModule, data: Any, checkpoint: str, page: Path) -> None:
+def _test_and_report(
+    trainer: Trainer, model: LightningModule, data: Any, checkpoint: str, page: Path, facts: Mapping[str, str]
+) -> None:
     from topk_lightning.report import write_report
 
     result = TestResult()
@@ -65,7 +70,7 @@ def _test_and_report(trainer: Trainer, model: LightningModule, data: Any, checkp
         raise Stopped
     rich.get_console().print()
     show_test(trainer, result)
-    write_report(checkpoint, data, page)
+    write_report(checkpoint, data, page, facts=facts)
 
 
 def show_test(trainer: Trainer, result: TestResult) -> None:
@@ -83,14 +88,17 @@ def say(lines: list[tuple[str, str]]) -> None:
         console.print(f"{what + ':':<{width}} {where}", soft_wrap=True, highlight=False, markup=False)
 
 
-def say_how_to_go_on(folder: Path, keep: KeepLast, again: str | None = None) -> str:
+def say_how_to_go_on(folder: Path, trainer: Trainer, again: str | None = None) -> str:
     """Return the sentence after a stop: what was kept, and the command that goes on.
 
     Args:
         folder: of the run.
-        keep: what kept its states.
+        trainer: that was stopped.
         again: the command, where it is another one than ``resume``.
     """
+    keep = next((callback for callback in trainer.checkpoint_callbacks if isinstance(callback, KeepLast)), None)
+    if keep is None:
+        return f"{STOPS.word}. Nothing was saved."
     kept = f" This step is kept in {keep.kept}." if keep.kept is not None and keep.kept.name == INTERRUPTED else ""
     if keep.last.is_file():
         command = again or shlex.join(["topk-lightning", "resume", str(folder)])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
@@ -49,6 +51,7 @@ class KeepLast(Checkpoint):
         #: The checkpoint of the step in which the training was stopped; None: no step was lost.
         self.kept: Path | None = None
         self._saved_step = 0
+        self._random: dict[str, Any] = {}
 
     @property
     def last(self) -> Path:
@@ -56,8 +59,13 @@ class KeepLast(Checkpoint):
         return self.folder / LAST
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing of a run's place belongs to its state."""
-        return {}
+        """Return where the random numbers of this process stand, as plain data and tensors."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {"torch": torch.get_rng_state(), "cuda": cuda, "python": random.getstate()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the training go on with the random numbers of a checkpoint."""
+        self._random = state_dict
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the states of a training before, which a new one in its folder does not go on with."""
@@ -66,8 +74,14 @@ class KeepLast(Checkpoint):
                 (self.folder / name).unlink(missing_ok=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the step from which it goes on."""
+        """Go on from the step and the random numbers of the checkpoint, where there is one."""
         self._saved_step = trainer.global_step
+        if self._random:
+            torch.set_rng_state(self._random["torch"])
+            random.setstate(self._random["python"])
+            if len(self._random["cuda"]) == torch.cuda.device_count():
+                torch.cuda.set_rng_state_all(self._random["cuda"])
+            self._random = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Stop here, if that was asked for in the step before; let the step that begins come to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import pkgutil
 import warnings
 from collections.abc import Sequence
@@ -13,28 +14,31 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile, Namespace
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.plugins import CheckpointIO
 
 from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
-from topk_lightning.callbacks import TrainingTrace
+from topk_lightning._files import read_archive
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say_how_to_go_on, show_test
-from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
 from topk_lightning.cli._parser import OneSentence, check_loss_options
-from topk_lightning.cli._progress import EpochProgressBar, LookBar, shows_progress
+from topk_lightning.cli._progress import LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import until_stopped
-from topk_lightning.cli._runs import BEST, CONFIG, LAST, TABLE, new_run, newest_run, sole_training
+from topk_lightning.cli._runs import BEST, CONFIG, LAST, new_run, newest_run, sole_training
 from topk_lightning.cli._stops import Stopped
 from topk_lightning.cli._test_result import TestResult
+from topk_lightning.cli._trained_data import preparation
+from topk_lightning.cli._trainer import as_list, fit_callbacks, trainer_options
 from topk_lightning.data import ImageDataModuleBase
 from topk_lightning.prediction import read_checkpoint
 
 __all__ = ["FitAndTest", "run"]
+
+# The folders in which this process trains.
+_LOCKS = contextlib.ExitStack()
 
 #: Passes through the training images where nothing else ends a training.
 EPOCHS = 30
@@ -48,7 +52,7 @@ def run(words: Sequence[str]) -> None:
             getattr(module, name)
     check_loss_options(words)
     release = {"version": version("topk-lightning")}
-    with quiet_lightning():
+    with quiet_lightning(), _LOCKS:
         FitAndTest(
             LightningModule,
             LightningDataModule,
@@ -134,12 +138,16 @@ class FitAndTest(LightningCLI):
                 where = repr(str(folder or Path("runs") / name))
                 raise MissingFileError(must("--resume", f"find {LAST} of an earlier run", f"none in {where}"))
             config.ckpt_path = str(last)
-        elif folder is not None and config.ckpt_path is None and any((folder / file).exists() for file in (BEST, LAST)):
-            remedy = "Go on with it by --resume, or name another folder."
-            raise InvalidValueError(must("--out", "be a folder without a run", repr(str(folder)), remedy))
-        if config.ckpt_path is not None:
-            read_checkpoint(str(_existing_checkpoint(config.ckpt_path)))
         self.folder = folder or new_run(name)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            _LOCKS.enter_context(sole_training(self.folder))
+        if not resumed and config.ckpt_path is None and any((self.folder / file).exists() for file in (BEST, LAST)):
+            remedy = "Go on with it by --resume, or name another folder."
+            raise UsageError(must("--out", "be a folder without a run", repr(str(self.folder)), remedy))
+        if config.weights_only is None:
+            config.weights_only = True
+        if config.ckpt_path is not None and config.weights_only:
+            read_archive(_existing_checkpoint(config.ckpt_path), "ckpt_path", "be a checkpoint that a training saved")
         config.trainer.default_root_dir = str(self.folder)
 
     def instantiate_classes(self) -> None:
@@ -150,57 +158,27 @@ class FitAndTest(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the trainer, with the callbacks that the configuration lacks."""
         config = self._get(self.config_init, "trainer")
-        given = config.get("callbacks") or []
-        callbacks = [*given] if isinstance(given, list) else [given]
+        callbacks = as_list(config.get("callbacks"))
         if self.subcommand == "test":  # nothing is saved
-            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)] + [self.result]
             kwargs["enable_checkpointing"] = False
-        callbacks += self._missing_callbacks(callbacks, config)
-        bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
-        if not bar and config.get("enable_progress_bar") is None:
-            kwargs.setdefault("enable_progress_bar", False)
-        plugins = config.get("plugins") or []
-        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
-        if config.get("strategy") == "auto" and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, WholeCheckpointIO()]
-        if config.get("enable_model_summary") is None:
-            kwargs.setdefault("enable_model_summary", False)
+        else:
+            monitor = "val/loss" if isinstance(self.model, TopKClassifier) else None
+            saves = config.get("enable_checkpointing") is not False and not config.get("fast_dev_run")
+            callbacks = fit_callbacks(callbacks, self.folder, monitor, saves)
         if isinstance(self.datamodule, ImageDataModuleBase) and shows_progress():
             self.datamodule.on_look = LookBar()
-        trainer: Trainer = super().instantiate_trainer(callbacks=callbacks, **kwargs)
+        trainer: Trainer = super().instantiate_trainer(**{**kwargs, **trainer_options(config, callbacks)})
         return trainer
-
-    def _missing_callbacks(self, given: Sequence[Callback], config: Namespace) -> list[Callback]:
-        def lacks(kind: type) -> bool:
-            return not any(isinstance(callback, kind) for callback in given)
-
-        missing: list[Callback] = []
-        if lacks(ProgressBar) and config.get("enable_progress_bar") is not False and shows_progress():
-            missing.append(EpochProgressBar())
-        if self.subcommand == "test":
-            return [*missing, self.result]
-        monitor = "val/loss" if isinstance(self.model, TopKClassifier) else None
-        if lacks(TrainingTrace):
-            missing.append(TrainingTrace(str(self.folder / TABLE), monitor=monitor))
-        self.keep = KeepLast(self.folder)
-        if config.get("enable_checkpointing") is not False and not config.get("fast_dev_run"):
-            if lacks(Checkpoint) and monitor is not None:
-                missing.append(
-                    ModelCheckpoint(
-                        self.folder, BEST.removesuffix(".ckpt"), monitor=monitor, enable_version_counter=False
-                    )
-                )
-            missing.append(self.keep)
-        return missing
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
         """Train, test, write the report, and say what was written where and what to type next."""
-        with sole_training(self.folder) if self.trainer.global_rank == 0 else contextlib.nullcontext():
-            if self.trainer.is_global_zero:
-                (self.folder / CONFIG).write_text(self.saved_config, encoding="utf-8")
-            if not until_stopped(lambda: self.trainer.fit(model, **kwargs)):
-                raise Stopped(say_how_to_go_on(self.folder, self.keep))
-            finish_training(self.trainer, model, self.folder, report=self._get(self.config, "report"))
+        if self.trainer.is_global_zero:
+            (self.folder / CONFIG).write_text(self.saved_config, encoding="utf-8")
+        if not until_stopped(lambda: self.trainer.fit(model, **kwargs)):
+            raise Stopped(say_how_to_go_on(self.folder, self.trainer))
+        facts = {"Seed": str(self._get(self.config, "seed_everything"))}
+        finish_training(self.trainer, model, self.folder, self._get(self.config, "report"), facts)
 
     def test(self, model: LightningModule, ckpt_path: str, **kwargs: Any) -> None:
         """Test a checkpoint and show the accuracies with their intervals beside chance."""
@@ -243,15 +221,9 @@ def _existing_checkpoint(path: object) -> Path:
 
 def _prepare_as_trained(data: Namespace, preprocessing: dict[str, Any] | None) -> None:
     """Fill in how the images of the checkpoint were prepared; another way that was asked for is an error."""
-    if preprocessing is None:
-        return
-    trained = {
-        "image_size": preprocessing["image_size"],
-        "resize": preprocessing["resize"],
-        "statistics": [preprocessing["mean"], preprocessing["std"]],
-    }
-    defaults = inspect.signature(_class_of(data)).parameters
-    for name, value in trained.items():
+    kind = _class_of(data)
+    defaults = inspect.signature(kind).parameters
+    for name, value in preparation(kind, {"preprocessing": preprocessing}).items():
         given = data.init_args.get(name)
         if given not in (value, defaults[name].default):
             remedy = "Leave it out: a test takes it from the checkpoint."

@@ -17,6 +17,7 @@ __all__ = [
     "LAST",
     "REPORT",
     "TABLE",
+    "check_writable",
     "checkpoint_of",
     "new_run",
     "newest_run",
@@ -53,7 +54,7 @@ def newest_run(name: str) -> Path | None:
 
 
 def _is_run(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    return folder.exists() and (not folder.is_dir() or any(file.name != _LOCK for file in folder.iterdir()))
 
 
 def checkpoint_of(path: str) -> str:
@@ -73,6 +74,13 @@ def checkpoint_of(path: str) -> str:
     raise MissingFileError(must("checkpoint", f"be a file, or a folder with {BEST}", repr(path)))
 
 
+def check_writable(path: Path) -> None:
+    """Raise now, not after a test of many minutes, for a file that could not be written."""
+    existing = next(folder for folder in path.resolve().parents if folder.exists())
+    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise InvalidValueError(must("--out", "be a file that can be written", repr(str(path))))
+
+
 @contextlib.contextmanager
 def sole_training(folder: Path) -> Iterator[None]:
     """Within it, no other process may train into the folder; the lock ends with the process, however that ends.
@@ -88,10 +96,10 @@ def sole_training(folder: Path) -> Iterator[None]:
             _lock(file.fileno())
         except OSError as error:
             holder = file.read().strip() or "unknown"
-            remedy = "Wait for it, or name another folder with --out."
+            remedy = "Wait for it, or name another folder."
             raise InvalidValueError(
                 must(
-                    "out",
+                    "--out",
                     "be a folder in which no other training runs",
                     f"{str(folder)!r}, where process {holder} trains",
                     remedy,
@@ -100,7 +108,13 @@ def sole_training(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            # A run that did not begin leaves no folder.
+            if [found.name for found in folder.iterdir()] == [_LOCK]:
+                path.unlink()
+                folder.rmdir()
 
 
 def _lock(descriptor: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from topk_lightning._checks.serving import address_in_use, check_port
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import checkpoint_of
+from topk_lightning.cli._stops import Stopped
 
 __all__ = ["main"]
 
@@ -43,10 +44,10 @@ def main(arguments: Sequence[str]) -> None:
         sys.stdout.flush()
         if not local:
             sys.stderr.write(f"warning: everyone who can reach {host} can use it; it has no password, no encryption.\n")
-        # When all is answered, uvicorn passes the Ctrl-C on that made it stop.
+        # When all is answered, uvicorn passes the signal on that made it stop.
         with contextlib.suppress(KeyboardInterrupt):
             server_of(app).run(sockets=[listener])
-    sys.stdout.write("Stopped.\n")
+    raise Stopped("Stopped.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -74,6 +74,8 @@ class ImageDataModuleBase(_DataModule):
         self._digests: dict[str, Tensor] = {}
         self._preprocessing: Preprocessing | None = None
         self._draws = 0
+        self._order: torch.Generator | None = None
+        self._resumed_order: torch.Tensor | None = None
 
     # What a subclass says.
 
@@ -203,12 +205,24 @@ class ImageDataModuleBase(_DataModule):
         transform = self.preprocessing.training_transform(self.augment)
         # The order is the module's own, whatever else drew random numbers, and differs from loader to loader.
         order = torch.Generator().manual_seed(self.seed + self._draws)
+        if self._resumed_order is not None:
+            order.set_state(self._resumed_order)
+            self._resumed_order = None
         self._draws += 1
+        self._order = order
         dataset = ImageDataset(self._split("train"), transform, classes=self.class_names)
         # Lightning deals the images to the processes and fills up the shares.
         share = -(-len(dataset) // (torch.distributed.get_world_size() if is_distributed() else 1))
         ends_in_one = share > 1 and share % self.batch_size == 1
         return self._loader(dataset, shuffle=True, generator=order, drop_last=ends_in_one)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the order of the training images stands, so that a resumed training goes on with it."""
+        return {} if self._order is None else {"order": self._order.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training go on with the order of a checkpoint."""
+        self._resumed_order = state_dict.get("order")
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches (images, target) of the validation split, in order."""

@@ -1,0 +1,184 @@
+"""The one line for a folder: what it writes out, what a run leaves, and that a named class keeps its own defaults."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import os
+import pkgutil
+import shlex
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from topk_lightning.cli import main
+from topk_lightning.cli._words import long_words
+from topk_lightning.data import EmojiDataModule
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+FAST = shlex.split("--image-size 16 --batch-size 8 --device cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Four classes with nine pictures each."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    data = EmojiDataModule(classes=4)
+    for name in data.class_names:
+        (folder / name).mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        count = len(data.targets(split))
+        for index, picture in enumerate(data.pictures(split, range(count))):
+            for copy in range(2 if split != "train" else 1):
+                turned = picture.rotate(5 * copy)
+                turned.save(folder / data.class_names[data.targets(split)[index]] / f"{split}{index}-{copy}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    """The folder of a run of the short form, and what it showed."""
+    cwd = tmp_path_factory.mktemp("cwd")
+    words = [sys.executable, "-m", "topk_lightning", "fit", str(photos), *FAST, "--epochs", "2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return cwd / "runs" / "photos", done
+
+
+def printed(words, capsys):
+    assert main(["fit", *words, "--print_config"]) == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+def test_a_run_lies_in_a_folder_of_its_own(run):
+    folder, done = run
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"config.yaml", "epochs.csv", "epochs.png", "best.ckpt", "last.ckpt", "report.html"}
+    assert "95% interval" in done.stdout
+    assert done.stdout.splitlines()[-3:] == [
+        "checkpoint:      runs/photos/best.ckpt",
+        "report:          runs/photos/report.html",
+        "predict with it: topk-lightning predict runs/photos/best.ckpt IMAGES",
+    ]
+
+
+def test_the_best_checkpoint_has_the_lowest_validation_loss_and_the_last_is_the_last(run):
+    folder, _ = run
+    with (folder / "epochs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    best = min(range(2), key=lambda index: float(rows[index]["val/loss"]))
+    steps = torch.load(folder / "last.ckpt", weights_only=True)["global_step"]
+    assert torch.load(folder / "best.ckpt", weights_only=True)["global_step"] == steps * (best + 1) // 2
+    assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 1
+
+
+def test_the_commands_take_the_folder_of_a_run_for_its_best_checkpoint(run, photos, capsys):
+    folder, _ = run
+    picture = next(photos.rglob("*.png"))
+    assert main(["predict", str(folder), str(picture), "--k", "2"]) == 0
+    assert "probability" in capsys.readouterr().out
+    assert main(["trace", str(folder), str(picture), "--k", "2"]) == 0
+    assert "Softmax" in capsys.readouterr().out
+
+
+def test_the_tests_of_a_run_are_those_of_its_split_whatever_names_the_folder(run, photos, tmp_path, capsys):
+    folder, done = run
+    assert main(["test", str(folder)]) == 0
+    table = capsys.readouterr().out
+    assert table.splitlines()[1:] == done.stdout.splitlines()[-8:-3][-len(table.splitlines()) + 1 :]
+    for words in ([], ["--data", str(photos)]):
+        assert main(["report", str(folder), *words, "--out", str(tmp_path / "page.html")]) == 0
+        assert "36 images (" in (tmp_path / "page.html").read_text()
+
+
+def test_a_second_run_of_the_name_gets_a_number_and_resume_finds_the_newest(run, photos, tmp_path, monkeypatch, capsys):
+    folder, _ = run
+    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.delenv("TOPK_LIGHTNING_RUN", raising=False)
+    words = ["fit", str(photos), *FAST, "--report", "false"]
+    assert main([*words, "--epochs", "1"]) == 0
+    assert "runs/photos-2/best.ckpt" in capsys.readouterr().out
+    assert main([*words, "--epochs", "2", "--resume"]) == 0
+    assert "runs/photos-2/best.ckpt" in capsys.readouterr().out
+    assert len((folder.parent / "photos-2" / "epochs.csv").read_text().splitlines()) == 3
+    assert main([*words, "--out", str(folder)]) == 2
+    assert "--out must be a folder without a run, got " in capsys.readouterr().err
+
+
+def test_the_short_form_only_writes_the_long_one(photos, tmp_path, capsys):
+    short = [
+        str(photos),
+        *FAST,
+        "--epochs",
+        "3",
+        "--network",
+        "resnet18",
+        "--loss",
+        "SmoothTopKSVMLoss",
+        "--k",
+        "1",
+        "2",
+    ]
+    config = printed([*short, "--patience", "4"], capsys)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert printed(["--config", str(tmp_path / "config.yaml")], capsys) == config
+    assert config["trainer"]["max_epochs"] == 3
+    assert config["model"]["init_args"]["network"] == "resnet18"
+    assert config["model"]["init_args"]["k"] == [1, 2]
+    assert config["model"]["init_args"]["loss"]["class_path"].endswith("SmoothTopKSVMLoss")
+    assert config["trainer"]["callbacks"][0]["init_args"]["patience"] == 4
+
+
+def test_the_configuration_of_a_run_gives_the_same_run_again(run, tmp_path, monkeypatch):
+    folder, _ = run
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOPK_LIGHTNING_RUN", raising=False)
+    assert main(["fit", "--config", str(folder / "config.yaml"), "--report", "false"]) == 0
+    again = tmp_path / "runs" / "photos"
+    assert (again / "epochs.csv").read_text() == (folder / "epochs.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["emoji"], "data"),
+        (["--data", "topk_lightning.data.ImageFolderDataModule", "--data.root", "photos"], "data"),
+        (["--data.root", "photos"], "data"),
+        (["--data", "tests.cli.modules.OwnData"], "data"),
+        (["emoji"], "model"),
+        (["--model", "tests.cli.modules.PlainModule"], "model"),
+        (["--model", "tests.cli.modules.OwnNetwork"], "model"),
+    ],
+)
+def test_a_class_keeps_its_own_defaults(words, key, capsys):
+    config = printed(words, capsys)[key]
+    taken = inspect.signature(pkgutil.resolve_name(config["class_path"])).parameters
+    defaults = {name: p.default for name, p in taken.items() if p.default is not inspect.Parameter.empty}
+    given = {name: value for name, value in config.get("init_args", {}).items() if name in defaults}
+    # Class names come from the data when both are built.
+    assert given == {name: value for name, value in defaults.items() if name != "class_names"}
+
+
+def test_options_after_a_yaml_file_change_it():
+    words = ["--config", "c.yaml", "--epochs", "4", "--trainer.max_steps", "7"]
+    assert long_words(words)[-4:] == ["--trainer.max_epochs", "4", "--trainer.max_steps", "7"]
+
+
+def test_help_is_one_screen_and_imports_no_torch():
+    code = "import sys; from topk_lightning.cli import main; main(['fit', '--help']); main(['--help']); print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "False"
+    assert len(shown.split("usage: topk-lightning COMMAND")[0].splitlines()) <= 40
+    for option in ("--network", "--weights", "--loss", "--image-size", "--epochs", "--resume", "--help all"):
+        assert option in shown
+
+
+def test_all_options_are_there_when_asked_for(capsys):
+    assert main(["fit", "--help", "all"]) == 0
+    shown = capsys.readouterr().out
+    assert "--trainer.accumulate_grad_batches" in shown

@@ -1,0 +1,195 @@
+"""Real signals to real processes: in every phase one sentence and the right status, and nothing finished is lost."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+#: How often a training is stopped in the test of resuming; 50 in the long form (``make kills``).
+KILLS = int(os.environ.get("TOPK_LIGHTNING_KILLS", "3"))
+
+FAST = shlex.split("--data.classes 12 --image-size 16 --batch-size 12 --device cpu")
+STARTED: list[subprocess.Popen] = []
+WORDS = {signal.SIGINT: ("Interrupted", 130), signal.SIGTERM: ("Terminated", 143)}
+
+
+@pytest.fixture(autouse=True)
+def no_process_left():
+    """End what a failed test left."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        process.kill()
+        process.communicate()
+
+
+def start(words, cwd):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "topk_lightning", *words],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Tests that run in the background of a shell inherit a SIGINT that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONPATH": os.getcwd()},
+    )
+    STARTED.append(process)
+    return process
+
+
+def wait_for(process, happened):
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def stop(process, signum):
+    process.send_signal(signum)
+    shown, said = process.communicate(timeout=120)
+    word, status = WORDS[signum]
+    assert process.returncode == status, (process.returncode, said)
+    assert "Traceback" not in said
+    assert "Exception" not in said
+    assert said.startswith(word)
+    assert said.count("\n") == 1
+    return shown, said
+
+
+def waiting(phase, marker):
+    name = "--trainer.callbacks"
+    return [f"{name}+", "tests.cli.modules.Waiting", f"{name}.phase", phase, f"{name}.marker", str(marker)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "signum"),
+    [
+        ("setup", signal.SIGINT),
+        ("sanity check", signal.SIGTERM),
+        ("validation", signal.SIGTERM),
+        ("test", signal.SIGINT),
+    ],
+)
+def test_a_stop_in_a_phase_of_fit(phase, signum, tmp_path):
+    process = start(["fit", *FAST, "--epochs", "1", *waiting(phase, tmp_path / "marker")], tmp_path)
+    wait_for(process, (tmp_path / "marker").exists)
+    _, said = stop(process, signum)
+    if phase == "test":
+        assert said == (
+            "Interrupted. The training is finished. Test it and write its report with: "
+            "topk-lightning report runs/emoji/best.ckpt --out runs/emoji/report.html\n"
+        )
+    elif phase == "validation":
+        assert "This step is kept in runs/emoji/interrupted.ckpt. Go on with: " in said
+    else:
+        assert said.endswith(". Nothing was saved.\n")
+
+
+@pytest.mark.parametrize("signum", WORDS)
+def test_a_stop_while_a_command_is_imported(signum, tmp_path):
+    process = start(["fit", *FAST], tmp_path)
+    time.sleep(0.6)
+    _, said = stop(process, signum)
+    assert said == f"{WORDS[signum][0]}.\n"
+
+
+def test_a_stop_while_the_report_is_written(tmp_path):
+    process = start(["fit", *FAST, "--epochs", "1"], tmp_path)
+    line = ""
+    while "interval" not in line:  # the test is done, its table is shown
+        line = process.stdout.readline()
+        assert line, process.communicate()
+    stop(process, signal.SIGTERM)
+    assert (tmp_path / "runs" / "emoji" / "best.ckpt").is_file()
+
+
+def test_a_stop_of_the_served_page(tmp_path):
+    pytest.importorskip("uvicorn")
+    subprocess.run([sys.executable, "-m", "topk_lightning", "fit", *FAST, "--epochs", "1", "--report", "false"], cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": os.getcwd()})  # fmt: skip
+    for signum in WORDS:
+        process = start(["serve", "runs/emoji", "--port", "0"], tmp_path)
+        assert "Serving" in process.stdout.readline()
+        time.sleep(0.3)
+        process.send_signal(signum)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == WORDS[signum][1]
+        assert said.splitlines()[-1] == "Stopped."
+        assert "Traceback" not in said
+
+
+def test_two_trainings_in_one_folder_the_second_is_refused_by_name(tmp_path):
+    words = ["fit", *FAST, "--out", "run", "--report", "false"]
+    first = start([*words, "--epochs", "500"], tmp_path)
+    wait_for(first, (tmp_path / "run" / ".lock").exists)
+    second = start([*words, "--epochs", "1"], tmp_path)
+    _, said = second.communicate(timeout=120)
+    assert said == (
+        f"error: --out must be a folder in which no other training runs, got 'run', where process {first.pid} trains. "
+        "Wait for it, or name another folder.\n"
+    )
+    assert second.returncode == 1
+    first.kill()  # a dead process holds no lock
+    first.communicate()
+    for name in ("best.ckpt", "last.ckpt"):
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+    third = start([*words, "--epochs", "1"], tmp_path)
+    assert third.communicate(timeout=120)[1] == ""
+    assert third.returncode == 0
+
+
+def rows(folder):
+    path = folder / "epochs.csv"
+    if not path.is_file():
+        return []
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_training_that_is_killed_again_and_again_is_the_whole_one(tmp_path):
+    epochs = 4 + 2 * KILLS
+    monitored = "--trainer.callbacks+ ModelCheckpoint --trainer.callbacks.monitor val/top1 --trainer.callbacks.mode max"
+    slow = "--trainer.callbacks+ tests.cli.modules.SlowSteps"
+    words = ["fit", *FAST, "--epochs", str(epochs), "--report", "false", *shlex.split(monitored)]
+    whole = start([*words, "--out", "whole"], tmp_path)
+    assert whole.communicate(timeout=300)[1] == ""
+
+    chance = random.Random(0)
+    folder = tmp_path / "run"
+    process = start([*words, *shlex.split(slow), "--out", "run"], tmp_path)
+    for number in range(KILLS):
+        before = len(rows(folder))
+        wait_for(process, lambda before=before: (folder / "last.ckpt").is_file() and len(rows(folder)) > before)
+        time.sleep(chance.uniform(0, 0.3))
+        signum = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[number % 3]
+        shown = rows(folder)
+        if signum == signal.SIGKILL:
+            process.kill()
+            process.communicate()
+        else:
+            _, said = stop(process, signum)
+            assert said.endswith("Go on with: topk-lightning resume run\n")
+        process = start(["resume", "run"], tmp_path)
+        wait_for(process, lambda shown=shown: len(rows(folder)) >= len(shown))
+    assert process.communicate(timeout=300)[1] == ""
+    assert process.returncode == 0
+    assert rows(folder) == rows(tmp_path / "whole")
+
+
+def test_an_ascii_locale_does_not_end_the_demo(tmp_path):
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "topk_lightning", "demo", "--classes", "6", "--epochs", "1", "--accelerator", "cpu"]
+    done = subprocess.run(words, cwd=tmp_path, env={**env, "PYTHONPATH": os.getcwd()}, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert Path(tmp_path / "runs" / "demo" / "report.html").is_file()
