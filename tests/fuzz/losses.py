@@ -6,10 +6,9 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given
 
-from tests.losses.cases import CASES
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
 
-EVERY_CASE = {case.name: case for case in [*CASES, *RELAXED_CASES]}
+EVERY_CASE = {case.name: case for case in ALL_CASES}
 
 
 @st.composite

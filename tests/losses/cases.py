@@ -1,6 +1,6 @@
 """One record a loss: what the laws of `test_contract.py` need to know of it.
 
-A loss joins by adding a :class:`LossCase` here or, for the relaxed losses, in `cases_relaxed.py`.
+A loss joins by a :class:`LossCase` in a list CASES: here, or with its oracle in a file `cases_*.py` of its own.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from tests import oracles_relaxed as oracles
 from tests.losses.cases import LossCase
 from topk_lightning.losses import SoftTopKLoss, TopKCrossEntropyLoss, soft_topk_loss, topk_cross_entropy_loss
 
-__all__ = ["RELAXED_CASES"]
+__all__ = ["CASES"]
 
-RELAXED_CASES = [
+CASES = [
     *(
         LossCase(
             f"soft top-k, {membership}",

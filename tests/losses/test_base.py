@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.benchmarks.timing import peak_extra_bytes
-from tests.losses.cases import CASES
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
 from topk_lightning.losses import (
     SmoothTopKSVMLoss,
     TemperatureCrossEntropyLoss,
@@ -63,7 +62,7 @@ def test_a_dense_target_is_evaluated_in_blocks(monkeypatch):
     torch.testing.assert_close(logits.grad, 2 * logits / 8)
 
 
-@pytest.mark.parametrize("case", CASES + RELAXED_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.name)
 def test_a_soft_target_holds_at_most_four_times_the_logits_beyond_the_gradient(case):
     if case.options.get("relaxation") == "neuralsort" and case.options["num_candidates"] is None:
         pytest.skip("holds its k rows of all classes")

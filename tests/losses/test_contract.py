@@ -1,6 +1,6 @@
 """One list of named laws, run over every loss.
 
-A law holds for all of them unless a record in `cases.py` or `cases_relaxed.py` says that its formula lacks it.
+A law holds for all of them unless a record in `cases.py` or a file `cases_*.py` says that its formula lacks it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import gradcheck, gradgradcheck
 
-from tests.losses.cases import CASES, LossCase
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
+from tests.losses.cases import LossCase
 
 C = 7
 INF = math.inf
 
 
-@pytest.fixture(params=CASES + RELAXED_CASES, ids=lambda case: case.name)
+@pytest.fixture(params=ALL_CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> LossCase:
     return request.param
 

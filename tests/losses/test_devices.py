@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.losses.cases import CASES, LossCase
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
+from tests.losses.cases import LossCase
 from topk_lightning.losses import NoisedTopKHingeLoss
 from topk_lightning.losses._base import ClassificationLoss
 
@@ -15,7 +15,7 @@ C = 7
 WEIGHT = [0.5, 1.0, 2.0, 0.25, 4.0, 1.5, 3.0]  # exact in half precision
 
 
-@pytest.fixture(params=CASES + RELAXED_CASES, ids=lambda case: case.name)
+@pytest.fixture(params=ALL_CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> LossCase:
     return request.param
 

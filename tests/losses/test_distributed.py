@@ -8,11 +8,9 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.distributed import run_processes
-from tests.losses.cases import CASES, LossCase
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
+from tests.losses.cases import LossCase
 from topk_lightning.losses import NoisedTopKHingeLoss
-
-ALL_CASES = CASES + RELAXED_CASES
 
 
 def batch() -> tuple[Tensor, dict[str, Tensor]]:

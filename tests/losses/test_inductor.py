@@ -11,8 +11,7 @@ import os
 import pytest
 import torch
 
-from tests.losses.cases import CASES
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
 from tests.losses.test_contract import make_batch
 
 pytestmark = [
@@ -21,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES + RELAXED_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.name)
 def test_compiled_kernels_give_the_same_value_and_gradient(case):
     torch._dynamo.reset()
     loss = case.make(40)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.benchmarks.timing import peak_extra_bytes
-from tests.losses.cases import CASES
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
 from topk_lightning.losses import NoisedTopKHingeLoss
 
 
@@ -19,7 +18,7 @@ def noised(num_classes: int, **changes: object) -> NoisedTopKHingeLoss:
     return NoisedTopKHingeLoss(k=3, **changes)
 
 
-MAKERS: dict[str, Callable[..., torch.nn.Module]] = {case.name: case.make for case in CASES + RELAXED_CASES}
+MAKERS: dict[str, Callable[..., torch.nn.Module]] = {case.name: case.make for case in ALL_CASES}
 MAKERS["noised top-k hinge"] = noised
 
 

@@ -7,8 +7,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from tests.losses.cases import CASES
-from tests.losses.cases_relaxed import RELAXED_CASES
+from tests.losses.all_cases import ALL_CASES
 from tests.losses.test_contract import make_batch
 from topk_lightning.losses import topk_cross_entropy_loss
 
@@ -21,7 +20,7 @@ def loss_parser():
     return parser
 
 
-@pytest.mark.parametrize("case", CASES + RELAXED_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.name)
 def test_a_loss_comes_by_class_path_with_plain_options(case):
     parser = loss_parser()
     weight = [1.0, 2.0, 0.5, 3.0, 0.25, 1.0, 4.0]
@@ -47,7 +46,7 @@ def test_a_relaxation_of_ones_own_is_named_in_yaml():
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["options", "defaults"])
-@pytest.mark.parametrize("case", CASES + RELAXED_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.name)
 def test_what_a_fit_saves_of_a_loss_makes_the_same_loss_again(case, named):
     parser = loss_parser()
     options = {name: list(value) if isinstance(value, tuple) else value for name, value in case.options.items()}
