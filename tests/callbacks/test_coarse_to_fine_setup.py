@@ -50,6 +50,12 @@ def refused(callback, module=None, kind=CallbackError, **options):
     return str(raised.value)
 
 
+@pytest.mark.parametrize("k", [None, 5, (1, 5)])
+def test_a_list_of_too_few_classes_is_what_is_wrong_whatever_k_is(k):
+    sentence = refused(CoarseToFine([0, 1, 1], k=k), kind=ValueError)
+    assert sentence.startswith("fine_to_coarse must ")
+
+
 @pytest.mark.parametrize("kind", ["dict", "indices", "csv", "folders", "data module", "level"])
 def test_every_source_of_groups_gives_the_same_training(tmp_path, kind):
     datamodule = None

@@ -169,8 +169,9 @@ def test_a_training_metric_will_do(where):
         assert epochs(module) == [5, 5, 1, 1]
 
 
+@pytest.mark.parametrize("max_epochs", [1, 2])
 @pytest.mark.parametrize("validation", [1, None])
-def test_a_missing_metric_lists_those_that_exist(validation):
+def test_a_missing_metric_lists_those_that_exist(validation, max_epochs):
     module = KSteps()
     names = "loss.k, val/loss" if validation else "loss.k"
     sentence = (
@@ -178,7 +179,7 @@ def test_a_missing_metric_lists_those_that_exist(validation):
         "Log it with self.log in a step or at the end of an epoch."
     )
     with pytest.raises(CallbackError, match=f"^{re.escape(sentence)}$"):
-        fit(module, KAnnealing(monitor="val/top3", threshold=0.9), validation)
+        fit(module, KAnnealing(monitor="val/top3", threshold=0.9), validation, max_epochs=max_epochs)
     assert len(module.trained) == BATCHES
 
 

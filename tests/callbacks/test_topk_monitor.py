@@ -238,6 +238,14 @@ def test_its_forward_runs_in_the_precision_of_the_trainer():
     assert kinds == {torch.bfloat16}
 
 
+def test_without_a_k_it_is_one_and_five_or_all_classes():
+    for classes, names in ((3, {"val/top1", "val/top3"}), (6, {"val/top1", "val/top5"})):
+        its = trainer(TopKMonitor())
+        data = DataLoader(rows(8, classes=classes), batch_size=4)
+        its.fit(Plain(classes), data, data)
+        assert names == {name for name in its.callback_metrics if "top" in name}
+
+
 def test_a_k_beyond_the_classes_is_an_error_that_names_both():
     with pytest.raises(ValueError, match="k must be at most the number of classes") as raised:
         trainer(TopKMonitor(k=9)).validate(Plain(), loader(8), verbose=False)

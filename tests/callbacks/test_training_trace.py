@@ -16,9 +16,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from topk_lightning import lightning as twin
-from topk_lightning.callbacks import TrainingTrace
+from topk_lightning.callbacks import KAnnealing, TrainingTrace
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.losses import TemperatureCrossEntropyLoss
+from topk_lightning.losses import SmoothTopKSVMLoss, TemperatureCrossEntropyLoss
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
@@ -133,7 +133,7 @@ def test_it_works_where_lightning_is_not_installed():
     program = """
 import sys
 sys.modules["lightning"] = None  # as if it were not installed
-from topk_lightning.callbacks import TrainingTrace
+from topk_lightning.callbacks import KAnnealing, TrainingTrace
 import pytorch_lightning as pl
 pl.Trainer(callbacks=TrainingTrace(), accelerator="cpu", logger=False, enable_checkpointing=False)
 assert not any(name.startswith("lightning.pytorch") for name in sys.modules)
@@ -181,6 +181,22 @@ def test_files_are_renewed_after_each_epoch(tmp_path):
     trainer(tmp_path, TrainingTrace(str(path)), seen).fit(classifier(), loader(), loader(1))
     assert seen.tables == [1 + 1, 1 + 2]
     assert seen.pictures[0] != seen.pictures[1]
+
+
+def test_an_epoch_that_a_resume_left_without_an_end_stands_in_the_table_and_the_others_stay(tmp_path):
+    """A checkpoint of an epoch's last step: Lightning goes on with the next epoch, without validating that one."""
+    saved = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=3, save_top_k=-1, monitor=None)
+    annealing, model = KAnnealing(ladder=(5, 3, 1), at=(0, 0.3, 0.6)), classifier(loss=SmoothTopKSVMLoss(5))
+    trainer(tmp_path, TrainingTrace(), annealing, saved).fit(model, loader(), loader(1))
+    whole = annealing.history
+    trace, model = TrainingTrace(), classifier(loss=SmoothTopKSVMLoss(5))
+    annealing = KAnnealing(ladder=(5, 3, 1), at=(0, 0.3, 0.6))
+    checkpoint = next(file for file in tmp_path.iterdir() if file.name == "step=6.ckpt")
+    trainer(tmp_path, trace, annealing).fit(model, loader(), loader(1), ckpt_path=checkpoint)
+    assert [row["epoch"] for row in trace.rows] == [1, 2, 3]
+    assert trace.rows[1] == {"epoch": 2, "note": "resumed after its last step"}
+    assert [row.get("k") for row in trace.rows] == [5, None, 1]
+    assert annealing.history == whole == [5, 3, 1]
 
 
 def test_epoch_without_validation_shows_no_value_of_an_earlier_one(tmp_path):

@@ -43,7 +43,7 @@ class CoarseLoss:
     Args:
         attribute: what the module calls the loss, for errors.
         hierarchy: the group of each class.
-        k: of the accuracies.
+        k: of the accuracies; None: 1 and min(5, C).
         loss: the loss of the module, an object with options (class_dim, ignore_index, k) or a plain function.
 
     Raises:
@@ -51,7 +51,7 @@ class CoarseLoss:
             ignored label that is the index of a group.
     """
 
-    def __init__(self, attribute: str, hierarchy: Hierarchy, k: tuple[int, ...], loss: Any) -> None:
+    def __init__(self, attribute: str, hierarchy: Hierarchy, k: tuple[int, ...] | None, loss: Any) -> None:
         self.loss = loss
         self.num_classes, self.num_groups = len(hierarchy.groups), hierarchy.num_groups
         self.groups = torch.tensor(hierarchy.groups)
@@ -61,7 +61,7 @@ class CoarseLoss:
         self.weight = 0.0
         self.seen: list[_Seen] = []
         options = {"class_dim": self.class_dim, "ignore_index": self.ignore_index}
-        self._ks = check_ks(k, self.num_classes), tuple(dict.fromkeys(min(one, self.num_groups) for one in k))
+        self._k = k
         self._logs = TopKLog("{stage}/fine_top{k}", **options), TopKLog("{stage}/coarse_top{k}", **options)
 
     def __call__(self, compute: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> Tensor:
@@ -87,8 +87,11 @@ class CoarseLoss:
         """Count what was seen since the last call in the accuracies of a stage."""
         seen, self.seen = self.seen, []
         for batch in () if quiet else seen:
+            # Only now: where the hierarchy does not fit the logits, the loss has said so.
+            k = None if self._k is None else check_ks(self._k, self.num_classes)
+            coarse_k = None if k is None else tuple(dict.fromkeys(min(value, self.num_groups) for value in k))
             pairs = (batch.logits, batch.target), (batch.coarse_logits, batch.coarse_target)
-            for log, ks, pair in zip(self._logs, self._ks, pairs, strict=True):
+            for log, ks, pair in zip(self._logs, (k, coarse_k), pairs, strict=True):
                 log.update(module, stage, dataloader_idx, ks, *pair)
 
     def _check(self, attribute: str) -> None:

@@ -21,7 +21,7 @@ class TopKLog:
 
     Args:
         name: pattern of the logged names, with {stage} and {k}.
-        options: of :func:`topk_lightning.TopKAccuracies`.
+        options: of :class:`topk_lightning.TopKAccuracies`.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -34,9 +34,17 @@ class TopKLog:
         self._metrics = {}
 
     def update(
-        self, module: LightningModule, stage: str, dataloader_idx: int, k: Sequence[int], logits: Tensor, target: Tensor
+        self,
+        module: LightningModule,
+        stage: str,
+        dataloader_idx: int,
+        k: Sequence[int] | None,
+        logits: Tensor,
+        target: Tensor,
     ) -> None:
-        """Count a batch; called from a hook in which the module may log."""
+        """Count a batch; called from a hook in which the module may log. Without k it is 1 and min(5, C)."""
+        if k is None:
+            k = sorted({1, min(5, logits.shape[self.options.get("class_dim", 1)])})
         metrics = self._metrics.get((stage, dataloader_idx))
         if metrics is None:
             metrics = self._metrics[stage, dataloader_idx] = TopKAccuracies(k, **self.options)

@@ -51,7 +51,7 @@ class CoarseToFine(ScheduledBySteps):
         finish_fraction: progress in (hold_fraction, 1] from which only classes are learned; None: 1.
         attribute: dotted path of the loss in the module, which its steps call as ``loss(logits, target)``.
         level: which level of the data module, where it has several.
-        k: one k or several for the logged accuracies.
+        k: one k or several for the logged accuracies; None: 1 and min(5, C).
         total_steps: optimizer steps of the whole training; None: what the trainer's limits and the data say.
         log_name: name under which λ is logged.
 
@@ -74,7 +74,7 @@ class CoarseToFine(ScheduledBySteps):
         finish_fraction: float | None = None,
         attribute: str = "loss",
         level: str | None = None,
-        k: int | list[int] | tuple[int, ...] = (1, 5),
+        k: int | list[int] | tuple[int, ...] | None = None,
         total_steps: int | None = None,
         log_name: str = "coarse_weight",
     ) -> None:
@@ -82,7 +82,7 @@ class CoarseToFine(ScheduledBySteps):
         self.fine_to_coarse = fine_to_coarse
         self.schedule = _schedule(schedule, hold_fraction, finish_fraction)
         self.level = level
-        self.k = check_ks(k)
+        self.k = None if k is None else check_ks(k)
         self._wrapped: WrappedLoss | None = None
 
     def _begin(self) -> None:

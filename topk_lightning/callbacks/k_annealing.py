@@ -119,6 +119,13 @@ class KAnnealing(AttributeAnnealing):
         self._must_exist = self._must_exist or not trainer.enable_validation
         self._measure(trainer)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Raise where the metric was logged in no epoch at all."""
+        super().on_train_end(trainer, pl_module)
+        seen = self.monitor is None or self._last_metric is not None or self.monitor in trainer.callback_metrics
+        if not seen and self._must_exist and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            raise self._missing_metric(trainer.callback_metrics)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the rung and what it was decided by as plain data, for a checkpoint."""
         names = ("rung", "reached", "epoch", "ahead")
@@ -148,7 +155,9 @@ class KAnnealing(AttributeAnnealing):
         self._ahead = None
         self._set(pl_module, self.ladder[self._rung])
         epoch = self._count.epoch(trainer)
-        self.history[epoch:] = [self.ladder[self._rung]]
+        # An epoch that a resume ended without a step has the k of the one before.
+        skipped = self.history[-1:] * (epoch - len(self.history))
+        self.history[epoch:] = [*skipped, self.ladder[self._rung]]
 
     def _decide(self, trainer: Trainer) -> tuple[int, int, list[str] | None]:
         """Return the rung, how often the metric has reached the threshold, and the metrics there are if it is missing."""

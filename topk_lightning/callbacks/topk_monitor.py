@@ -46,7 +46,7 @@ class TopKMonitor(Callback):
     "val" and "test".
 
     Args:
-        k: how many classes count as best, 1 ≤ k ≤ C; or several k.
+        k: how many classes count as best, 1 ≤ k ≤ C; or several k; None: 1 and min(5, C).
         stages: which of "train", "val" and "test".
         class_dim: the class dimension of the logits, -1 for (N, T, C) sequences.
         ignore_index: rows with this label are left out.
@@ -64,7 +64,7 @@ class TopKMonitor(Callback):
 
     def __init__(
         self,
-        k: int | list[int] | tuple[int, ...] = (1, 5),
+        k: int | list[int] | tuple[int, ...] | None = None,
         stages: str | list[str] | tuple[str, ...] = ("val",),
         class_dim: int = 1,
         ignore_index: int | None = None,
@@ -72,7 +72,7 @@ class TopKMonitor(Callback):
         name: str = "{stage}/top{k}",
     ) -> None:
         super().__init__()
-        self.k = check_ks(k)
+        self.k = None if k is None else check_ks(k)
         self.stages = _check_stages(stages)
         self.read = read
         self.name = _check_log_name(name)

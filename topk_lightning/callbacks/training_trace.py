@@ -138,7 +138,10 @@ class TrainingTrace(Callback):
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
         row |= {name: value for name, value in numbers.items() if value is not None}
         self._validated = {}
-        self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
+        before = [old for old in self.rows if old["epoch"] < row["epoch"]]
+        # From a checkpoint of an epoch's last step a trainer goes on with the next: it neither validates nor ends that one.
+        gap = range(before[-1]["epoch"] + 1, row["epoch"]) if before else ()
+        self.rows = [*before, *({"epoch": epoch, "note": "resumed after its last step"} for epoch in gap), row]
         self._remark()
         self._logged = logged
         if not trainer.is_global_zero:
