@@ -72,3 +72,15 @@ def test_mistakes_end_in_one_sentence(fruit, capsys):
         shown = capsys.readouterr()
         assert shown.err == f"error: {sentence}\n"
         assert shown.out == ""
+
+
+def test_predict_answers_the_images_that_can_be_read_and_ends_with_status_1(fruit, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "folder" / "a.png")
+    (tmp_path / "folder" / "b.png").write_bytes(b"no image")
+    assert main(["predict", str(fruit / "fruit.ckpt"), str(tmp_path / "folder"), "--format", "csv"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].startswith(f"{tmp_path / 'folder' / 'a.png'},1,")
+    assert "b.png," not in out
+    assert err.startswith("error: 1 of 2 images cannot be read. ")
+    assert "b.png must be a readable image" in err

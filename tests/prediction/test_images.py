@@ -1,5 +1,6 @@
 """predict_topk: images of every kind, from a checkpoint or a model."""
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -11,10 +12,10 @@ pytest.importorskip("torchvision")
 from PIL import Image
 
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.data import LeftOutWarning, Preprocessing
+from topk_lightning.data import BadImageWarning, LeftOutWarning, Preprocessing
 from topk_lightning.networks import SmallCNN
 from topk_lightning.networks.pretrained import load_weights
-from topk_lightning.prediction import list_images, predict_topk, topk_predictions
+from topk_lightning.prediction import TrainedModel, list_images, predict_topk, topk_predictions, trace_prediction
 
 NAMES = ["red", "green", "blue"]
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
@@ -206,13 +207,13 @@ def test_what_cannot_be_predicted_ends_in_a_sentence(tmp_path, folder):
             network,
             3,
             TypeError,
-            "images must be paths, folders, PIL images, tensors, or a list of these, got int.",
+            "images must be paths, folders, PIL images, arrays, tensors, or a list of these, got int.",
         ),
         "numbers": (
             network,
             [3],
             TypeError,
-            "images must be paths, folders, PIL images, tensors, or a list of these, got int.",
+            "images must be paths, folders, PIL images, arrays, tensors, or a list of these, got int.",
         ),
         "flat": (
             network,
@@ -256,3 +257,85 @@ def test_what_cannot_be_predicted_ends_in_a_sentence(tmp_path, folder):
         "preprocessing must be given to read images for this model, got None. The model was not trained with a data "
         "module that has it: pass preprocessing=, or prepared tensors."
     )
+
+
+def test_one_image_that_cannot_be_read_does_not_end_a_folder(folder):
+    (folder / "2_broken.png").write_bytes(b"no image")
+    model = TrainedModel.load(MeanColour(), class_names=NAMES, preprocessing=PREPROCESSING)
+    files = list_images(folder)
+    place = [file.name for file in files].index("2_broken.png")
+    with pytest.warns(
+        BadImageWarning, match=r"^1 of 4 images cannot be read\. .*2_broken\.png must be a readable image"
+    ):
+        rows = predict_topk(model, folder, k=1)
+    assert rows[place] == ()
+    assert best(row for row in rows if row) == ["red", "blue", "green"]
+    with pytest.raises(ValueError, match="must be a readable image"):
+        predict_topk(model, folder, k=1, on_bad_image="raise")
+    with pytest.raises(ValueError, match="must be a readable image"):
+        predict_topk(model, folder / "2_broken.png", k=1)
+    with pytest.raises(ValueError, match=r"^on_bad_image must be "):
+        predict_topk(model, folder, k=1, on_bad_image="stop")
+
+
+def test_without_a_k_the_best_five_are_named_or_all_of_fewer(classifier):
+    image = torch.zeros(3, 8, 8)
+    assert len(predict_topk(classifier, image)) == 3
+    assert len(topk_predictions(torch.arange(9.0), input="logits")) == 5
+    assert len(topk_predictions(torch.arange(4.0), input="logits")) == 4
+    assert len(trace_prediction(classifier, image).predictions) == 3
+    with pytest.raises(ValueError, match=r"^k must be at most the number of classes \(3\), got 5\. Use a smaller k\.$"):
+        predict_topk(classifier, image, k=5)
+
+
+def test_arrays_are_pictures(classifier):
+    pixels = np.zeros((4, 20, 30, 3), np.uint8)
+    pixels[np.arange(3), :, :, np.arange(3)] = 255
+    assert best(predict_topk(classifier, pixels[:3], k=1)) == NAMES
+    assert predict_topk(classifier, pixels[1], k=1)[0].label == "green"
+    assert best(predict_topk(classifier, [pixels[2], pixels[:2]], k=1)) == ["blue", "red", "green"]
+    assert len(predict_topk(classifier, pixels[0, :, :, 0], k=1)) == 1  # grey
+    clear = np.zeros((20, 30, 4), np.uint8)
+    clear[:, :, 0] = 255
+    clear[:10, :, 3] = 255  # red above, white below
+    assert predict_topk(classifier, clear, k=1)[0].label == "red"
+    for wrong in (pixels.astype(np.float32), pixels[0].transpose(2, 0, 1), pixels[:0]):
+        with pytest.raises(TypeError, match=r"^images must be uint8 pixels \(H, W\), "):
+            predict_topk(classifier, wrong, k=1)
+
+
+def test_pixels_as_floating_point_numbers_are_refused_where_the_normalisation_is_known(classifier):
+    pixels = torch.full((3, 8, 8), 255.0)
+    with pytest.raises(ValueError, match="normalised") as raised:
+        predict_topk(classifier, pixels, k=1)
+    assert str(raised.value) == (
+        "images must be normalised as in training where they are floating-point, got values up to 255. "
+        "Pass pixels as uint8, which are prepared here, or say prepared=True."
+    )
+    assert len(predict_topk(classifier, pixels, k=1, prepared=True)) == 1
+    assert len(predict_topk(MeanColour(), pixels, k=1)) == 1  # nothing is known there
+    assert len(predict_topk(classifier, pixels / 255 * 20, k=1)) == 1
+
+
+def test_probabilities_taken_for_logits_are_said_once_a_model(tmp_path):
+    network = nn.Sequential(MeanColour(), nn.Softmax(1))
+    model = TrainedModel.load(network, class_names=NAMES)
+    images = torch.rand(4, 3, 8, 8)
+    with pytest.warns(UserWarning, match=r"^network must return logits, of which probabilities are made, got rows of "):
+        predict_topk(model, images, k=1)
+    predict_topk(model, images, k=1)  # warnings are errors here
+    predict_topk(MeanColour(), images, k=1)
+    with pytest.warns(UserWarning, match="got rows of probabilities"):
+        trace_prediction(network, images[0], k=1)
+
+
+def test_a_network_may_return_an_object_with_logits():
+    class Output:
+        def __init__(self, logits):
+            self.logits = logits
+
+    class Wrapped(MeanColour):
+        def forward(self, images):
+            return Output(super().forward(images))
+
+    assert best(predict_topk(Wrapped(), torch.eye(3).view(3, 3, 1, 1), k=1)) == ["0", "1", "2"]

@@ -153,5 +153,5 @@ def empty_folder(path: str, suffixes: Sequence[str]) -> ValueError:
 
 def unknown_images(images: object) -> TypeError:
     """Return the error for anything that is not an image."""
-    wanted = "be paths, folders, PIL images, tensors, or a list of these"
+    wanted = "be paths, folders, PIL images, arrays, tensors, or a list of these"
     return InvalidTypeError(must("images", wanted, type(images).__name__))

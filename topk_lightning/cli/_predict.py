@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import rich
 from rich.table import Table
 from rich.text import Text
 
+from topk_lightning._checks import InvalidValueError
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import check_given_files, usage
 from topk_lightning.cli._parser import OptionParser
@@ -33,21 +35,34 @@ def main(words: Sequence[str]) -> None:
     options = _parser().parse_args(list(words[1:]))
     with usage():
         check_integer("--batch-size", options.batch_size)
-        check_integer("--k", options.k)
+        if options.k is not None:
+            check_integer("--k", options.k)
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("images", options.images)
     # Only now: --help and mistakes need no torch.
+    from topk_lightning.data import BadImageWarning
     from topk_lightning.prediction import TrainedModel, list_images, predict_topk
 
     files = list_images(options.images)
     model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
-    predictions: Any = predict_topk(model, files, options.k, batch_size=options.batch_size)
-    named = [(str(file), row) for file, row in zip(files, predictions, strict=True)]
+    unreadable = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", BadImageWarning)
+        predictions: Any = predict_topk(model, files, options.k, batch_size=options.batch_size)
+    for warning in caught:
+        if issubclass(warning.category, BadImageWarning):
+            unreadable.append(str(warning.message))
+        else:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+    named = [(str(file), row) for file, row in zip(files, predictions, strict=True) if row]
     if options.format == "table":
         console = rich.get_console()
         console.print(prediction_table(named, bars=console.width >= _WIDE))
     else:
         sys.stdout.write(FORMATS[options.format](named))
+    if unreadable:
+        sys.stdout.flush()
+        raise InvalidValueError(unreadable[0])
 
 
 def prediction_table(named: Named, bars: bool = True) -> Table:
@@ -102,7 +117,12 @@ def _parser() -> OptionParser:
         "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
     )
     parser.add_argument("images", nargs="+", help="image files, or folders that are searched with all below them")
-    parser.add_argument("--k", type=int, default=5, help="how many classes an image, 1 up to their number")
+    parser.add_argument(
+        "--k",
+        type=int | None,
+        default=None,
+        help="how many classes an image, 1 up to their number (default: 5 at most)",
+    )
     parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
     parser.add_network_options()

@@ -74,7 +74,9 @@ def _parser() -> OptionParser:
     )
     parser.add_argument("--host", type=str, default="127.0.0.1", help="address to bind; 0.0.0.0: all of this machine")
     parser.add_argument("--port", type=int, default=8000, help="port to bind; 0: any free one")
-    parser.add_argument("--k", type=int, default=5, help="how many classes an image where a request does not say")
+    parser.add_argument(
+        "--k", type=int | None, default=None, help="how many classes where a request does not say (default: 5 at most)"
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="images that the network sees at a time, at most")
     parser.add_argument("--max-bytes", type=int, default=20_000_000, help="of an image's file")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="of an image, read from its header")

@@ -45,7 +45,9 @@ def _parser() -> OptionParser:
         "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
     )
     parser.add_argument("image", type=str, help="an image file")
-    parser.add_argument("--k", type=int, default=5, help="how many classes, 1 up to their number")
+    parser.add_argument(
+        "--k", type=int | None, default=None, help="how many classes, 1 up to their number (default: 5 at most)"
+    )
     parser.add_argument("--target", type=str | None, default=None, help="the true class: a name or an index")
     parser.add_argument("--picture", type=str | None, default=None, metavar="FILE", help="a PNG file with feature maps")
     parser.add_network_options()

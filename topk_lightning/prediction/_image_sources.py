@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from topk_lightning._checks import InvalidTypeError, must
 from topk_lightning._checks.prediction import check_prepared_images, empty_folder, missing_image, unknown_images
 from topk_lightning.data import IMAGE_SUFFIXES, LeftOutWarning, find_images, import_torchvision, left_out_sentence
 
@@ -57,6 +58,8 @@ def iterate_images(images: Any) -> tuple[bool, Iterator[Any]]:
         return images.ndim == 3, iter(images[None] if images.ndim == 3 else images)
     if _is_pil(images):
         return True, iter([images])
+    if _is_array(images):
+        return images.ndim < 4, iter(_pictures(images))
     if not isinstance(images, Iterable):
         raise unknown_images(images)
     if isinstance(images, list | tuple):
@@ -74,6 +77,8 @@ def _parts(image: Any) -> Iterable[Any]:
         return [image] if image.ndim == 3 else image
     if _is_pil(image):
         return [image]
+    if _is_array(image):
+        return _pictures(image)
     raise unknown_images(image)
 
 
@@ -83,3 +88,22 @@ def _is_pil(image: Any) -> bool:
     except ModuleNotFoundError:
         return False
     return isinstance(image, Image.Image)
+
+
+def _is_array(image: Any) -> bool:
+    import numpy as np
+
+    return isinstance(image, np.ndarray)
+
+
+def _pictures(array: Any) -> list[Any]:
+    """Return the PIL images of an array (H, W), (H, W, channels) or (N, H, W, channels) of uint8."""
+    from PIL import Image
+
+    wanted = "be uint8 pixels (H, W), (H, W, 1, 3 or 4) or (N, H, W, 1, 3 or 4) where they are arrays"
+    is_picture = array.ndim == 2 or (array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4))
+    if array.dtype != "uint8" or not is_picture or 0 in array.shape:
+        remedy = "Put the channels last." if array.dtype == "uint8" else "Prepared images are tensors."
+        raise InvalidTypeError(must("images", wanted, f"{array.dtype} {array.shape}", remedy))
+    pictures = array if array.ndim == 4 else array[None]
+    return [Image.fromarray(picture[:, :, 0] if picture.shape[2:] == (1,) else picture) for picture in pictures]

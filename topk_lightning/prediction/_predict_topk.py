@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks.options import check_integer
+from topk_lightning._checks import InvalidValueError
+from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.prediction._image_sources import iterate_images
 from topk_lightning.prediction._topk_predictions import TopKPrediction, topk_predictions
 from topk_lightning.prediction._trained_model import TrainedModel
@@ -20,30 +22,36 @@ __all__ = ["predict_topk"]
 def predict_topk(
     model: str | Path | nn.Module | TrainedModel,
     images: Any,
-    k: int = 5,
+    k: int | None = None,
     *,
     network: nn.Module | str | None = None,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
     batch_size: int = 32,
+    on_bad_image: str = "skip",
+    prepared: bool = False,
     trust: Iterable[str] = (),
 ) -> tuple[TopKPrediction, ...] | list[tuple[TopKPrediction, ...]]:
     """Return the k best classes of images, best first, with names and probabilities.
 
-    Files, PIL images and uint8 tensors are prepared as the model was trained; a floating-point tensor is taken as
-    already prepared. Images are read and predicted batch by batch, so that memory does not grow with their number. The
+    Files, PIL images, NumPy arrays and uint8 tensors are prepared as the model was trained; a floating-point tensor is
+    taken as already prepared, but for values that only pixels have. Images are read and predicted batch by batch, so that memory does not grow with their number. The
     model is in evaluation mode meanwhile and gets its training mode back.
 
     Args:
         model: path of a checkpoint that TopKClassifier saved (it is read with ``weights_only=True``), a TopKClassifier, any
             nn.Module that returns logits (N, C), or a :class:`TrainedModel`.
-        images: a file, a PIL image or a tensor (3, H, W) gives one tuple; a folder (searched recursively, in the order of
-            :func:`list_images`), a tensor (N, 3, H, W) or an iterable of any of these gives a list.
-        k: how many classes, 1 ≤ k ≤ C.
+        images: a file, a PIL image, an array (H, W) or (H, W, channels) of uint8 or a tensor (3, H, W) gives one tuple; a
+            folder (searched recursively, in the order of :func:`list_images`), an array (N, H, W, channels), a tensor
+            (N, 3, H, W) or an iterable of any of these gives a list.
+        k: how many classes, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
         network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         class_names: a list, {index: name} or {name: index}; None: those of the model.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         batch_size: images at a time, at least 1.
+        on_bad_image: what becomes of one of several images that cannot be read: "skip", it is answered by an empty tuple
+            and named in a warning at the end, or "raise".
+        prepared: floating-point tensors are prepared whatever their values are.
         trust: packages of others that a checkpoint may name; importing them runs their code.
 
     Returns:
@@ -64,22 +72,57 @@ def predict_topk(
         ['bee', 'cat']
     """
     check_integer("batch_size", batch_size)
+    check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
     single, source = iterate_images(images)
-    predictions: list[tuple[TopKPrediction, ...]] = []
+    images_of = _Prepared(trained, source, prepared, skip=not single and on_bad_image == "skip")
+    predictions: dict[int, tuple[TopKPrediction, ...]] = {}
     with trained.evaluating(), torch.inference_mode():
-        for batch in _batches(map(trained.prepare, source), batch_size):
-            predictions += topk_predictions(trained.logits(batch), trained.class_names, k, input="logits")  # type: ignore[arg-type]
-    return predictions[0] if single else predictions
+        for places, batch in _batches(images_of, batch_size):
+            rows = topk_predictions(trained.logits(batch), trained.class_names, k, input="logits")
+            predictions.update(zip(places, rows, strict=True))  # type: ignore[arg-type]
+    images_of.warn()
+    return predictions[0] if single else [predictions.get(place, ()) for place in range(images_of.number)]
 
 
-def _batches(images: Iterable[Tensor], batch_size: int) -> Iterator[Tensor]:
-    """Stack neighbours of one size."""
-    batch: list[Tensor] = []
-    for image in images:
-        if batch and (len(batch) == batch_size or image.shape != batch[0].shape):
-            yield torch.stack(batch)
+class _Prepared:
+    """Iterates over the places and tensors of the images that can be read, and keeps what is wrong with the others."""
+
+    def __init__(self, model: TrainedModel, images: Iterable[Any], prepared: bool, skip: bool) -> None:
+        self.number, self.sentences = 0, list[str]()
+        self._model, self._images, self._prepared, self._skip = model, images, prepared, skip
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        for place, image in enumerate(self._images):
+            self.number = place + 1
+            try:
+                tensor = self._model.prepare(image, self._prepared)
+            except InvalidValueError as error:
+                from topk_lightning.data import UnreadableImageError
+
+                if not self._skip or not isinstance(error, UnreadableImageError):
+                    raise
+                self.sentences.append(str(error))
+                continue
+            yield place, tensor
+
+    def warn(self) -> None:
+        """Name the images that could not be read."""
+        if self.sentences:
+            from topk_lightning.data import BadImageWarning
+
+            some = " ".join(self.sentences[:20]) + (" And others." if len(self.sentences) > 20 else "")
+            sentence = f"{len(self.sentences)} of {self.number} images cannot be read. {some}"
+            warnings.warn(sentence, BadImageWarning, stacklevel=3)
+
+
+def _batches(images: Iterable[tuple[int, Tensor]], batch_size: int) -> Iterator[tuple[list[int], Tensor]]:
+    """Stack neighbours of one size, with their places."""
+    batch: list[tuple[int, Tensor]] = []
+    for place, image in images:
+        if batch and (len(batch) == batch_size or image.shape != batch[0][1].shape):
+            yield [place for place, _ in batch], torch.stack([tensor for _, tensor in batch])
             batch = []
-        batch.append(image)
+        batch.append((place, image))
     if batch:
-        yield torch.stack(batch)
+        yield [place for place, _ in batch], torch.stack([tensor for _, tensor in batch])

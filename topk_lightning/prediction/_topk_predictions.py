@@ -78,7 +78,7 @@ class TopKPrediction:
 def topk_predictions(
     outputs: Any,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
-    k: int = 5,
+    k: int | None = None,
     *,
     input: str,  # noqa: A002
 ) -> tuple[TopKPrediction, ...] | list[tuple[TopKPrediction, ...]]:
@@ -95,7 +95,7 @@ def topk_predictions(
     Args:
         outputs: a torch tensor, a NumPy array, or anything with DLPack or ``__array__`` (such as a TensorFlow tensor).
         class_names: a list, {index: name} or {name: index}; None: the labels are the indices as text.
-        k: how many classes, 1 ≤ k ≤ C.
+        k: how many classes, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
         input: "logits" (any real scores of a softmax model) or "probabilities" (rows ≥ 0 that sum to 1).
 
     Returns:
@@ -113,7 +113,7 @@ def topk_predictions(
     scores = as_tensor(outputs)
     check_outputs(scores)
     num_classes = scores.shape[-1]
-    k = check_k(k, num_classes)
+    k = min(5, num_classes) if k is None else check_k(k, num_classes)
     names = None if class_names is None else check_class_names(class_names, num_classes)
     if input == "probabilities":
         check_probabilities(scores)

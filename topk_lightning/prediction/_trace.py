@@ -84,7 +84,7 @@ def trace_prediction(
     model: str | Path | nn.Module | TrainedModel,
     image: Any,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
-    k: int = 5,
+    k: int | None = None,
     target: int | str | None = None,
     *,
     network: nn.Module | str | None = None,
@@ -104,7 +104,7 @@ def trace_prediction(
         model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, or any nn.Module that returns logits.
         image: a file, a PIL image, or a tensor (3, H, W) or (1, 3, H, W); floating-point ones are taken as prepared.
         class_names: a list, {index: name} or {name: index}; None: those of the model.
-        k: how many classes count as best, 1 ≤ k ≤ C.
+        k: how many classes count as best, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
         target: the true class, as an index or a name; None where it is not known.
         network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.

@@ -26,13 +26,15 @@ from topk_lightning._checks.prediction import (
 from topk_lightning._files import read_archive
 from topk_lightning.networks.class_paths import trusted_options
 from topk_lightning.networks.compiled import compiled_names, original_module
-from topk_lightning.networks.outputs import check_logits
+from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
 from topk_lightning.networks.specification import build_network
 
 if TYPE_CHECKING:
     from topk_lightning.data import Preprocessing
 
 __all__ = ["TrainedModel", "read_checkpoint"]
+
+_MOST_PREPARED = 20  # standard deviations from the mean: pixels from 0 to 255 reach further, normalised ones never do
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,8 @@ class TrainedModel:
             loaded = _from_module(model)
         else:
             loaded = _from_checkpoint(Path(model), network, trust)
+        if class_names is None and preprocessing is None:
+            return loaded
         number = loaded.hyperparameters.get("num_classes")
         names = loaded.class_names if class_names is None else check_class_names(class_names, number)
         prepared = loaded.preprocessing if preprocessing is None else _as_preprocessing(preprocessing)
@@ -129,18 +133,28 @@ class TrainedModel:
                 module.training = True
 
     def logits(self, images: Tensor, num_classes: int | None = None) -> Tensor:
-        """Return the logits (N, C) of prepared images (N, channels, H, W), on the device of the network."""
-        return check_logits(self.network(images.to(self.device)), len(images), num_classes)
+        """Return the logits (N, C) of prepared images (N, channels, H, W), on the device of the network.
 
-    def prepare(self, image: Any) -> Tensor:
+        At the first images it is looked whether they are probabilities, of which a softmax must not be taken again.
+        """
+        logits = check_logits(self.network(images.to(self.device)), len(images), num_classes)
+        if len(logits) and not self._seen:
+            self._seen.append(True)
+            warn_of_probabilities(logits, stacklevel=3)
+        return logits
+
+    def prepare(self, image: Any, prepared: bool = False) -> Tensor:
         """Return the tensor (channels, H, W) that the network sees.
 
         Args:
             image: a Path, a PIL image or a uint8 tensor, which are prepared as in training; a floating-point tensor is
                 taken as prepared.
+            prepared: do not ask whether the values of such a tensor may be pixels.
         """
         if isinstance(image, Tensor) and image.dtype != torch.uint8:
             check_prepared_images(image)
+            if self.preprocessing is not None and not prepared and image.numel() and image.abs().max() > _MOST_PREPARED:
+                raise _pixels(float(image.abs().max()))
             return image
         transform = self._transform
         return transform(self.preprocessing.load(image) if isinstance(image, Path) and self.preprocessing else image)
@@ -158,6 +172,10 @@ class TrainedModel:
             mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
             pixels = pixels * std + mean
         return pixels.clamp(0, 1).movedim(0, -1)
+
+    @cached_property
+    def _seen(self) -> list[bool]:
+        return []
 
     @cached_property
     def _transform(self) -> Callable[[Any], Tensor]:
@@ -246,3 +264,9 @@ def _as_preprocessing(given: Any) -> Preprocessing:
     from topk_lightning.data import Preprocessing
 
     return Preprocessing.from_dict(given)
+
+
+def _pixels(largest: float) -> ValueError:
+    wanted = "be normalised as in training where they are floating-point"
+    remedy = "Pass pixels as uint8, which are prepared here, or say prepared=True."
+    return InvalidValueError(must("images", wanted, f"values up to {largest:g}", remedy))

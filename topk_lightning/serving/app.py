@@ -46,7 +46,7 @@ _READERS = min(4, os.cpu_count() or 1)  # threads that decode pictures
 def create_app(
     checkpoint: str | Path | TrainedModel,
     *,
-    k: int = 5,
+    k: int | None = None,
     batch_size: int = 32,
     max_bytes: int = 20_000_000,
     max_pixels: int = 50_000_000,
@@ -60,7 +60,7 @@ def create_app(
 
     Args:
         checkpoint: file that TopKClassifier saved, or what was read of it; it is read with ``weights_only=True``.
-        k: how many classes where a request does not say, 1 ≤ k ≤ C.
+        k: how many classes where a request does not say, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
         batch_size: pictures that the network sees at a time, at most.
         max_bytes: of a picture's file.
         max_pixels: of a picture.
@@ -83,7 +83,7 @@ def create_app(
     blank = torch.zeros(3, size, size, dtype=torch.uint8)
     with model.evaluating(), torch.inference_mode():
         num_classes = model.logits(model.prepare(blank)[None]).shape[1]
-    k = check_k(k, num_classes)
+    k = min(5, num_classes) if k is None else check_k(k, num_classes)
     max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
 
     def prepare(data: bytes) -> Tensor:
