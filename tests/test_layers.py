@@ -15,6 +15,7 @@ LAYERS = {
     "drawing": 1,
     "epoch_table": 2,
     "_checks": -1,
+    "_target_ranks": -1,
     "_topk_ways": -1,
     "_files": -1,
     **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "curricula", "kernels"), 0),

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from topk_lightning import ranking
+from topk_lightning import _target_ranks
 from topk_lightning._topk_ways import _topk_of_keys
 from topk_lightning.ranking import count_ahead, count_ahead_and_tied, in_topk, target_rank, topk_indices
 
@@ -52,11 +52,11 @@ def tied_scores(draw, special=False):
     return scores, target
 
 
-@pytest.fixture(params=["plain", "blocks"])
+@pytest.fixture(params=["rows", "all"])
 def way(request, monkeypatch):
-    """Both ways of counting: the plain formula and the blocks, which here hold 24 elements."""
-    monkeypatch.setattr(ranking, "_SMALL", 0 if request.param == "blocks" else 10**9)
-    monkeypatch.setattr(ranking, "_CPU_BLOCK", 24)
+    """Both ways of looking for ties: in the rows that matter, and in all; the blocks hold 24 elements here."""
+    monkeypatch.setattr(_target_ranks, "_SMALL", 0 if request.param == "rows" else 10**9)
+    monkeypatch.setattr(_target_ranks, "CPU_BLOCK", 24)
     return request.param
 
 
@@ -162,7 +162,7 @@ def test_blocks_agree_with_the_plain_formula(dtype, shape):
     scores[0].fill_(math.nan)
     for ties in ("index", "strict", "optimistic"):
         fast = count_ahead(scores, target, ties=ties)
-        assert torch.equal(fast, ranking._count_plainly(scores, target, 1, ties))
+        assert torch.equal(fast, _target_ranks.count_plainly(scores, target, 1, ties))
 
 
 def test_rank_below_is_exact_below_and_not_below_above():

@@ -18,18 +18,12 @@ from torch import Tensor
 from topk_lightning._checks import InvalidTypeError
 from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
+from topk_lightning._target_ranks import CPU_BLOCK, count_plainly, count_rows
 from topk_lightning._topk_ways import best_of_rows
 
 __all__ = ["TIES", "count_ahead", "count_ahead_and_tied", "in_topk", "target_rank", "topk_indices"]
 
 TIES = ("index", "strict", "optimistic")
-
-# Rows are compared block by block, so that a block and its comparison stay in cache; an accelerator takes larger
-# blocks, which only bound its memory.
-_CPU_BLOCK = 2**18
-_DEVICE_BLOCK = 2**24
-# Below this many elements one plain formula is faster than the blocks.
-_SMALL = 4096
 
 
 def topk_indices(preds: Tensor, k: int, *, class_dim: int = 1) -> Tensor:
@@ -139,103 +133,51 @@ def count_ahead(
         ties: "index", "strict" or "optimistic".
         below: ranks from here on need not be told apart, so the index rule is left out for them.
     """
-    if preds.numel() < _SMALL or torch.compiler.is_compiling():
-        return _count_plainly(preds, target, class_dim, ties)
-    ahead, tied = count_ahead_and_tied(preds, target, class_dim=class_dim, index_below=below if ties == "index" else 0)
+    if torch.compiler.is_compiling():
+        return count_plainly(preds, target, class_dim, ties)
+    below = preds.shape[class_dim] + 1 if below is None else below
+    ahead, tied = _count(preds, target, class_dim, ties, below)
     return ahead + (tied - 1).clamp(min=0) if ties == "strict" else ahead
 
 
-def _count_plainly(preds: Tensor, target: Tensor, class_dim: int, ties: str) -> Tensor:
-    dim = class_dim % preds.ndim
-    scores, label = preds.detach(), target.long().unsqueeze(dim)
-    own = scores.gather(dim, label)
-    if ties == "strict":
-        # Behind its ties, itself not counted; all comparisons with a NaN are false.
-        return (scores.shape[dim] - (scores < own).sum(dim) - 1) + own.isnan().squeeze(dim)
-    behind = scores <= own
-    if ties == "index":
-        index = torch.arange(scores.shape[dim], device=scores.device)
-        index = index.view([-1 if d == dim else 1 for d in range(scores.ndim)])
-        behind = torch.where(index < label, scores < own, behind)
-    return scores.shape[dim] - behind.sum(dim)
-
-
-def count_ahead_and_tied(
-    preds: Tensor, target: Tensor, *, class_dim: int = 1, index_below: int | None = 0
-) -> tuple[Tensor, Tensor]:
-    """Return how many classes stand ahead of the target, and how many have its score (itself included).
-
-    The scores are read once, block by block: two counts a row, #(s ≤ s_y) and #(s < s_y), give
-    #ahead = C − #(s ≤ s_y), in which NaN is ahead, and #tied = #(s ≤ s_y) − #(s < s_y).
+def count_ahead_and_tied(preds: Tensor, target: Tensor, *, class_dim: int = 1) -> tuple[Tensor, Tensor]:
+    """Return how many classes have a higher score than the target, and how many have its score (itself included).
 
     Args:
         preds: scores.
         target: class indices in [0, C).
         class_dim: the class dimension.
-        index_below: tied classes of lower index count as ahead in the rows with fewer than this many classes of higher
-            score (0: in none, None: in all).
 
     Returns:
         Two int64 tensors of the shape of the target. A NaN target has C classes ahead and 0 tied.
     """
-    dim = class_dim % preds.ndim
-    num_classes = preds.shape[dim]
-    index_below = num_classes + 1 if index_below is None else index_below
+    return _count(preds, target, class_dim, "optimistic", 0)
+
+
+def _count(preds: Tensor, target: Tensor, class_dim: int, ties: str, below: int) -> tuple[Tensor, Tensor]:
+    """Return the classes ahead of the target and its ties, the latter not where ``ties="index"``."""
+    if preds.device.type != "cpu":
+        # The plain formula waits for no accelerator.
+        ahead = count_plainly(preds, target, class_dim, ties)
+        if ties == "index":
+            return ahead, ahead
+        scores, own = preds.detach(), preds.detach().gather(class_dim, target.long().unsqueeze(class_dim))
+        return count_plainly(preds, target, class_dim, "optimistic"), (scores == own).sum(class_dim)
+    label = target if target.dtype == torch.int64 else target.long()
     if preds.ndim == 2:
-        return _count_rows(preds.detach(), target.long().unsqueeze(1), index_below)
-    scores = preds.detach().movedim(dim, -1).flatten(1, -2)
-    labels = target.long().reshape(scores.shape[:2])
-    # Rows (N·D, C) come without a copy from (N, T, C); from (N, C, d1, …) a few n are copied at a time, or one n alone
-    # is taken as it lies.
-    step = len(scores) if scores.is_contiguous() else _block_size(scores) // max(1, scores[0].numel())
-    parts = (torch.split(tensor, max(1, step)) for tensor in (scores, labels))
+        ahead, tied = count_rows(preds.detach(), label.unsqueeze(1), ties, below)
+        return ahead.long(), tied if ties == "index" else tied.long()
+    num_classes = preds.shape[class_dim]
+    scores = preds.detach().movedim(class_dim, -1).flatten(1, -2)
+    labels = label.reshape(scores.shape[:2])
+    if scores.is_contiguous():  # (N, T, C) are rows (N·T, C) as they lie
+        ahead, tied = count_rows(scores.view(-1, num_classes), labels.reshape(-1, 1), ties, below)
+        return ahead.long().view(target.shape), tied if ties == "index" else tied.long().view(target.shape)
+    # Of (N, C, d1, …) a few n are copied at a time.
+    step = max(1, CPU_BLOCK // max(1, scores[0].numel()))
     counts = [
-        _count_rows(part.reshape(-1, num_classes), label.reshape(-1, 1), index_below)
-        for part, label in zip(*parts, strict=True)
+        count_rows(part.reshape(-1, num_classes), of_part.reshape(-1, 1), ties, below)
+        for part, of_part in zip(torch.split(scores, step), torch.split(labels, step), strict=True)
     ]
-    ahead, tied = (torch.cat(count).view(target.shape) for count in zip(*counts, strict=True))
-    return ahead, tied
-
-
-def _block_size(scores: Tensor) -> int:
-    if scores.device.type != "cpu":
-        return _DEVICE_BLOCK
-    return _CPU_BLOCK if scores.itemsize == 4 else _CPU_BLOCK // 2  # the sum of a half-precision mask takes a copy
-
-
-def _count_rows(scores: Tensor, label: Tensor, index_below: int) -> tuple[Tensor, Tensor]:
-    """Count for scores (n, C) and label (n, 1), in blocks of rows.
-
-    The blocks are compared into a mask of the scores' own dtype, whose making and sum are vectorised on a CPU; a bool
-    mask costs about seven times as much. Whole numbers are exact in float32 up to 2^24.
-    """
-    num_rows, num_classes = scores.shape
-    count_dtype = torch.float32 if num_classes <= 2**24 else torch.int64
-    at_most, less = scores.new_empty(2, num_rows, dtype=count_dtype)
-    own = scores.gather(1, label)
-    size = max(1, _block_size(scores) // max(1, num_classes))
-    buffer = scores.new_empty(min(size, num_rows), num_classes)
-    for start in range(0, num_rows, size):
-        part = slice(start, start + size)
-        block, own_block = scores[part], own[part]
-        mask = buffer[: len(block)]
-        torch.sum(torch.le(block, own_block, out=mask), 1, dtype=count_dtype, out=at_most[part])
-        torch.sum(torch.lt(block, own_block, out=mask), 1, dtype=count_dtype, out=less[part])
-    ahead, tied = (num_classes - at_most).long(), (at_most - less).long()
-    rows = ((tied > 1) & (ahead < index_below)).nonzero().squeeze(1)
-    if len(rows):
-        _add_ties_of_lower_index(ahead, scores, own, label, rows, buffer)
-    return ahead, tied
-
-
-def _add_ties_of_lower_index(
-    ahead: Tensor, scores: Tensor, own: Tensor, label: Tensor, rows: Tensor, buffer: Tensor
-) -> None:
-    """Add to `ahead`, for these rows, the classes of lower index that have the target's score."""
-    num_classes = scores.shape[1]
-    index = torch.arange(num_classes, dtype=torch.float32 if num_classes <= 2**24 else torch.int64, device=label.device)
-    for some in torch.split(rows, max(1, len(buffer) // 2)):
-        lower = index.new_empty(len(some), num_classes)
-        torch.lt(index, label[some].to(index.dtype), out=lower)
-        same = torch.eq(scores.index_select(0, some), own[some], out=buffer[: len(some)])
-        ahead[some] += lower.mul_(same).sum(1).long()
+    ahead, tied = (torch.cat(count).long() for count in zip(*counts, strict=True))
+    return ahead.view(target.shape), tied if ties == "index" else tied.view(target.shape)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import torch
@@ -83,6 +84,10 @@ class Counting:
         if self.ignore_index is not None:
             check_integer("ignore_index", self.ignore_index, minimum=-(2**63))
 
+    @cached_property
+    def _may_be_plain(self) -> bool:
+        return self.class_dim in (1, -1) and self.ignore_index is None and self.ties == "index" and not self.by_class
+
     @property
     def settings(self) -> dict[str, object]:
         """The settings, for the names of the states."""
@@ -112,6 +117,8 @@ class Counting:
             target: class indices (N,) or (N, d1, …), or a distribution over classes of the shape of `preds`.
             sample_weight: a weight ≥ 0 for each row, of the shape of the class indices.
         """
+        if sample_weight is None and self._are_plain(preds, target):
+            return self._count_plainly(preds, target)
         dim = check_scores(preds, self.class_dim)
         num_classes = preds.shape[dim]
         if self.fits:
@@ -145,6 +152,29 @@ class Counting:
         rank = count_ahead(preds, target, class_dim=dim, ties=self.ties, below=self.max_k).clamp(max=self.max_k)
         kept = None if kept is None else kept.reshape(-1)
         return Counts(self._whole(rank.reshape(-1), target.reshape(-1), kept), None)
+
+    def _are_plain(self, preds: Tensor, target: Tensor) -> bool:
+        """Return whether a batch needs no further check than that of its labels: the case that has to be quick."""
+        if torch.compiler.is_compiling() or not self._may_be_plain:
+            return False
+        if not (isinstance(preds, Tensor) and isinstance(target, Tensor) and preds.is_cpu and preds.ndim == 2):
+            return False
+        num_rows, num_classes = preds.shape
+        return (
+            target.dtype == torch.int64
+            and target.shape == (num_rows,)
+            and preds.is_floating_point()
+            and self.num_classes in (None, num_classes)
+            and (self.max_k <= num_classes or not self.fits)
+        )
+
+    def _count_plainly(self, preds: Tensor, target: Tensor) -> Counts:
+        try:
+            rank = count_ahead(preds, target, below=self.max_k)
+        except RuntimeError:  # of gather, which looks at each label
+            check_labels(target, preds.shape[1])
+            raise
+        return Counts(torch.bincount(rank.clamp_(max=self.max_k), minlength=self.max_k + 1), None)
 
     def _whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Tensor | Rows:
         if self.by_class:

@@ -59,8 +59,8 @@ class ExactMetric(Metric):
 
     def set_states(self, states: Mapping[str, Tensor | list[Tensor]]) -> None:
         """Replace what was counted, by name."""
-        for name, state in states.items():
-            setattr(self, self._names[name], state)
+        # Not by setattr, by which a module looks for parameters and modules first.
+        self.__dict__.update({self._names[name]: state for name, state in states.items()})
 
     def add(self, amounts: Amounts) -> None:
         """Add what a batch counted; a table as a whole is never changed in place."""

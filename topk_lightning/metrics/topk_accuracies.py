@@ -14,7 +14,9 @@ from torchmetrics import MetricCollection
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning._checks.options import check_ks
+from topk_lightning.metrics._accuracies import accuracies
 from topk_lightning.metrics._all_reduce import is_anywhere, sum_over_processes
+from topk_lightning.metrics._counting import Counts
 from topk_lightning.metrics._exact import Amounts
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy
 
@@ -100,8 +102,9 @@ class TopKAccuracies(MetricCollection):
         with torch.no_grad():
             amounts = _count(members, args, kwargs)
             tables = members[0].tables_of(amounts)
-            for member in members:
-                member.__dict__["_forward_cache"] = member.value_of(tables)
+            values = accuracies(Counts(**tables), [member.k for member in members], members[0].average)
+            for member, value in zip(members, values.unbind(), strict=True):
+                member.__dict__["_forward_cache"] = value
             _add(members, amounts)
         for metric in self._others():
             metric(*args, **metric._filter_kwargs(**kwargs))
@@ -172,18 +175,18 @@ def _count(members: Sequence[TopKAccuracy], args: Any, kwargs: dict[str, Any]) -
 
 def _add(members: Sequence[TopKAccuracy], amounts: Amounts) -> None:
     """Add to the states of all members, once where several hold the same."""
-    done: list[tuple[TopKAccuracy, dict[str, Tensor]]] = []
+    done: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     for member in members:
         before = member.states()
-        for first, states in done:
-            if all(state is states[name] for name, state in before.items()):
-                member.set_states(first.states())
+        for of_another, after in done:
+            if all(before[name] is state for name, state in of_another.items()):
+                member.set_states(after)
                 break
         else:
             member.add(amounts)
-            done.append((member, before))
-        member._computed = None
-        member._update_count += 1
+            done.append((before, member.states()))
+        member.__dict__["_computed"] = None
+        member.__dict__["_update_count"] += 1
 
 
 def _states_of_all_processes(members: Sequence[TopKAccuracy]) -> list[dict[str, Tensor]]:

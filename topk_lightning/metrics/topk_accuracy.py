@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss, refuse_learner
 from topk_lightning._checks.options import check_choice, check_integer, check_k, check_ks, check_level
 from topk_lightning._checks.scores import check_scores
+from topk_lightning.metrics._accuracies import accuracies, counting_of, interval, plot_curve
 from topk_lightning.metrics._counting import Counting, Counts, Rows
 from topk_lightning.metrics._exact import Amounts, ExactMetric
-from topk_lightning.metrics.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TopKAccuracy", "topk_accuracy"]
 
+Result = TypeVar("Result")
 AVERAGES = ("micro", "macro", "weighted", "none")
 
 
@@ -70,6 +70,7 @@ def topk_accuracy(
         ValueError: if k > C, shapes do not match or a label is out of range.
 
     Examples:
+        >>> import torch
         >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
         >>> topk_accuracy(preds, torch.tensor([1, 2, 3]), k=(2, 3))
         tensor([0.3333, 0.6667])
@@ -80,29 +81,13 @@ def topk_accuracy(
     check_choice("average", average, AVERAGES)
     num_classes = preds.shape[check_scores(preds, class_dim)]
     ks = check_ks(min(5, num_classes) if k is None else k)
-    counting = Counting(max(ks), ties, ignore_index, class_dim, num_classes, by_class=average != "micro")
+    counting = counting_of(max(ks), ties, ignore_index, class_dim, num_classes, average != "micro")
     counts = counting.count(preds, target, sample_weight)
     if counting.by_class:
         tables = zip(counts, counting.empty(preds.device), strict=True)
         counts = Counts(*(part.added_to(empty) if isinstance(part, Rows) else part for part, empty in tables))
-    values = _accuracies(counts, ks, average)
+    values = accuracies(counts, ks, average)
     return values if isinstance(k, Iterable) else values[0]
-
-
-def _accuracies(counts: Counts, ks: Sequence[int], average: str) -> Tensor:
-    """Return the accuracy at each k: (K,), or (K, C) for average="none"."""
-    whole, fractional = cast(tuple[Tensor | None, Tensor | None], counts)
-    if fractional is None:
-        table = cast(Tensor, whole)
-    else:
-        table = fractional[..., :-1] if whole is None else whole + fractional[..., :-1]
-    within = table.cumsum(-1)
-    if average == "weighted":
-        within = within.sum(0)
-    accuracies = within[..., [k - 1 for k in ks]] / within[..., -1:]
-    if average == "macro":
-        return accuracies.nanmean(0).float()
-    return accuracies.movedim(-1, 0).float()
 
 
 class TopKAccuracy(ExactMetric):
@@ -133,6 +118,7 @@ class TopKAccuracy(ExactMetric):
         ValueError: if an argument, a shape or a label is wrong.
 
     Examples:
+        >>> import torch
         >>> metric = TopKAccuracy(k=2)
         >>> preds = torch.tensor([[0.1, 0.8, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25]])
         >>> metric.update(preds, torch.tensor([1, 2, 3]))
@@ -183,7 +169,7 @@ class TopKAccuracy(ExactMetric):
 
     def value_of(self, states: Mapping[str, Tensor]) -> Tensor:
         """Return the value of such states."""
-        return _accuracies(Counts(**states), [self.k], self.average)[0]
+        return accuracies(Counts(**states), [self.k], self.average)[0]
 
     def reset(self) -> None:
         """Forget everything."""
@@ -205,7 +191,7 @@ class TopKAccuracy(ExactMetric):
 
     def curve(self) -> Tensor:
         """Return the accuracy at k = 1, …, max_k, over all processes: (max_k,), or (max_k, C) for average="none"."""
-        return self._synced(lambda counts: _accuracies(counts, range(1, self.max_k + 1), self.average))
+        return self._synced(lambda counts: accuracies(counts, range(1, self.max_k + 1), self.average))
 
     def confidence_interval(self, level: float = 0.95) -> Tensor:
         """Return Wilson's score interval of the accuracy, over all processes.
@@ -226,6 +212,7 @@ class TopKAccuracy(ExactMetric):
             Wilson, Probable inference, the law of succession, and statistical inference, 1927.
 
         Examples:
+            >>> import torch
             >>> metric = TopKAccuracy(k=1)
             >>> metric.update(torch.eye(4), torch.tensor([0, 1, 2, 0]))
             >>> metric.confidence_interval()
@@ -237,16 +224,9 @@ class TopKAccuracy(ExactMetric):
             raise InvalidValueError(
                 must("average", 'be "micro" or "none" for a confidence interval', self.average, remedy)
             )
-        return self._synced(lambda counts: self._interval(counts, self.k, level))
+        return self._synced(lambda counts: interval(counts, self.k, self.average, level))
 
-    def _interval(self, counts: Counts, k: int, level: float) -> Tensor:
-        whole, fractional = cast(tuple[Tensor, Tensor], counts)
-        rows = whole.sum(-1)
-        sum_of_squares = rows + fractional[..., -1]
-        seen = rows + fractional[..., :-1].sum(-1)
-        return wilson_interval(_accuracies(counts, [k], self.average)[0], seen.square() / sum_of_squares, level)
-
-    def _synced(self, function: Callable[[Counts], Tensor]) -> Tensor:
+    def _synced(self, function: Callable[[Counts], Result]) -> Result:
         with self.synced():
             return function(self.counts)
 
@@ -263,16 +243,5 @@ class TopKAccuracy(ExactMetric):
         """
         if val is not None:
             return self._plot(val, ax)  # type: ignore[return-value]
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
-        curve = self.curve().cpu()
-        ks = list(range(1, len(curve) + 1))
-        ax.plot(ks, curve.numpy(), marker="o" if len(ks) <= 20 else None)
-        if self.average == "micro":
-            low, high = self._synced(lambda counts: torch.stack([self._interval(counts, k, 0.95) for k in ks])).T.cpu()
-            ax.fill_between(ks, low.numpy(), high.numpy(), alpha=0.2, label="95 % interval")
-            ax.legend(loc="lower right")
-        ax.set(xlabel="k", ylabel="top-k accuracy", ylim=(0, 1.02), xlim=(0.5, len(ks) + 0.5))
-        return ax.figure, ax  # type: ignore[return-value]
+        counts = self._synced(lambda counts: Counts(*(cast(Tensor, table).cpu() for table in counts)))
+        return plot_curve(counts, range(1, self.max_k + 1), self.average, ax)
