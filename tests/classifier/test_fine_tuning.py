@@ -10,7 +10,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from tests.data.drawings import class_folders
 from topk_lightning.classifier import TopKClassifier
+from topk_lightning.data import ImageFolderDataModule
 from topk_lightning.networks import SmallCNN
 from topk_lightning.networks.heads import find_head, head_of, replace_head
 
@@ -261,6 +263,16 @@ def test_named_torchvision_weights_keep_the_backbone_and_get_a_new_head(tmp_path
     assert changed(trained.features.state_dict(), classifier.network.features.state_dict()) == set()
     assert classifier(torch.rand(1, 3, 64, 64)).shape == (1, 4)
     assert classifier.hparams["network"] == {"class_path": "squeezenet1_1", "init_args": {}}
+    # Images are prepared as the weights were trained, and the checkpoint keeps it.
+    data = ImageFolderDataModule(class_folders(tmp_path / "photos", {"a": 3, "b": 3, "c": 3, "d": 3}), batch_size=2)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=1, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(classifier, data)
+    assert classifier.preprocessing == data.preprocessing.to_dict()
+    assert classifier.preprocessing["mean"] == [0.485, 0.456, 0.406]
+    assert (classifier.preprocessing["image_size"], classifier.preprocessing["resize"]) == (224, 256)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from topk_lightning.networks.compiled import compiled_names, original_module, or
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
+from topk_lightning.networks.published import published_preprocessing
 from topk_lightning.networks.specification import build_callable
 from topk_lightning.prediction import read_checkpoint
 
@@ -78,7 +79,8 @@ class TopKClassifierBase(MeasuredSteps):
         self.preprocessing = preprocessing
 
         core = original_module(network) if isinstance(network, nn.Module) else network
-        core = pretrained_network(core, self.num_classes, weights)
+        named, core = core, pretrained_network(core, self.num_classes, weights)
+        self.published_preprocessing = published_preprocessing(named, weights)
         self.network = network if isinstance(network, nn.Module) else core
         self.loss, loss_description = _resolve("loss", nn.CrossEntropyLoss() if loss is None else loss)
         if self.loss is not None:

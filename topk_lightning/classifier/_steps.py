@@ -58,6 +58,8 @@ class MeasuredSteps(_Module):
     num_classes: int
     class_names: list[str] | None
     preprocessing: dict[str, Any] | None
+    #: How images of the published weights were prepared; None where there are none.
+    published_preprocessing: dict[str, Any] | None
     soft_targets: SoftTargets
     ema: float
     #: What is known of the data that the network was trained on.
@@ -80,6 +82,9 @@ class MeasuredSteps(_Module):
         Of the hooks it is the first: before the trainer stumbles over a data module of the other package.
         """
         check_data_module(self, self.trainer)
+        prepare_for = getattr(getattr(self.trainer, "datamodule", None), "prepare_for", None)
+        if prepare_for is not None and self.published_preprocessing is not None:
+            prepare_for(self.published_preprocessing)
         if not self.ema:
             return super().configure_callbacks()
         callbacks = importlib.import_module(f"{lightning_package(self)}.callbacks")

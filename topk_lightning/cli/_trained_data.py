@@ -82,6 +82,7 @@ def preparation(kind: Any, trained: Mapping[str, Any]) -> dict[str, Any]:
         "image_size": prepared["image_size"],
         "resize": prepared["resize"],
         "statistics": [prepared["mean"], prepared["std"]],
+        "interpolation": prepared.get("interpolation", "bilinear"),
     }
     taken = inspect.signature(kind).parameters
     return {name: value for name, value in arguments.items() if name in taken}

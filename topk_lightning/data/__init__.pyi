@@ -2,6 +2,7 @@
 from ._errors import (
     SPLITS as SPLITS,
     BadImageWarning as BadImageWarning,
+    ImageSizeWarning as ImageSizeWarning,
     LeakageWarning as LeakageWarning,
     LeftOutWarning as LeftOutWarning,
     TooLargeImageError as TooLargeImageError,

@@ -9,6 +9,7 @@ from topk_lightning._checks import InvalidValueError, UserError, must
 __all__ = [
     "SPLITS",
     "BadImageWarning",
+    "ImageSizeWarning",
     "LeakageWarning",
     "LeftOutWarning",
     "NotAFolderError",
@@ -45,6 +46,10 @@ class NotAFolderError(UserError, NotADirectoryError):
 
 class BadImageWarning(UserWarning):
     """Unreadable images were left out."""
+
+
+class ImageSizeWarning(UserWarning):
+    """Pretrained weights get images of another size than they were trained on."""
 
 
 class LeakageWarning(UserWarning):

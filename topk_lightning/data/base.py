@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,13 +16,13 @@ from torch.utils.data import DataLoader
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data._augmentation import Augmentation, check_augment
-from topk_lightning.data._errors import SPLITS, LeakageWarning, UnreadableImageError
+from topk_lightning.data._errors import SPLITS, ImageSizeWarning, LeakageWarning, UnreadableImageError
 from topk_lightning.data._inspection import Look, look_at_all, statistics_of
 from topk_lightning.data._processes import count_of_workers, first_process, is_distributed
 from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.digests import duplicates_across_splits, leakage_sentence, pixel_digest
 from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
-from topk_lightning.data.preprocessing import Preprocessing, check_statistics
+from topk_lightning.data.preprocessing import Preprocessing, check_resize, check_statistics
 from topk_lightning.data.samples import ImageDataset, Samples
 from topk_lightning.data.summary import DataSummary
 
@@ -44,7 +45,8 @@ class ImageDataModuleBase(_DataModule):
         batch_size: int,
         num_workers: int | None,
         augment: Augmentation,
-        resize: str,
+        resize: str | int,
+        interpolation: str,
         statistics: str | Sequence[Sequence[float]] | None,
         seed: int,
         on_bad_image: str = "raise",
@@ -57,7 +59,8 @@ class ImageDataModuleBase(_DataModule):
         self.num_workers = None if num_workers is None else check_integer("num_workers", num_workers, minimum=0)
         check_augment(augment)
         self.augment = augment
-        self.resize = check_choice("resize", resize, ("crop", "stretch"))
+        self.resize = check_resize(resize, self.image_size)
+        self.interpolation = check_choice("interpolation", interpolation, ("bilinear", "bicubic"))
         self.statistics = None if statistics is None else check_statistics(statistics)
         self.seed = check_integer("seed", seed, minimum=0)
         self.on_bad_image = check_choice("on_bad_image", on_bad_image, ("raise", "skip"))
@@ -78,6 +81,9 @@ class ImageDataModuleBase(_DataModule):
         self._resumed_order: torch.Tensor | None = None
 
     # What a subclass says.
+
+    #: Whether images are still as large as they came when they are resized for the network.
+    _cuts_from_larger = True
 
     @property
     def class_names(self) -> list[str]:
@@ -126,7 +132,7 @@ class ImageDataModuleBase(_DataModule):
     @property
     def _resizing(self) -> Preprocessing:
         # Statistics play no part in resizing, which is all that is needed before they are known.
-        return Preprocessing(self.image_size, (0.0,) * 3, (1.0,) * 3, self.resize)
+        return Preprocessing(self.image_size, (0.0,) * 3, (1.0,) * 3, self.resize, self.interpolation)
 
     def setup(self, stage: str | None = None) -> None:
         """Find the samples, read each image once, measure the statistics and look for leakage; all stages at once."""
@@ -141,7 +147,26 @@ class ImageDataModuleBase(_DataModule):
             warnings.warn(leakage_sentence(self.duplicates), LeakageWarning, stacklevel=2)
         statistics = self.statistics or statistics_of(looks["train"])
         self._digests = {split: torch.tensor(of_split, dtype=torch.int64) for split, of_split in digests.items()}
-        self._preprocessing = Preprocessing(self.image_size, *statistics, self.resize)
+        self._preprocessing = replace(self._resizing, mean=statistics[0], std=statistics[1])
+
+    def prepare_for(self, published: Mapping[str, Any]) -> None:
+        """Prepare images as published weights were trained, unless `statistics` say another way.
+
+        Args:
+            published: what :meth:`topk_lightning.Preprocessing.to_dict` returns. Its mean, deviation and interpolation are
+                taken, and how it resizes where its size is that of this module; another size is warned of.
+        """
+        if self.statistics is not None:
+            return
+        wanted = Preprocessing.from_dict(published)
+        self.statistics, self.interpolation = (wanted.mean, wanted.std), wanted.interpolation
+        if wanted.image_size != self.image_size:
+            sizes = f"{wanted.image_size}×{wanted.image_size} pixels, and get {self.image_size}×{self.image_size}"
+            warnings.warn(f"The weights were trained on images of {sizes}.", ImageSizeWarning, stacklevel=2)
+        elif self.resize == "crop" and self._cuts_from_larger:
+            self.resize = wanted.resize
+        if self._preprocessing is not None:
+            self._preprocessing = replace(self._resizing, mean=wanted.mean, std=wanted.std)
 
     def _looks(self) -> dict[str, list[Look]]:
         """Look at every image once, and leave unreadable ones out or raise; return what was seen of each split."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from topk_lightning._checks.options import check_choice
 from topk_lightning.data._augmentation import Augmentation
 from topk_lightning.data._emoji_choice import check_classes, check_vendors
 from topk_lightning.data._twins import lightning_data_module
@@ -43,8 +44,9 @@ class EmojiDataModule(ImageDataModuleBase):
         val_vendors: whose drawings to validate on; None: noto-v1.
         test_vendors: whose drawings to test on; None: emojione.
         statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
-            pretrained on it; None: measured.
+            pretrained on it; None: those of the network's published weights, or measured.
         resize: "crop" or "stretch"; the same for the square images of the embedded sheet.
+        interpolation: "bilinear" or "bicubic".
         seed: seed of the order of the training images.
         sheet: another sheet that `topk_lightning.data.build_emoji_sheet` built; None: the embedded one.
 
@@ -63,6 +65,8 @@ class EmojiDataModule(ImageDataModuleBase):
         ((4, 3, 64, 64), [0, 1, 2, 3])
     """
 
+    _cuts_from_larger = False  # the drawings are resized once, when they are found
+
     def __init__(
         self,
         image_size: int = 64,
@@ -76,6 +80,7 @@ class EmojiDataModule(ImageDataModuleBase):
         test_vendors: list[str] | None = None,
         statistics: str | Sequence[Sequence[float]] | None = None,
         resize: str = "crop",
+        interpolation: str = "bilinear",
         seed: int = 0,
         sheet: str | None = None,
     ) -> None:
@@ -85,9 +90,11 @@ class EmojiDataModule(ImageDataModuleBase):
             num_workers=num_workers,
             augment=augment,
             resize=resize,
+            interpolation=interpolation,
             statistics=statistics,
             seed=seed,
         )
+        check_choice("resize", resize, ("crop", "stretch"))
         self.classes, self.sheet = classes, sheet
         self.train_vendors, self.val_vendors, self.test_vendors = train_vendors, val_vendors, test_vendors
         self._sheet = EMBEDDED_SHEET if sheet is None else Path(sheet).absolute()

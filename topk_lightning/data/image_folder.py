@@ -60,8 +60,9 @@ class ImageFolderDataModule(ImageDataModuleBase):
             (3, S, S) to another, such as a torchvision v2 transform.
         on_bad_image: "raise", or "skip": leave unreadable images out, list them in `skipped`, and warn once.
         statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
-            pretrained on it; None: measured.
-        resize: "crop" (shorter side to S, then the centre) or "stretch".
+            pretrained on it; None: those of the network's published weights, or measured.
+        resize: "crop" (shorter side to S, then the centre), "stretch", or the length of the shorter side before the centre.
+        interpolation: "bilinear" or "bicubic".
         seed: seed of the split and of the order of the training images.
         max_pixels: most pixels of an image, as its file says and once it is resized; a larger one is unreadable.
         check_images: look at every image before training. False saves that time; `statistics` must be given then, an
@@ -100,7 +101,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
         augment: Augmentation = "photos",
         on_bad_image: str = "raise",
         statistics: str | Sequence[Sequence[float]] | None = None,
-        resize: str = "crop",
+        resize: str | int = "crop",
+        interpolation: str = "bilinear",
         seed: int = 0,
         max_pixels: int = MAX_PIXELS,
         check_images: bool = True,
@@ -111,6 +113,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
             num_workers=num_workers,
             augment=augment,
             resize=resize,
+            interpolation=interpolation,
             statistics=statistics,
             seed=seed,
             on_bad_image=on_bad_image,
@@ -136,7 +139,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         else:
             (files, self.left_out), folder = labelled_files(self.root, names), self.root
         splits = complete_splits(files, names, self.root, self.val_fraction, self.test_fraction, self.seed)
-        self._cache = LookCache(folder, f"{self.image_size} {self.resize}")
+        self._cache = LookCache(folder, f"{self.image_size} {self.resize} {self.interpolation}")
         load = partial(self._resizing.load, max_pixels=self.max_pixels)
         return {
             split: FileSamples(folder, tuple(name for name, _ in part), tuple(index for _, index in part), load)

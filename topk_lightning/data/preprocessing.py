@@ -17,7 +17,7 @@ from topk_lightning.data._augmentation import Augmentation, augmentation
 from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.images import MAX_PIXELS, load_image, to_rgb
 
-__all__ = ["STATISTICS", "Preprocessing", "check_statistics", "decoding_side", "image_to_tensor"]
+__all__ = ["STATISTICS", "Preprocessing", "check_resize", "check_statistics", "decoding_side", "image_to_tensor"]
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -35,7 +35,9 @@ class Preprocessing:
         image_size: side of the square that comes out, in pixels.
         mean: mean per channel, of pixels in [0, 1].
         std: standard deviation per channel, > 0.
-        resize: "crop" (the shorter side becomes `image_size`, then the centre is cut out) or "stretch".
+        resize: "crop" (the shorter side becomes `image_size`, then the centre is cut out), "stretch", or the length of the
+            shorter side before the centre is cut out, at least `image_size`.
+        interpolation: "bilinear" or "bicubic".
 
     Raises:
         TypeError: numbers that are none.
@@ -54,11 +56,13 @@ class Preprocessing:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resize: str = "crop"
+    resize: str | int = "crop"
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         check_integer("image_size", self.image_size)
-        check_choice("resize", self.resize, ("crop", "stretch"))
+        check_resize(self.resize, self.image_size)
+        check_choice("interpolation", self.interpolation, ("bilinear", "bicubic"))
         mean, std = check_statistics((self.mean, self.std))
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", std)
@@ -87,7 +91,7 @@ class Preprocessing:
         Raises:
             ValueError: a file that cannot be read, or of too many pixels; see :func:`topk_lightning.data.load_image`.
         """
-        shorter_side = self.image_size if self.resize == "crop" else None
+        shorter_side = None if self.resize == "stretch" else self._shorter_side
         at_least = decoding_side(self.image_size)
         return load_image(path, at_least=at_least, max_pixels=max_pixels, shorter_side=shorter_side)
 
@@ -115,12 +119,24 @@ class Preprocessing:
 
     def _resize(self, v2: Any) -> list[Any]:
         size = [self.image_size, self.image_size]
+        interpolation = v2.InterpolationMode(self.interpolation)
         if self.resize == "stretch":
-            return [v2.Resize(size, antialias=True)]
-        return [v2.Resize([self.image_size], antialias=True), v2.CenterCrop(size)]
+            return [v2.Resize(size, interpolation, antialias=True)]
+        return [v2.Resize([self._shorter_side], interpolation, antialias=True), v2.CenterCrop(size)]
+
+    @property
+    def _shorter_side(self) -> int:
+        return self.resize if isinstance(self.resize, int) else self.image_size
 
     def _normalise(self, v2: Any) -> list[Any]:
         return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean, self.std)]
+
+
+def check_resize(resize: str | int, image_size: int) -> str | int:
+    """Return a way of resizing: a name, or the length of the shorter side."""
+    if isinstance(resize, str):
+        return check_choice("resize", resize, ("crop", "stretch"))
+    return check_integer("resize", resize, minimum=image_size)
 
 
 def decoding_side(image_size: int) -> int:
