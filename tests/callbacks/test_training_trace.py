@@ -247,6 +247,39 @@ def test_resumed_table_has_one_row_an_epoch(tmp_path, checkpoint, options):
                 assert got[name] == pytest.approx(expected[name], rel=1e-5), (start, name)
 
 
+class SaveAfterStep(pl.Callback):
+    def __init__(self, path, step):
+        self.path, self.step = path, step
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.parametrize(
+    ("step", "epoch", "remark"),
+    [
+        (2, 1, "train: rows 17 to 24 of 24"),
+        (3, 1, "broken off after its last step, not validated"),
+        (5, 2, "train: rows 17 to 24 of 24"),
+        (6, 2, "broken off after its last step, not validated"),
+    ],
+)
+def test_an_epoch_that_was_resumed_in_part_or_lost_its_validation_says_so(tmp_path, step, epoch, remark):
+    path = tmp_path / "step.ckpt"
+    whole, resumed = TrainingTrace(), TrainingTrace(tmp_path / "table.csv")
+    trainer(tmp_path, whole, SaveAfterStep(path, step)).fit(classifier(), loader(), loader(1))
+    trainer(tmp_path, resumed).fit(classifier(), loader(), loader(1), ckpt_path=path)
+    assert [row["epoch"] for row in resumed.rows] == [1, 2, 3]
+    assert resumed.rows[epoch - 1]["note"].partition("; ")[0] == remark
+    others = [row["note"] for row in (*whole.rows, *resumed.rows) if row is not resumed.rows[epoch - 1]]
+    assert not any("train:" in note or "broken off" in note for note in others)
+    for got, expected in zip(resumed.rows, whole.rows, strict=True):
+        if got["epoch"] < epoch:
+            assert got == expected
+    assert len(read_csv(tmp_path / "table.csv")) == 3
+
+
 def test_second_trainer_starts_afresh_and_the_same_trainer_goes_on(tmp_path):
     trace = TrainingTrace()
     first = trainer(tmp_path, trace, max_epochs=2)

@@ -22,6 +22,7 @@ from topk_lightning.epoch_table import (
     in_notebook,
     known_columns,
     note,
+    part_of_epoch,
     row_lines,
     terminal_text,
     training_curves,
@@ -42,7 +43,9 @@ class TrainingTrace(Callback):
     validation loss and validation top-k accuracies ("val/top5", "val_top5", "val/coarse_top1"), each where present. The
     temperature and k are those of ``module.loss`` in the last optimizer step of the epoch, and so is the learning rate
     (of the first group of the first optimizer). An epoch without validation shows "-". Remarks: best so far; plateau;
-    overfitting, when the training loss improves while the validation loss worsens; a loss that is not finite.
+    overfitting, when the training loss improves while the validation loss worsens; a loss that is not finite; "train: rows 33
+    to 64 of 64" where training went on within an epoch, whose training numbers cover that part; an epoch that was broken off
+    between its last step and its validation.
 
     With a path, the table is also written to that file after each epoch, and the curves beside it as PNG, each in one
     move, so that a reader never sees half a file. In a notebook the curves are shown and renewed in place. Only the first
@@ -81,6 +84,8 @@ class TrainingTrace(Callback):
         self._before: dict[str, Any] = {}
         self._logged: dict[str, Any] | None = None
         self._has_validated = self._monitor_checked = False
+        self._is_resumed = self._has_begun = False
+        self._partial = ""
         self._shown = 0
         self._shown_columns: list[str] = []
         self._notebook = NotebookPicture()
@@ -110,6 +115,19 @@ class TrainingTrace(Callback):
             self._validated = {name: _number(logged[name]) for name in self._names(logged) if name.startswith("val")}
             self._has_validated = True
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say so where a checkpoint was saved behind the last step of an epoch: what ends an epoch never comes then."""
+        self._has_begun = False
+        last = max((row["epoch"] for row in self.rows), default=0)
+        if self._is_resumed and trainer.current_epoch == last + 1:
+            self.rows.append({"epoch": trainer.current_epoch, "note": "broken off after its last step, not validated"})
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Remember which part of its epoch a training sees that goes on within it."""
+        if not self._has_begun and batch_idx:
+            self._partial = part_of_epoch(batch_idx, trainer.num_training_batches, trainer.train_dataloader)
+        self._has_begun = True
+
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Remember what this step uses: it may be another value by the end of the epoch."""
         loss = getattr(pl_module, "loss", None)
@@ -122,6 +140,7 @@ class TrainingTrace(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Complete the row of the epoch before, and remember which values are not of this one."""
         self._complete(trainer)
+        self._partial = ""
         self._before = dict(trainer.callback_metrics)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -162,6 +181,7 @@ class TrainingTrace(Callback):
         if self._stage == "fit":
             self.rows = [dict(row) for row in state_dict["rows"]]
             self._validated = dict(state_dict["validated"])
+            self._is_resumed = True
 
     def _complete(self, trainer: Trainer) -> None:
         """Add what the module's own on_train_epoch_end logged: the trainer calls it after that of the callbacks."""
@@ -191,7 +211,8 @@ class TrainingTrace(Callback):
             warnings.warn(must("monitor", wanted, repr(self.monitor), remedy), stacklevel=1)
 
     def _remark(self) -> None:
-        self.rows[-1]["note"] = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
+        remark = note(self.rows, self.monitor or watched_column(self.columns), self.patience)
+        self.rows[-1]["note"] = "; ".join(filter(None, (self._partial, remark)))
 
     def _names(self, logged: Iterable[str]) -> list[str]:
         """Return the names that belong into the table, in its order, with the monitored one whatever it is called."""

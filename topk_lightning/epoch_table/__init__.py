@@ -15,7 +15,7 @@ from topk_lightning.epoch_table._files import (
     write_table,
 )
 from topk_lightning.epoch_table._notebook import NotebookPicture, in_notebook
-from topk_lightning.epoch_table._notes import note
+from topk_lightning.epoch_table._notes import note, part_of_epoch
 from topk_lightning.epoch_table._terminal import header_line, row_lines, terminal_text
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "in_notebook",
     "known_columns",
     "note",
+    "part_of_epoch",
     "read_table",
     "row_lines",
     "terminal_text",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from topk_lightning.epoch_table._columns import column_label, known_columns
 
-__all__ = ["note"]
+__all__ = ["note", "part_of_epoch"]
 
 
 def note(rows: Sequence[Mapping[str, Any]], watched: str | None, patience: int) -> str:
@@ -69,3 +69,25 @@ def _overfitting(rows: Sequence[Mapping[str, Any]], train: str | None, val: str 
     if now - lowest <= 0.02 * abs(lowest):
         return ""
     return f"overfitting since {best_row['epoch']}"
+
+
+def part_of_epoch(batches_before: int, batches: float, loader: Any) -> str:
+    """Return the remark on an epoch whose training numbers leave out its first batches, in rows where the loader says them.
+
+    Args:
+        batches_before: batches of the epoch that an earlier run trained on.
+        batches: batches of the epoch.
+        loader: the loader of the training.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader
+        >>> part_of_epoch(4, 8, DataLoader(range(62), batch_size=8))
+        'train: rows 33 to 62 of 62'
+        >>> part_of_epoch(4, 8, loader=[])
+        'train: batches 5 to 8 of 8'
+    """
+    size, sampler = getattr(loader, "batch_size", None), getattr(loader, "sampler", None)
+    if isinstance(size, int) and isinstance(sampler, Sized) and math.isfinite(batches):
+        rows = min(len(sampler), int(batches) * size)
+        return f"train: rows {batches_before * size + 1} to {rows} of {rows}"
+    return f"train: batches {batches_before + 1} to {batches} of {batches}"
