@@ -65,7 +65,7 @@ def log_share(logits: Tensor, column: Tensor, temperature: float = 1.0) -> Tenso
 
 
 class _LogShare(torch.autograd.Function):
-    """The class itself is told apart from the sum of the others, so that a share of almost 1 keeps its digits."""
+    """The class itself is kept apart from the sum of the others, so that a share of almost 1 keeps its digits."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, column: Tensor, temperature: float) -> Tensor:

@@ -1,6 +1,6 @@
 """The threshold of a soft top-k in numbers that lose nothing, and the slopes of the classes around it.
 
-Scores may be 10⁹ temperatures apart, so nothing is measured from the threshold itself: the few leading classes are told
+Scores may be 10⁹ temperatures apart, so nothing is measured from the threshold itself: the few leading classes are kept
 in float64 from s_[k], and the powers of all others from the best of them.
 """
 

@@ -23,9 +23,10 @@ def behind_its_ties(rows: Tensor, column: Tensor | None) -> Tensor:
     if column is None:
         return rows
     own = rows.detach().gather(1, column)
-    tied = ((rows.detach() == own).sum(1, keepdim=True) > 1) & own.isfinite()
+    tied = (rows.detach() == own).sum(1, keepdim=True) > 1
     if reads_values(rows) and not tied.any():
         return rows
+    tied = tied & own.isfinite()
     limits = torch.finfo(rows.dtype)
     below = (own - (own.abs() * limits.eps).clamp(min=limits.tiny)).clamp(min=limits.min)
     return rows.scatter_add(1, column, torch.where(tied, below - own, 0))
@@ -68,7 +69,7 @@ class _Ranked(torch.autograd.Function):
             for block in row_blocks(rows):
                 part = torch.sub(rows[block], reference[block], out=powers[block]).mul_(1 / temperature).exp_()
                 total[block] = part.scatter_(1, index[block], 0).sum(1, keepdim=True)
-            # The sum is told against the largest score outside: it cannot underflow, unless nothing is there.
+            # The sum is relative to the largest score outside: it cannot underflow, unless nothing is there.
             empty = best[:, count:] == -math.inf
             total.masked_fill_(empty, 1)
             rest = torch.where(empty, -math.inf, total.log() + (small[:, count:] - values[:, -1:]) / temperature)

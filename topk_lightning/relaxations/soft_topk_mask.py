@@ -72,7 +72,7 @@ def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Members
     """Return (c, u), (M, 1) each, such that Σ_i F((s_i − c)/t − u) = k in each row of (M, C).
 
     c = s_[k] counts as a constant; u carries the whole gradient, ∂u/∂s_i = F′_i/(t Σ_j F′_j), and is float64 (float32
-    where the device has no more): told as two numbers, the threshold v = c + t·u loses nothing to large scores. Rows
+    where the device has no more): kept as two numbers, the threshold v = c + t·u loses nothing to large scores. Rows
     with at most k unmasked classes have u = −∞, so all of them have mass 1; with fewer than k, c is −∞ too.
     """
     if k == rows.shape[1]:
