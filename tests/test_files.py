@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import pickle
@@ -15,7 +16,7 @@ import zipfile
 import pytest
 import torch
 
-from topk_lightning._files import read_archive, replacing, write_file
+from topk_lightning._files import csv_text, read_archive, replacing, write_file
 
 CONTENT = {"weight": torch.arange(100_000.0), "names": ["ant", "bee"], "k": (1, 3)}
 
@@ -175,3 +176,13 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(archive):
         entries.writestr("archive/data.pkl", bytes(10**8))
     assert archive.stat().st_size < 10**6
     assert re.match("weights must be a file of tensors", refusal(archive))
+
+
+def test_csv_reads_back_whatever_stands_in_a_cell():
+    cells = ["a", "b,c", 'say "so"', "line\nbreak", "carriage\rreturn", "\r\n", "=1+1", "-3", "é ×", ""]
+    rows = [[cell, "x"] for cell in cells]
+    assert list(csv.reader(io.StringIO(csv_text(rows), newline=""))) == rows
+    safe = list(csv.reader(io.StringIO(csv_text(rows, spreadsheet_safe=True), newline="")))
+    assert [first for first, _ in safe] == [
+        ("'" if cell[:1] in ("=", "-", "\r") and cell else "") + cell for cell in cells
+    ]

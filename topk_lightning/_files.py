@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 import secrets
 import shutil
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import torch
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 
-__all__ = ["check_archive", "read_archive", "replacing", "write_file"]
+__all__ = ["check_archive", "csv_text", "read_archive", "replacing", "write_file"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextlib.contextmanager
@@ -51,6 +55,24 @@ def write_file(path: str | Path, data: bytes) -> None:
     """Write a file in one move, as :func:`replacing` does."""
     with replacing(path) as part:
         part.write_bytes(data)
+
+
+def csv_text(rows: Iterable[Sequence[object]], spreadsheet_safe: bool = False) -> str:
+    """Return lines of csv that read back as they are, whatever stands in a cell.
+
+    Args:
+        rows: the cells of each line.
+        spreadsheet_safe: put an apostrophe before a text that a spreadsheet would take for a formula (= + - @).
+    """
+    text = io.StringIO()
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL
+    )  # a lone carriage return ends a line for readers
+    for row in rows:
+        cells = [f"'{c}" if spreadsheet_safe and isinstance(c, str) and c[:1] in _FORMULA else c for c in row]
+        (quoted if any(isinstance(cell, str) and "\r" in cell for cell in cells) else plain).writerow(cells)
+    return text.getvalue()
 
 
 def read_archive(path: str | Path, argument: str, wanted: str, remedy: str = "") -> Any:

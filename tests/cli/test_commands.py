@@ -118,6 +118,40 @@ def test_predict_gives_the_same_answer_as_table_json_and_csv(trained, tmp_path, 
             assert f"{prediction.probability:.3f}" in table
 
 
+def test_predictions_go_into_a_file_by_its_ending(trained, tmp_path, capsys):
+    _, checkpoint = trained
+    folder = tmp_path / "=1+1"
+    files = pictures(folder)
+    expected = [(str(file), p.label) for file in files for p in predict_topk(checkpoint, file, k=2)]
+    words = ["predict", str(checkpoint), str(folder), "--k", "2", "--device", "cpu", "--batch-size", "2"]
+    for name in ("new/a.csv", "a.jsonl", "a.parquet"):
+        out = tmp_path / name
+        assert main([*words, "--out", str(out)]) == 0
+        assert capsys.readouterr().out == f"predictions: {out}\n"
+        if out.suffix == ".parquet":
+            rows = pytest.importorskip("pyarrow.parquet").read_table(out).to_pylist()
+        else:
+            text = out.read_text()
+            lines = text.splitlines()
+            rows = (
+                list(csv.DictReader(io.StringIO(text)))
+                if out.suffix == ".csv"
+                else [json.loads(line) for line in lines]
+            )
+        assert [(row["image"], row["class"]) for row in rows] == expected
+    assert main([*words, "--out", "a.txt"]) == 2
+
+
+def test_an_unreadable_picture_does_not_end_the_rest(trained, tmp_path, capsys):
+    _, checkpoint = trained
+    files = pictures(tmp_path / "pictures")
+    files[1].write_text("no image")
+    assert main(["predict", str(checkpoint), str(tmp_path / "pictures"), "--k", "1", "--format", "csv"]) == 1
+    shown = capsys.readouterr()
+    assert [row["image"] for row in csv.DictReader(io.StringIO(shown.out))] == [str(files[0]), str(files[2])]
+    assert shown.err == f"error: images must be readable, got 1 of 3 that are not: {str(files[1])!r}.\n"
+
+
 def test_table_stays_readable_in_a_narrow_terminal(trained, tmp_path, capsys, monkeypatch):
     _, checkpoint = trained
     (file, *_) = pictures(tmp_path / "pictures")

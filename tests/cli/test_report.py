@@ -105,7 +105,8 @@ def test_mistakes_are_said_in_one_sentence(fitted, tmp_path, capsys, monkeypatch
         "Pass a folder of test images (one folder a class), a yaml file of fit, or emoji."
     )
     assert sentence(["unknown.ckpt", "--data", "emoji"], capsys) == (
-        "data must have the 6 classes of the model, got 462. Is this the checkpoint of another model?"
+        "data must hold classes of the model only, got 'skull'. "
+        "The model's classes are 'breed 0', 'breed 1', 'breed 2', 'breed 3', 'breed 4' and 1 more."
     )
     assert not list(tmp_path.glob("*.html"))
 

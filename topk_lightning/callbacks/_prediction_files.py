@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.util
-import io
 import json
 import shutil
 from collections.abc import Iterable, Sequence
@@ -14,7 +12,7 @@ from typing import Any, BinaryIO
 
 from topk_lightning._checks import MissingPackageError, must
 from topk_lightning._checks.callback_error import CallbackError
-from topk_lightning._files import replacing
+from topk_lightning._files import csv_text, replacing
 
 __all__ = ["SUFFIXES", "PredictionFile", "check_format", "join_parts", "part_path"]
 
@@ -94,9 +92,7 @@ def join_parts(path: Path, world_size: int) -> None:
 
 
 def _csv(rows: Iterable[Row]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    return csv_text(rows).encode()
 
 
 def _append(file: BinaryIO, part: Path, skip_header: bool) -> None:

@@ -2,67 +2,117 @@
 
 from __future__ import annotations
 
-import csv
+import importlib
+import importlib.util
 import io
 import json
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich
+from jsonargparse import Namespace
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from topk_lightning._checks import InvalidValueError
-from topk_lightning._checks.options import check_integer
-from topk_lightning.cli._errors import check_given_files, usage
+from topk_lightning._checks import InvalidValueError, MissingPackageError, must
+from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.cli._errors import UsageError, check_given_files, usage
 from topk_lightning.cli._parser import OptionParser
-from topk_lightning.cli._runs import checkpoint_of
+from topk_lightning.cli._runs import check_writable, checkpoint_of
 
 if TYPE_CHECKING:
-    from topk_lightning.prediction import TopKPrediction
+    from topk_lightning.prediction import TopKPrediction, TrainedModel
 
-__all__ = ["FORMATS", "main", "prediction_table"]
+__all__ = ["WRITERS", "main", "prediction_table"]
 
 _WIDE = 100  # columns of a terminal with room for bars
+_MANY = 100  # images that take long enough for a bar
+_NAMED = 5  # unreadable files in one sentence
 
 Named = Sequence[tuple[str, Sequence["TopKPrediction"]]]
 
 
 def main(words: Sequence[str]) -> None:
-    """Predict the images of the command line and print the answer."""
+    """Predict the images of the command line and print or write the answer; unreadable ones are named at the end."""
     options = _parser().parse_args(list(words[1:]))
     with usage():
         check_integer("--batch-size", options.batch_size)
         if options.k is not None:
             check_integer("--k", options.k)
+        check_choice("--device", options.device, ("auto", "cpu", "cuda", "mps"))
+    form = _format_of(options)
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("images", options.images)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.data import BadImageWarning
-    from topk_lightning.prediction import TrainedModel, list_images, predict_topk
+    from topk_lightning.prediction import TrainedModel, list_images
 
     files = list_images(options.images)
     model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
-    unreadable = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", BadImageWarning)
-        predictions: Any = predict_topk(model, files, options.k, batch_size=options.batch_size)
-    for warning in caught:
-        if issubclass(warning.category, BadImageWarning):
-            unreadable.append(str(warning.message))
-        else:
-            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
-    named = [(str(file), row) for file, row in zip(files, predictions, strict=True) if row]
-    if options.format == "table":
-        console = rich.get_console()
-        console.print(prediction_table(named, bars=console.width >= _WIDE))
-    else:
-        sys.stdout.write(FORMATS[options.format](named))
+    if options.device != "auto":
+        model.network.to(options.device)
+    named, unreadable = _predict(model, files, options)
+    if named:
+        _answer(named, form, options)
     if unreadable:
         sys.stdout.flush()
-        raise InvalidValueError(unreadable[0])
+        listed = ", ".join(map(repr, unreadable[:_NAMED])) + (", …" if len(unreadable) > _NAMED else "")
+        raise InvalidValueError(
+            must("images", "be readable", f"{len(unreadable)} of {len(files)} that are not: {listed}")
+        )
+
+
+def _answer(named: Named, form: str, options: Namespace) -> None:
+    from topk_lightning._files import write_file
+
+    console = rich.get_console()
+    if options.out is not None:
+        out = Path(options.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_file(out, WRITERS[form](named, options.spreadsheet_safe))
+        console.print(f"predictions: {out}", soft_wrap=True, highlight=False, markup=False)
+    elif form == "table":
+        console.print(prediction_table(named, bars=console.width >= _WIDE))
+    else:
+        sys.stdout.write(WRITERS[form](named, options.spreadsheet_safe).decode())
+
+
+def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> tuple[list[Any], list[str]]:
+    """Return each readable image with its predictions, and the names of the others; a bar shows where many are."""
+    from rich.progress import track
+
+    from topk_lightning.data import BadImageWarning
+    from topk_lightning.prediction import predict_topk
+
+    named, unreadable = [], []
+    console = Console(stderr=True)
+    starts = range(0, len(files), options.batch_size)
+    hidden = len(files) < _MANY or not console.is_terminal
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BadImageWarning)  # all are named in one sentence
+        for start in track(starts, "Predicting", console=console, transient=True, disable=hidden):
+            batch = files[start : start + options.batch_size]
+            answers: Any = predict_topk(model, batch, options.k, batch_size=options.batch_size)
+            named += [(str(file), row) for file, row in zip(batch, answers, strict=True) if row]
+            unreadable += [str(file) for file, row in zip(batch, answers, strict=True) if not row]
+    return named, unreadable
+
+
+def _format_of(options: Namespace) -> str:
+    """Return the format that was asked for, by its name or by the ending of the file."""
+    if options.out is None:
+        return str(options.format)
+    check_writable(Path(options.out))
+    form = Path(options.out).suffix.lower().removeprefix(".")
+    if form not in ("csv", "jsonl", "parquet"):
+        raise UsageError(must("--out", "end in .csv, .jsonl or .parquet", repr(options.out)))
+    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        remedy = 'Install it with pip install "topk-lightning[parquet]".'
+        raise MissingPackageError(must("pyarrow", "be installed for --out .parquet", "none", remedy), name="pyarrow")
+    return form
 
 
 def prediction_table(named: Named, bars: bool = True) -> Table:
@@ -87,7 +137,7 @@ def prediction_table(named: Named, bars: bool = True) -> Table:
     return table
 
 
-def _as_json(named: Named) -> str:
+def _as_json(named: Named, spreadsheet_safe: bool = False) -> bytes:
     rows = [
         {
             "image": image,
@@ -95,20 +145,40 @@ def _as_json(named: Named) -> str:
         }
         for image, row in named
     ]
-    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+    return (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _as_csv(named: Named) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["image", "rank", "class", "index", "probability"])
-    for image, row in named:
-        writer.writerows([image, rank, p.label, p.index, p.probability] for rank, p in enumerate(row, 1))
+def _rows(named: Named) -> list[tuple[Any, ...]]:
+    return [
+        (image, rank, p.label, p.index, p.probability)
+        for image, predictions in named
+        for rank, p in enumerate(predictions, 1)
+    ]
+
+
+def _as_csv(named: Named, spreadsheet_safe: bool = False) -> bytes:
+    from topk_lightning._files import csv_text
+
+    return csv_text([COLUMNS, *_rows(named)], spreadsheet_safe).encode()
+
+
+def _as_jsonl(named: Named, spreadsheet_safe: bool = False) -> bytes:
+    lines = (json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) for row in _rows(named))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _as_parquet(named: Named, spreadsheet_safe: bool = False) -> bytes:
+    pyarrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    columns = zip(*_rows(named), strict=True)
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table(dict(zip(COLUMNS, map(list, columns), strict=True))), buffer)
     return buffer.getvalue()
 
 
+COLUMNS = ("image", "rank", "class", "index", "probability")
 #: The formats for programs; standard output holds nothing else.
-FORMATS = {"json": _as_json, "csv": _as_csv}
+WRITERS = {"json": _as_json, "csv": _as_csv, "jsonl": _as_jsonl, "parquet": _as_parquet}
 
 
 def _parser() -> OptionParser:
@@ -123,7 +193,14 @@ def _parser() -> OptionParser:
         default=None,
         help="how many classes an image, 1 up to their number (default: 5 at most)",
     )
-    parser.add_argument("--format", choices=["table", *FORMATS], default="table", help="for people, or for programs")
+    parser.add_argument(
+        "--format", choices=["table", "json", "csv", "jsonl"], default="table", help="for people, or for programs"
+    )
+    parser.add_argument("--out", type=str | None, default=None, help="a .csv, .jsonl or .parquet file to write")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
+    parser.add_argument(
+        "--spreadsheet-safe", action="store_true", help="csv: no cell that a spreadsheet would take for a formula"
+    )
     parser.add_network_options()
     return parser
