@@ -56,6 +56,8 @@ def test_every_answer_has_the_headers_of_a_page_that_keeps_to_itself(address):
         ("Host: evil.example", "the header Host must name 127.0.0.1 or ::1 or localhost, got 'evil.example'."),
         ("Host: 127.0.0.1.evil.example:80", "got '127.0.0.1.evil.example:80'."),
         ("Host: [::1", "got '[::1'."),
+        ("Host: evil@localhost", "got 'evil@localhost'."),
+        ("Host: localhost/evil", "got 'localhost/evil'."),
         (
             "Host: localhost\r\nOrigin: http://evil.example",
             "the header Origin must name http://localhost, got 'http://evil",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -63,6 +65,29 @@ def test_it_serves_its_options_and_ends_at_ctrl_c_with_the_last_answer_given(sta
         assert b"HTTP/1.1 200 OK" in connection.recv(65536)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "Stopped.\n")
+
+
+def test_sigterm_gives_what_is_under_way_its_time_and_says_how_many_were_dropped(started, checkpoint):
+    process, url = started(str(checkpoint), "--port", "0")
+    host, port = url.removeprefix("http://").split(":")
+    broken = {"Content-Type": "multipart/form-data; boundary=x"}
+    for _ in range(3):  # leave no line each
+        assert httpx.post(f"{url}/predict", headers=broken, content=b"--y nothing").status_code == 400
+    head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):  # whose second halves never come
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            connection.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode() + b"--x\r\n")
+        while httpx.get(f"{url}/health").json()["requests"] < 2:
+            pass
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        seconds = time.monotonic() - start
+        assert b"HTTP/1.1 503" in connection.recv(65536)
+    assert (process.returncode, out) == (143, "")
+    assert err == "Stopped. 2 requests under way could not be answered in time.\n"
+    assert seconds < 15  # nine, and what a busy machine adds
 
 
 def test_bound_to_more_than_loopback_it_warns_and_goes_by_any_name(started, checkpoint):

@@ -19,7 +19,7 @@ _LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve until Ctrl-C; requests that are under way are answered first."""
+    """Serve until Ctrl-C or SIGTERM; requests that are under way are answered first, for nine seconds."""
     options = _parser().parse_args(list(arguments[1:]))
     host, port = options.host, check_port(options.port)
     # Only now: --help and mistakes need no torch.
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str]) -> None:
         # When all is answered, uvicorn passes the signal on that made it stop.
         with contextlib.suppress(KeyboardInterrupt):
             server_of(app).run(sockets=[listener])
-    raise Stopped("Stopped.")
+    requests = f"{app.dropped} request{'s' if app.dropped > 1 else ''}"
+    raise Stopped(f"Stopped. {requests} under way could not be answered in time." if app.dropped else "Stopped.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -28,14 +29,21 @@ class Guard:
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str], hosts: frozenset[str] | None) -> None:
         self._app, self._headers, self._hosts = app, dict(headers), hosts
+        #: Requests that the server gave up because it stopped.
+        self.dropped = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
+
+        started = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
@@ -44,7 +52,13 @@ class Guard:
             self._check(Headers(scope=scope))
         except RequestError as refusal:
             app = JSONResponse({"error": str(refusal)}, refusal.status)
-        return await app(scope, receive, send_with_headers)
+        try:
+            await app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # the server's time to stop is over
+            self.dropped += 1
+            if not started:
+                stopped = JSONResponse({"error": "The server stopped before it could answer."}, 503)
+                await stopped(scope, receive, send_with_headers)
 
     def _check(self, headers: Headers) -> None:
         if self._hosts is None:
@@ -58,6 +72,8 @@ class Guard:
 
 def _hostname(url: str) -> str | None:
     try:
-        return urlsplit(url).hostname
+        parts = urlsplit(url)
+        # A name and a password before it, a path behind it: none of them belongs into the header Host.
+        return parts.hostname if "@" not in parts.netloc and parts.netloc == url[2:] else None
     except ValueError:
         return None
