@@ -23,19 +23,26 @@ SPLITS = ("train", "val", "test")
 def data(request, tmp_path):
     kind = getattr(topk_lightning.data, request.param)
     parameters = inspect.signature(kind).parameters
-    given = {"root": class_folders(tmp_path, {"cat": 9, "dog": 10})} if "root" in parameters else {"classes": 4}
-    return kind(image_size=16, batch_size=8, **given)
+    root = class_folders(tmp_path, {"cat": 9, "dog": 10})
+    options = {"image_size": 16, "batch_size": 8, "root": root, "classes": 4}
+    return kind(**{name: value for name, value in options.items() if name in parameters})
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_exported_has_its_page_and_its_twin(name):
-    assert (
-        f"::: topk_lightning.{name}" in (ROOT / "docs" / "api.md").read_text()
-        or f"## {name}" in (ROOT / "docs" / "data.md").read_text()
-    )
-    pytest.importorskip("lightning.pytorch")
-    twin = getattr(importlib.import_module("topk_lightning.lightning"), name)
+def test_it_stands_in_every_place(name):
+    lightning = importlib.import_module("topk_lightning.lightning")
     kind = getattr(topk_lightning.data, name)
+    places = {
+        "its section in docs/data.md": f"## {name}" in (ROOT / "docs" / "data.md").read_text(),
+        "its twin in topk_lightning.lightning": getattr(lightning, name, kind) is not kind,
+        "ImageDataModuleBase among its bases": issubclass(kind, ImageDataModuleBase),
+    }
+    assert not [place for place, is_there in places.items() if not is_there]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_twin_is_another_class_of_the_same_definition(name):
+    kind, twin = getattr(topk_lightning.data, name), getattr(importlib.import_module("topk_lightning.lightning"), name)
     assert inspect.signature(twin) == inspect.signature(kind)
     assert twin.definition is kind.definition
     assert not issubclass(twin, kind)

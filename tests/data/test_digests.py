@@ -94,7 +94,7 @@ def test_plain_options_hold_every_argument_of_the_constructor():
     assert options["class_path"] == "topk_lightning.data.EmojiDataModule"
     assert set(options["init_args"]) == {
         "image_size", "batch_size", "num_workers", "augment", "classes", "train_vendors", "val_vendors", "test_vendors",
-        "statistics", "resize", "seed", "sheet",
+        "statistics", "resize", "interpolation", "seed", "sheet",
     }  # fmt: skip
     assert build_data_module(options).vendors == data.vendors
 

@@ -1,4 +1,4 @@
-"""What every image data module shares: statistics, transforms, loaders, leakage check, description."""
+"""What every image data module shares: samples, statistics, transforms, leakage check, description."""
 
 from __future__ import annotations
 
@@ -6,36 +6,29 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.data._augmentation import Augmentation, check_augment
 from topk_lightning.data._errors import SPLITS, ImageSizeWarning, LeakageWarning, UnreadableImageError
 from topk_lightning.data._inspection import Look, look_at_all, statistics_of
-from topk_lightning.data._processes import count_of_workers, first_process, is_distributed
+from topk_lightning.data._loaders import ImageLoaders
+from topk_lightning.data._processes import first_process
 from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.digests import duplicates_across_splits, leakage_sentence, pixel_digest
-from topk_lightning.data.exact_sampler import ExactDistributedSampler, equal_batch_size
 from topk_lightning.data.preprocessing import Preprocessing, check_resize, check_statistics
-from topk_lightning.data.samples import ImageDataset, Samples
+from topk_lightning.data.samples import Samples
 from topk_lightning.data.summary import DataSummary
 
 __all__ = ["ImageDataModuleBase"]
 
-# One definition serves pytorch_lightning and lightning.pytorch: the base has no Lightning class of its own.
-if TYPE_CHECKING:
-    from pytorch_lightning import LightningDataModule as _DataModule
-else:
-    _DataModule = object
 
-
-class ImageDataModuleBase(_DataModule):
+class ImageDataModuleBase(ImageLoaders):
     """Turn the samples of three splits into loaders; a subclass says what the samples and the classes are."""
 
     def __init__(
@@ -85,11 +78,6 @@ class ImageDataModuleBase(_DataModule):
     #: Whether images are still as large as they came when they are resized for the network.
     _cuts_from_larger = True
 
-    @property
-    def class_names(self) -> list[str]:
-        """Name of each class, in the order of the class indices; known before `setup`."""
-        raise NotImplementedError
-
     def _find_samples(self) -> dict[str, Samples]:
         raise NotImplementedError
 
@@ -103,10 +91,6 @@ class ImageDataModuleBase(_DataModule):
 
     def _keep_looks(self, looks: dict[str, list[Look]]) -> None:
         """Keep what was seen of the images of each split for a later run."""
-
-    def _no_images(self, split: str) -> str:
-        """Say what to do about a split without images."""
-        return ""
 
     # What follows from it.
 
@@ -209,79 +193,12 @@ class ImageDataModuleBase(_DataModule):
         counts = Counter(self.targets(split))
         return [counts[index] for index in range(self.num_classes)]
 
-    def worker_count(self) -> int:
-        """Return how many processes prepare batches: `num_workers`, or what suits the number of images where it is None."""
-        return count_of_workers(len(self.targets("train"))) if self.num_workers is None else self.num_workers
-
     def pictures(self, split: str, indices: Sequence[int] | None = None) -> list[Image.Image]:
         """Return images of a split as they came, RGB, before any preprocessing; None: all of them."""
         samples = self._split(split)
         return [samples.picture(index) for index in (range(len(samples.targets)) if indices is None else indices)]
 
-    def evaluation_dataset(self, split: str) -> ImageDataset:
-        """Return the pairs (image, class index) of a split in order, as evaluation sees them: not augmented."""
-        return self._dataset(split)
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Return batches (images, target) in random order, augmented.
-
-        A last batch of one image is left out: batch normalisation cannot train on it.
-        """
-        transform = self.preprocessing.training_transform(self.augment)
-        # The order is the module's own, whatever else drew random numbers, and differs from loader to loader.
-        order = torch.Generator().manual_seed(self.seed + self._draws)
-        if self._resumed_order is not None:
-            order.set_state(self._resumed_order)
-            self._resumed_order = None
-        self._draws += 1
-        self._order = order
-        dataset = ImageDataset(self._split("train"), transform, classes=self.class_names)
-        # Lightning deals the images to the processes and fills up the shares.
-        share = -(-len(dataset) // (torch.distributed.get_world_size() if is_distributed() else 1))
-        ends_in_one = share > 1 and share % self.batch_size == 1
-        return self._loader(dataset, shuffle=True, generator=order, drop_last=ends_in_one)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the order of the training images stands, so that a resumed training goes on with it."""
-        return {} if self._order is None else {"order": self._order.get_state()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next training go on with the order of a checkpoint."""
-        self._resumed_order = state_dict.get("order")
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Return batches (images, target) of the validation split, in order."""
-        return self._evaluation_loader("val")
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        """Return batches (images, target) of the test split, in order."""
-        return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        """Return batches of images of the test split, in order, without their targets."""
-        return self._evaluation_loader("test", with_target=False)
-
     def _split(self, split: str) -> Samples:
         check_choice("split", split, SPLITS)
         self.setup()
         return self._samples[split]
-
-    def _dataset(self, split: str, with_target: bool = True) -> ImageDataset:
-        transform = self.preprocessing.evaluation_transform()
-        return ImageDataset(self._split(split), transform, with_target, self.class_names)
-
-    def _evaluation_loader(self, split: str, with_target: bool = True) -> DataLoader[Any]:
-        dataset = self._dataset(split, with_target)
-        if not len(dataset):
-            raise InvalidValueError(must("data", f"hold images of the {split} split", "none", self._no_images(split)))
-        if not is_distributed():
-            return self._loader(dataset)
-        sampler = ExactDistributedSampler(dataset)
-        batch_size = equal_batch_size(len(dataset), sampler.num_replicas, self.batch_size)
-        return self._loader(dataset, batch_size=batch_size, sampler=sampler)
-
-    def _loader(self, dataset: ImageDataset, **options: Any) -> DataLoader[Any]:
-        count = self.worker_count()
-        workers = {"num_workers": count, "persistent_workers": count > 0}
-        batches = {"batch_size": self.batch_size, "pin_memory": torch.cuda.is_available()}
-        return DataLoader(dataset, **{**workers, **batches, **options})
