@@ -194,7 +194,7 @@ def test_an_epoch_that_a_resume_left_without_an_end_stands_in_the_table_and_the_
     checkpoint = next(file for file in tmp_path.iterdir() if file.name == "step=6.ckpt")
     trainer(tmp_path, trace, annealing).fit(model, loader(), loader(1), ckpt_path=checkpoint)
     assert [row["epoch"] for row in trace.rows] == [1, 2, 3]
-    assert trace.rows[1] == {"epoch": 2, "note": "resumed after its last step"}
+    assert trace.rows[1] == {"epoch": 2, "note": "resumed after its last step, not validated"}
     assert [row.get("k") for row in trace.rows] == [5, None, 1]
     assert annealing.history == whole == [5, 3, 1]
 
@@ -260,9 +260,9 @@ class SaveAfterStep(pl.Callback):
     ("step", "epoch", "remark"),
     [
         (2, 1, "train: rows 17 to 24 of 24"),
-        (3, 1, "broken off after its last step, not validated"),
+        (3, 1, "resumed after its last step, not validated"),
         (5, 2, "train: rows 17 to 24 of 24"),
-        (6, 2, "broken off after its last step, not validated"),
+        (6, 2, "resumed after its last step, not validated"),
     ],
 )
 def test_an_epoch_that_was_resumed_in_part_or_lost_its_validation_says_so(tmp_path, step, epoch, remark):
@@ -273,7 +273,7 @@ def test_an_epoch_that_was_resumed_in_part_or_lost_its_validation_says_so(tmp_pa
     assert [row["epoch"] for row in resumed.rows] == [1, 2, 3]
     assert resumed.rows[epoch - 1]["note"].partition("; ")[0] == remark
     others = [row["note"] for row in (*whole.rows, *resumed.rows) if row is not resumed.rows[epoch - 1]]
-    assert not any("train:" in note or "broken off" in note for note in others)
+    assert not any("train:" in note or "resumed" in note for note in others)
     for got, expected in zip(resumed.rows, whole.rows, strict=True):
         if got["epoch"] < epoch:
             assert got == expected

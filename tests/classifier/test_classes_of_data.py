@@ -159,8 +159,8 @@ def test_a_network_that_ends_in_a_softmax_is_told_once(tmp_path, stage):
         getattr(quiet(tmp_path, max_epochs=2), stage)(model, *arguments)
     told = [str(one.message) for one in caught if "probabilities" in str(one.message)]
     assert told == [
-        "network must return logits, got rows of probabilities (each at least 0, sum 1). "
-        "Leave its last Softmax out: the loss and the predictions apply one of their own."
+        "network must return logits, of which probabilities are made, got rows of probabilities. "
+        "Remove the softmax at its end: what is shown is too flat."
     ]
 
 

@@ -14,12 +14,12 @@ from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning._checks.prediction import check_input
-from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._errors import describe
 from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts, part_path
 from topk_lightning.callbacks._topk_log import loader_at, sampler_of
 from topk_lightning.data import rows_seen_once
+from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TopKPrediction, topk_predictions
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ class TrainingTrace(Callback):
     temperature and k are those of ``module.loss`` in the last optimizer step of the epoch, and so is the learning rate
     (of the first group of the first optimizer). An epoch without validation shows "-". Remarks: best so far; plateau;
     overfitting, when the training loss improves while the validation loss worsens; a loss that is not finite; "train: rows 33
-    to 64 of 64" where training went on within an epoch, whose training numbers cover that part; an epoch that was broken off
-    between its last step and its validation.
+    to 64 of 64" where training went on within an epoch, whose training numbers cover that part; an epoch that was
+    resumed after its last step, which the trainer then does not validate.
 
     With a path, the table is also written to that file after each epoch, and the curves beside it as PNG, each in one
     move, so that a reader never sees half a file. In a notebook the curves are shown and renewed in place. Only the first
@@ -116,11 +116,11 @@ class TrainingTrace(Callback):
             self._has_validated = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so where a checkpoint was saved behind the last step of an epoch: what ends an epoch never comes then."""
+        """Say so where a checkpoint is of the last step of an epoch: the trainer neither validates nor ends that one."""
         self._has_begun = False
         last = max((row["epoch"] for row in self.rows), default=0)
         if self._is_resumed and trainer.current_epoch == last + 1:
-            self.rows.append({"epoch": trainer.current_epoch, "note": "broken off after its last step, not validated"})
+            self.rows.append({"epoch": trainer.current_epoch, "note": "resumed after its last step, not validated"})
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Remember which part of its epoch a training sees that goes on within it."""
@@ -157,10 +157,7 @@ class TrainingTrace(Callback):
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
         row |= {name: value for name, value in numbers.items() if value is not None}
         self._validated = {}
-        before = [old for old in self.rows if old["epoch"] < row["epoch"]]
-        # From a checkpoint of an epoch's last step a trainer goes on with the next: it neither validates nor ends that one.
-        gap = range(before[-1]["epoch"] + 1, row["epoch"]) if before else ()
-        self.rows = [*before, *({"epoch": epoch, "note": "resumed after its last step"} for epoch in gap), row]
+        self.rows = [*(old for old in self.rows if old["epoch"] < row["epoch"]), row]
         self._remark()
         self._logged = logged
         if not trainer.is_global_zero:

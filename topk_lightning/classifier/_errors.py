@@ -19,7 +19,6 @@ __all__ = [
     "check_scalar_loss",
     "lightning_package",
     "not_restored",
-    "probabilities",
     "resumed_within_epoch",
 ]
 
@@ -99,12 +98,6 @@ def channels_last(images: Any) -> InvalidValueError | None:
         return None
     remedy = "Put the channels second with images.permute(0, 3, 1, 2)."
     return InvalidValueError(must("images", "have shape (N, channels, H, W)", tuple(images.shape), remedy))
-
-
-def probabilities() -> str:
-    """Return the warning for a network that ends in a softmax."""
-    remedy = "Leave its last Softmax out: the loss and the predictions apply one of their own."
-    return must("network", "return logits", "rows of probabilities (each at least 0, sum 1)", remedy)
 
 
 def resumed_within_epoch(epoch: int, batch: int, batches: float, keeps_state: bool) -> str:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from topk_lightning._checks import UserError
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.classifier._batch_norm import running_statistics_for_single_values
 from topk_lightning.classifier._batches import images_and_target, images_of
 from topk_lightning.classifier._class_match import ClassMatch, match_classes
@@ -24,7 +23,6 @@ from topk_lightning.classifier._errors import (
     check_scalar_loss,
     lightning_package,
     not_restored,
-    probabilities,
     resumed_within_epoch,
 )
 from topk_lightning.classifier._loaders import name_loaders
@@ -34,7 +32,7 @@ from topk_lightning.data import TrainingData, find_class_names
 from topk_lightning.losses.logit_adjustment import fill_class_counts
 from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.networks.compiled import original_module
-from topk_lightning.networks.outputs import check_logits
+from topk_lightning.networks.outputs import are_probabilities, check_logits, warn_of_probabilities
 from topk_lightning.prediction import TopKPrediction, topk_predictions
 
 __all__ = ["MeasuredSteps"]
@@ -74,7 +72,7 @@ class MeasuredSteps(_Module):
         self.training_data = TrainingData()
         self._remarks: set[str] = set()
         self._stages_looked_at: set[str] = set()
-        self._has_begun = False
+        self._has_begun = self._told_of_probabilities = False
 
     def configure_callbacks(self) -> Any:
         """Add the averaging of weights, where that was asked for.
@@ -162,7 +160,7 @@ class MeasuredSteps(_Module):
             if (wrong_order := channels_last(images)) is not None:
                 raise wrong_order from error
             raise
-        logits: Tensor = getattr(output, "logits", output)  # networks of Hugging Face return an object that holds them
+        logits: Tensor = getattr(output, "logits", output)  # as networks of Hugging Face return them
         return logits
 
     def _step(self, batch: Any, stage: str, dataloader_idx: int = 0) -> Tensor:
@@ -199,8 +197,10 @@ class MeasuredSteps(_Module):
         """Warn, once, of a network whose outputs in the first batch of a stage are probabilities."""
         if stage not in self._stages_looked_at:
             self._stages_looked_at.add(stage)
-            if are_probabilities(logits.detach().cpu()):
-                self._say(probabilities())
+            if are_probabilities(logits.detach().cpu()) and not self._told_of_probabilities:
+                self._told_of_probabilities = True
+                if self._trainer is None or self.trainer.is_global_zero:
+                    warn_of_probabilities(logits.detach().cpu())
 
     def _say(self, remark: str) -> None:
         """Warn once, from one process."""

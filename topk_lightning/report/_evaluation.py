@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.scores import are_probabilities
 from topk_lightning.classifier import images_and_target
+from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.ranking import target_rank, topk_indices
 from topk_lightning.report._labelled_images import LabelledImages
