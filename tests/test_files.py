@@ -13,8 +13,10 @@ import sys
 import tarfile
 import zipfile
 
+import hypothesis.strategies as st
 import pytest
 import torch
+from hypothesis import given
 
 from topk_lightning._files import csv_text, read_archive, replacing, write_file
 
@@ -178,11 +180,29 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(archive):
     assert re.match("weights must be a file of tensors", refusal(archive))
 
 
-def test_csv_reads_back_whatever_stands_in_a_cell():
-    cells = ["a", "b,c", 'say "so"', "line\nbreak", "carriage\rreturn", "\r\n", "=1+1", "-3", "é ×", ""]
-    rows = [[cell, "x"] for cell in cells]
-    assert list(csv.reader(io.StringIO(csv_text(rows), newline=""))) == rows
-    safe = list(csv.reader(io.StringIO(csv_text(rows, spreadsheet_safe=True), newline="")))
-    assert [first for first, _ in safe] == [
-        ("'" if cell[:1] in ("=", "-", "\r") and cell else "") + cell for cell in cells
-    ]
+ODD = [
+    "a\rb.png",
+    "line\nfeed",
+    "both\r\n",
+    'quote "x"',
+    "comma, y",
+    "",
+    " space ",
+    "=1+1",
+    "@SUM(1)",
+    "+1",
+    "-1",
+    "é\u202e",
+]
+
+
+@given(st.lists(st.lists(st.one_of(st.sampled_from(ODD), st.text()), min_size=2, max_size=4), max_size=5))
+def test_every_cell_of_a_csv_is_read_back_as_it_was(rows):
+    text = csv_text(rows).encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
+    assert list(csv.reader(io.StringIO(text, newline=""))) == rows
+
+
+def test_a_cell_that_would_be_a_formula_gets_an_apostrophe_only_where_asked():
+    rows = [["=1+1", "+1", "-1", "@SUM(1)", "\tx", "plain", -1]]
+    assert csv_text(rows) == "=1+1,+1,-1,@SUM(1),\tx,plain,-1\n"
+    assert csv_text(rows, spreadsheet_safe=True) == "'=1+1,'+1,'-1,'@SUM(1),'\tx,plain,-1\n"

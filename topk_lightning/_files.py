@@ -1,18 +1,18 @@
-"""Files written whole or not at all, and archives of torch read without running code and without unnoticed damage."""
+"""Files written whole or not at all, tables as csv, and archives of torch read without running code or unnoticed damage."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import os
 import secrets
 import shutil
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,8 +20,6 @@ import torch
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 
 __all__ = ["check_archive", "csv_text", "read_archive", "replacing", "write_file"]
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextlib.contextmanager
@@ -57,22 +55,27 @@ def write_file(path: str | Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
-def csv_text(rows: Iterable[Sequence[object]], spreadsheet_safe: bool = False) -> str:
-    """Return lines of csv that read back as they are, whatever stands in a cell.
+def csv_text(rows: Iterable[Iterable[Any]], *, spreadsheet_safe: bool = False) -> str:
+    r"""Return rows as csv, a line each that ends in a line feed; every reader gets the cells back as they are.
 
     Args:
-        rows: the cells of each line.
-        spreadsheet_safe: put an apostrophe before a text that a spreadsheet would take for a formula (= + - @).
+        rows: the cells of each row.
+        spreadsheet_safe: put an apostrophe before a text that a spreadsheet would take for a formula. Such a cell is not
+            read back as it was.
+
+    Examples:
+        >>> csv_text([["a\rb", 1], ['=1+1', "x, y"]], spreadsheet_safe=True)
+        '"a\rb",1\n\'=1+1,"x, y"\n'
     """
-    text = io.StringIO()
-    plain = csv.writer(text, lineterminator="\n")
-    quoted = csv.writer(
-        text, lineterminator="\n", quoting=csv.QUOTE_ALL
-    )  # a lone carriage return ends a line for readers
-    for row in rows:
-        cells = [f"'{c}" if spreadsheet_safe and isinstance(c, str) and c[:1] in _FORMULA else c for c in row]
-        (quoted if any(isinstance(cell, str) and "\r" in cell for cell in cells) else plain).writerow(cells)
-    return text.getvalue()
+    lines: list[str] = []
+    # A cell with a character of the line's end is quoted, so both are in it.
+    table = csv.writer(SimpleNamespace(write=lambda line: lines.append(f"{line[:-2]}\n")), lineterminator="\r\n")
+    table.writerows((map(_as_text, row) for row in rows) if spreadsheet_safe else rows)
+    return "".join(lines)
+
+
+def _as_text(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def read_archive(path: str | Path, argument: str, wanted: str, remedy: str = "") -> Any:

@@ -358,3 +358,16 @@ def test_a_module_without_its_own_predict_step(tmp_path):
 
     predict(TopKPredictionWriter(tmp_path / "p.csv", 3, NAMES), module=Forward())
     assert read(tmp_path / "p.csv") == expected(Inputs().inputs)
+
+
+@pytest.mark.parametrize("spreadsheet_safe", [False, True])
+def test_names_of_any_characters_are_read_back_and_formulas_are_texts_where_asked(tmp_path, spreadsheet_safe):
+    names = ["=1+1", "a\rb", "c\nd", "@SUM(1)", "e,f", 'g"h']
+    path = tmp_path / "predictions.csv"
+    writer = TopKPredictionWriter(path, k=CLASSES, class_names=names, spreadsheet_safe=spreadsheet_safe)
+    trainer(writer).predict(Plain(), DataLoader(Inputs(), batch_size=4))
+    with path.open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 11 * CLASSES
+    told = {f"'{name}" if spreadsheet_safe and name[0] in "=@" else name for name in names}
+    assert {row["class"] for row in table} == told

@@ -1,5 +1,6 @@
 """fit, test, predict, and what a user's mistake looks like; the real command, in this process."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,15 +9,18 @@ import signal
 from pathlib import Path
 
 import pytest
+import rich
 import torch
 import yaml
 
 import topk_lightning
 from topk_lightning import losses
+from topk_lightning._checks import InvalidValueError
 from topk_lightning.cli import main
+from topk_lightning.cli._predict import prediction_table
 from topk_lightning.cli._running import run_command
 from topk_lightning.data import EmojiDataModule
-from topk_lightning.prediction import predict_topk
+from topk_lightning.prediction import TopKPrediction, predict_topk
 from topk_lightning.ranking import in_topk
 
 CONFIG = Path(__file__).parent / "emoji.yaml"
@@ -334,3 +338,19 @@ def test_an_error_of_the_users_own_code_keeps_its_traceback():
 def even(index):
     if index % 2:
         raise ValueError(f"the index must be even, got {index}.")
+
+
+def test_no_escape_sequence_of_a_name_reaches_the_terminal(capsys):
+    hostile = "\x1b]0;title\x07\u202eexe.png"
+    rows = [(hostile, [TopKPrediction(label=hostile, index=0, probability=0.5)])]
+    rich.get_console().print(prediction_table(rows))
+    with contextlib.suppress(SystemExit):
+        run_command(lambda: refuse(hostile))
+    shown = capsys.readouterr()
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown.out + shown.err)
+    assert r"\x1b]0;title" in shown.out
+    assert r"\x1b]0;title" in shown.err
+
+
+def refuse(name):
+    raise InvalidValueError(f"name must be another, got {name}.")

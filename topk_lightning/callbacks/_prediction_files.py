@@ -30,20 +30,21 @@ class PredictionFile:
         path: the joined file, whose ending says the format.
         rank: the number of the process.
         columns: names of the columns.
+        spreadsheet_safe: put an apostrophe before a text of a csv file that would be a formula.
     """
 
-    def __init__(self, path: Path, rank: int, columns: Sequence[str]) -> None:
-        self.columns = tuple(columns)
+    def __init__(self, path: Path, rank: int, columns: Sequence[str], spreadsheet_safe: bool = False) -> None:
+        self.columns, self._spreadsheet_safe = tuple(columns), spreadsheet_safe
         self._is_csv = path.suffix != ".jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = part_path(path, rank).open("wb", buffering=0)
         if self._is_csv:
-            self._put(_csv([self.columns]))
+            self._put(csv_text([self.columns]).encode())
 
     def write(self, rows: Iterable[Row]) -> None:
         """Append rows."""
         if self._is_csv:
-            self._put(_csv(rows))
+            self._put(csv_text(rows, spreadsheet_safe=self._spreadsheet_safe).encode())
         else:
             lines = (json.dumps(dict(zip(self.columns, row, strict=True)), ensure_ascii=False) for row in rows)
             self._put("".join(f"{line}\n" for line in lines).encode())
@@ -89,10 +90,6 @@ def join_parts(path: Path, world_size: int) -> None:
                     _append(file, part, skip_header=path.suffix == ".csv" and number > 0)
     for part in parts:
         part.unlink()
-
-
-def _csv(rows: Iterable[Row]) -> bytes:
-    return csv_text(rows).encode()
 
 
 def _append(file: BinaryIO, part: Path, skip_header: bool) -> None:

@@ -53,6 +53,7 @@ class TopKPredictionWriter(Callback):
             the indices.
         input: what a tensor that predict_step returns holds: "logits" or "probabilities".
         keep_predictions: let ``trainer.predict`` return the predictions too; memory then grows.
+        spreadsheet_safe: put an apostrophe before a text of a csv file that a spreadsheet would take for a formula.
 
     Raises:
         ModuleNotFoundError: parquet without pyarrow.
@@ -71,6 +72,7 @@ class TopKPredictionWriter(Callback):
         class_names: list[str] | dict[int, str] | dict[str, int] | None = None,
         input: Literal["logits", "probabilities"] = "logits",  # noqa: A002
         keep_predictions: bool = False,
+        spreadsheet_safe: bool = False,
     ) -> None:
         super().__init__()
         self.path = _check_path(path)
@@ -79,6 +81,7 @@ class TopKPredictionWriter(Callback):
         self.class_names = None if class_names is None else check_class_names(class_names)
         self.input = check_input(input)
         self.keep_predictions = keep_predictions
+        self.spreadsheet_safe = spreadsheet_safe
         self._file: PredictionFile | None = None
         self._names: Sequence[str] | None = None
         self._rows_seen: dict[int, int] = {}
@@ -98,7 +101,7 @@ class TopKPredictionWriter(Callback):
         if trainer.is_global_zero:
             self.path.unlink(missing_ok=True)
         columns = _COLUMNS if len(trainer.num_predict_batches) == 1 else (*_COLUMNS, "dataloader")
-        self._file, self._rows_seen = PredictionFile(self.path, trainer.global_rank, columns), {}
+        self._file, self._rows_seen = PredictionFile(self.path, trainer.global_rank, columns, self.spreadsheet_safe), {}
 
     def on_predict_batch_end(
         self,

@@ -122,6 +122,8 @@ def prediction_table(named: Named, bars: bool = True) -> Table:
         named: each image with its predictions.
         bars: add a bar for each probability.
     """
+    from topk_lightning.drawing import visible_text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
     table.add_column("rank", justify="right")
@@ -131,8 +133,8 @@ def prediction_table(named: Named, bars: bool = True) -> Table:
         table.add_column("", no_wrap=True)
     for image, predictions in named:
         for rank, prediction in enumerate(predictions, 1):
-            first, probability = Text(image if rank == 1 else ""), prediction.probability
-            cells = [first, Text(str(rank)), Text(prediction.label), Text(f"{probability:.3f}")]
+            first, probability = Text(visible_text(image) if rank == 1 else ""), prediction.probability
+            cells = [first, Text(str(rank)), Text(visible_text(prediction.label)), Text(f"{probability:.3f}")]
             table.add_row(*cells, *([Text("█" * round(20 * probability), style="blue")] if bars else []))
     return table
 
@@ -159,7 +161,7 @@ def _rows(named: Named) -> list[tuple[Any, ...]]:
 def _as_csv(named: Named, spreadsheet_safe: bool = False) -> bytes:
     from topk_lightning._files import csv_text
 
-    return csv_text([COLUMNS, *_rows(named)], spreadsheet_safe).encode()
+    return csv_text([COLUMNS, *_rows(named)], spreadsheet_safe=spreadsheet_safe).encode()
 
 
 def _as_jsonl(named: Named, spreadsheet_safe: bool = False) -> bytes:

@@ -59,5 +59,9 @@ def _say(label: str, sentence: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from topk_lightning.drawing import visible_text
+
     # Not wrapped by rich: a path broken over two lines could not be copied.
-    Console(stderr=True).print(Text.assemble((label, "bold red"), sentence), soft_wrap=True, highlight=False)
+    Console(stderr=True).print(
+        Text.assemble((label, "bold red"), visible_text(sentence)), soft_wrap=True, highlight=False
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must
-from topk_lightning._files import write_file
+from topk_lightning._files import csv_text, write_file
 
 __all__ = [
     "TABLE_NAME",
@@ -66,11 +66,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable
         finite = [{name: _finite(value) for name, value in row.items()} for row in table]
         text = json.dumps(finite, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     else:
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-        text = buffer.getvalue()
+        text = csv_text([names, *(row.values() for row in table)])
     write_file(path, text.encode())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from topk_lightning.drawing import visible_text
 from topk_lightning.epoch_table._columns import column_label
 
 __all__ = ["header_line", "row_lines", "terminal_text"]
@@ -20,7 +21,7 @@ _MINIMUM = {"lr": 6, "k": 2}
 
 def _heading(name: str) -> str:
     kind = column_label(name)
-    return "temp" if kind == "temperature" else kind
+    return "temp" if kind == "temperature" else visible_text(kind)
 
 
 def _cell(name: str, value: Any) -> str:

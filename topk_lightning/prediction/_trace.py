@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
+from topk_lightning.drawing import visible_text
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.prediction._image_sources import iterate_images
 from topk_lightning.prediction._layers import LayerTrace, recorded_layers
@@ -227,6 +228,6 @@ def _class_table(trace: PredictionTrace) -> Table:
         style = "bold green" if index == trace.target else ""
         mark = " ✓" if index == trace.target and trace.in_topk else ""
         probability = trace.probabilities[index].item()
-        name, bar = Text(label + mark, style=style), Text("█" * round(_BAR * probability), style="blue")
+        name, bar = Text(visible_text(label) + mark, style=style), Text("█" * round(_BAR * probability), style="blue")
         table.add_row(str(rank), name, f"{trace.logits[index].item():.2f}", f"{probability:.3f}", bar)
     return table

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from topk_lightning._files import write_file
+from topk_lightning._files import csv_text, write_file
 from topk_lightning.report._page import render
 from topk_lightning.report._results import Results
 from topk_lightning.report._sections import sections_of
@@ -61,14 +59,10 @@ def class_table_path(path: Path) -> Path:
 
 def _csv(rows: Sequence[Any], k: int) -> bytes:
     """Return the rows; what is not defined is an empty cell."""
-    text = io.StringIO()
-    # A line ends in both characters, so that a name with either of them is quoted.
-    table = csv.writer(text, lineterminator="\r\n")
     names = {"name": "class", "recall_topk": f"recall_top{k}", "taken_for": "most_often_taken_for", "taken": "times"}
-    table.writerow([names.get(f.name, f.name) for f in fields(rows[0])])
-    for row in map(_plain, rows):
-        table.writerow(["" if cell is None else cell for cell in row.values()])
-    return text.getvalue().encode(errors="backslashreplace")
+    header = [names.get(f.name, f.name) for f in fields(rows[0])]
+    table = (["" if cell is None else cell for cell in row.values()] for row in map(_plain, rows))
+    return csv_text([header, *table]).encode(errors="backslashreplace")
 
 
 def _plain(value: Any) -> Any:
