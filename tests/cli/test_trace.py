@@ -82,5 +82,4 @@ def test_predict_answers_the_images_that_can_be_read_and_ends_with_status_1(frui
     out, err = capsys.readouterr()
     assert out.splitlines()[1].startswith(f"{tmp_path / 'folder' / 'a.png'},1,")
     assert "b.png," not in out
-    assert err.startswith("error: 1 of 2 images cannot be read. ")
-    assert "b.png must be a readable image" in err
+    assert err == f"error: images must be readable, got 1 of 2 that are not: '{tmp_path / 'folder' / 'b.png'}'.\n"
