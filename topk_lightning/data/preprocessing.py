@@ -105,7 +105,7 @@ class Preprocessing:
         """Return the transform of training: as in evaluation, with augmentation before the normalisation.
 
         Args:
-            augment: "none", "photos", "drawings" (see :func:`topk_lightning.data._augmentation.augmentation`) or any
+            augment: "none", "photos", "drawings" as in :class:`topk_lightning.ImageFolderDataModule`, or any
                 callable from a uint8 tensor (3, S, S) to one of the same shape, such as a torchvision v2 transform.
         """
         v2 = import_torchvision("Preprocessing.training_transform")
