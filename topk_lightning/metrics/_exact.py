@@ -135,12 +135,15 @@ class ExactMetric(Metric):
         self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any | None = None
     ) -> None:
         # One sum a dtype instead of a gathering of each state, whose shapes are the same in every process.
-        tables = {name: state for name, state in self.metric_state.items() if isinstance(state, Tensor)}
-        if dist_sync_fn is not gather_all_tensors or len(tables) < len(self._defaults):
+        if dist_sync_fn is not gather_all_tensors:
             super()._sync_dist(dist_sync_fn, process_group)
             return
-        for name, table in sum_over_processes(tables, process_group or self.process_group).items():
-            setattr(self, name, table)
+        group, states = process_group or self.process_group, self.metric_state
+        joined = sum_over_processes({name: state for name, state in states.items() if isinstance(state, Tensor)}, group)
+        for name, state in states.items():
+            if not isinstance(state, Tensor):
+                joined[name] = torch.cat(gather_all_tensors(torch.cat(state), group))
+        self.__dict__.update(joined)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         # States move with the module but keep their precision, whatever dtype the module is cast to.
