@@ -165,6 +165,31 @@ def test_blocks_agree_with_the_plain_formula(dtype, shape):
         assert torch.equal(fast, _target_ranks.count_plainly(scores, target, 1, ties))
 
 
+LAYOUTS = {
+    "columns in order": lambda scores: scores.t().contiguous().t(),
+    "every second column": lambda scores: scores.repeat_interleave(2, 1)[:, ::2],
+    "rows of a larger table": lambda scores: torch.cat([scores, scores], 1)[:, : scores.shape[1]],
+    "backwards rows": lambda scores: scores.flip(0).flip(0),
+    "one row again and again": lambda scores: scores[:1].expand(len(scores), -1),
+}
+
+
+@pytest.mark.parametrize("values", [1, 7, 10**6])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_the_rank_does_not_depend_on_how_scores_lie_in_memory(way, layout, values, dtype):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(values, (90, 200), generator=generator).to(dtype)
+    target = torch.randint(200, (90,), generator=generator)
+    laid = LAYOUTS[layout](scores)
+    assert laid.shape == scores.shape
+    for ties in ("index", "strict", "optimistic"):
+        expected = _target_ranks.count_plainly(laid.clone(memory_format=torch.contiguous_format), target, 1, ties)
+        assert torch.equal(count_ahead(laid, target, ties=ties), expected)
+        cut = count_ahead(laid, target, ties=ties, below=3)
+        assert torch.equal(cut.clamp(max=3), expected.clamp(max=3))
+
+
 def test_rank_below_is_exact_below_and_not_below_above():
     generator = torch.Generator().manual_seed(0)
     scores = torch.randint(0, 5, (300, 40), generator=generator).float()

@@ -56,44 +56,54 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
     own = scores.gather(1, label)
     index_rule = ties == "index"
     if scores.numel() <= _SMALL and scores.is_contiguous():
-        at_most, tied = _count_block(scores, own, torch.empty_like(scores), dtype)
+        mask = torch.empty_like(scores)
+        at_most = torch.sum(torch.le(scores, own, out=mask), 1, dtype=dtype)
+        tied = torch.sum(torch.eq(scores, own, out=mask), 1, dtype=dtype)
         if index_rule and num_rows and tied.amax().item() > 1:
             lower = torch.arange(num_classes) < label
             at_most = torch.sum(torch.where(lower, scores < own, scores <= own), 1, dtype=dtype)
-    elif num_rows > 1 and scores.stride(0) == 1 and num_classes > 1:
-        at_most, tied = _count_columns(scores.t(), own.t(), dtype)
-        if index_rule:
-            _put_lower_indices_ahead(scores, own, label, at_most, tied, below, None)
+    elif num_rows > 1 and num_classes > 1 and scores.stride(0) == 1:
+        at_most, tied = _count_columns(scores, own, label, index_rule, below, dtype)
     else:
         at_most = torch.empty(num_rows, dtype=dtype)
         tied = torch.empty(0 if index_rule else num_rows, dtype=dtype)
         mask = None
         for part, block in _blocks(scores):
             mask = torch.empty_like(block) if mask is None else mask
-            at_most[part], of_part = _count_block(block, own[part], mask[: len(block)], dtype)
+            compared, own_block = mask[: len(block)], own[part]
+            torch.sum(torch.le(block, own_block, out=compared), 1, dtype=dtype, out=at_most[part])
             if index_rule:
-                _put_lower_indices_ahead(block, own[part], label[part], at_most[part], of_part, below, mask)
+                _put_lower_indices_ahead(block, own_block, label[part], at_most[part], compared, below)
             else:
-                tied[part] = of_part
+                torch.sum(torch.eq(block, own_block, out=compared), 1, dtype=dtype, out=tied[part])
     return num_classes - at_most, tied
 
 
-def _count_block(block: Tensor, own: Tensor, mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return how many scores of each row are at most that of the target, and how many are equal to it."""
-    at_most = torch.sum(torch.le(block, own, out=mask), 1, dtype=dtype)
-    return at_most, torch.sum(torch.eq(block, own, out=mask), 1, dtype=dtype)
-
-
-def _count_columns(columns: Tensor, own: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the same for scores whose columns lie side by side: columns (C, n), own (1, n)."""
-    at_most, tied = torch.zeros(2, columns.shape[1], dtype=dtype)
-    size = max(1, CPU_BLOCK // columns.shape[1])
-    mask = torch.empty(min(size, len(columns)), columns.shape[1], dtype=columns.dtype)
-    for block in torch.split(columns, size):
-        compared = mask[: len(block)]
-        at_most += torch.sum(torch.le(block, own, out=compared), 0, dtype=dtype)
-        tied += torch.sum(torch.eq(block, own, out=compared), 0, dtype=dtype)
-    return at_most, tied
+def _count_columns(
+    scores: Tensor, own: Tensor, label: Tensor, index_rule: bool, below: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Count scores whose columns lie side by side: return how many are at most, and how many are, that of the target."""
+    num_rows, num_classes = scores.shape
+    at_most, tied = torch.zeros(2, num_rows, dtype=dtype)
+    size = max(1, CPU_BLOCK // num_rows)
+    mask = torch.empty(min(size, num_classes), num_rows, dtype=scores.dtype)
+    columns, own_row = torch.split(scores.t(), size), own.t()
+    for block in columns:
+        at_most += torch.sum(torch.le(block, own_row, out=mask[: len(block)]), 0, dtype=dtype)
+    near = (at_most > num_classes - below).nonzero().squeeze(1) if index_rule else None
+    if near is not None and 4 * len(near) < num_rows:
+        if len(near):
+            same = torch.eq(scores.index_select(0, near), own.index_select(0, near)).to(dtype)
+            _take_lower(same, near, label, at_most)
+        return at_most, tied
+    index, label_row, start = torch.arange(num_classes, dtype=dtype).unsqueeze(1), label.t().to(dtype), 0
+    for block in columns:
+        same = torch.eq(block, own_row, out=mask[: len(block)])
+        if index_rule:
+            same.mul_(index[start : start + len(block)] < label_row)
+            start += len(block)
+        tied += torch.sum(same, 0, dtype=dtype)
+    return (at_most - tied, tied) if index_rule else (at_most, tied)
 
 
 def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -112,23 +122,28 @@ def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _put_lower_indices_ahead(
-    scores: Tensor, own: Tensor, label: Tensor, at_most: Tensor, tied: Tensor, below: int, mask: Tensor | None
+    block: Tensor, own: Tensor, label: Tensor, at_most: Tensor, mask: Tensor, below: int
 ) -> None:
-    """Take the classes of lower index with the target's score from `at_most`, in rows with fewer than `below` ahead.
-
-    `mask` holds which scores are equal to that of the target, where that is known.
-    """
-    num_classes = scores.shape[1]
-    rows = ((tied > 1) & (at_most > num_classes - below)).nonzero().squeeze(1)
+    """Take the classes of lower index with the target's score from `at_most`, in rows with fewer than `below` ahead."""
+    num_rows, num_classes = block.shape
+    rows = (at_most > num_classes - below).nonzero().squeeze(1)
     if not len(rows):
         return
-    index = torch.arange(num_classes, dtype=at_most.dtype)
-    step = max(1, min(len(rows), CPU_BLOCK // num_classes))
-    lower = torch.empty(step, num_classes, dtype=at_most.dtype)
-    for some in torch.split(rows, step):
-        if mask is None:
-            same = torch.eq(scores.index_select(0, some), own.index_select(0, some))
-        else:
-            same = mask[: len(scores)] if len(some) == len(scores) else mask.index_select(0, some)
-        torch.lt(index, label.index_select(0, some).to(index.dtype), out=lower[: len(some)])
-        at_most.index_add_(0, some, lower[: len(some)].mul_(same).sum(1), alpha=-1)
+    if 4 * len(rows) < num_rows:
+        block, own = block.index_select(0, rows), own.index_select(0, rows)
+    else:
+        rows = torch.arange(num_rows)
+    same = torch.eq(block, own, out=mask[: len(rows)])
+    tied = torch.sum(same, 1, dtype=at_most.dtype) > 1
+    if not tied.all():
+        same, rows = same[tied], rows[tied]
+    if len(rows):
+        _take_lower(same, rows, label, at_most)
+
+
+def _take_lower(same: Tensor, rows: Tensor, label: Tensor, at_most: Tensor) -> None:
+    """Take from `at_most`, in these rows, the classes of lower index than the target that are the `same` (0 or 1)."""
+    index = torch.arange(same.shape[1], dtype=at_most.dtype)
+    lower = torch.empty(same.shape, dtype=at_most.dtype)
+    torch.lt(index, label.index_select(0, rows).to(index.dtype), out=lower)
+    at_most.index_add_(0, rows, lower.mul_(same).sum(1), alpha=-1)
