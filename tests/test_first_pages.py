@@ -62,6 +62,7 @@ def test_the_configuration_of_the_examples_names_that_loss():
         "class_path": "topk_lightning.losses.TemperatureCrossEntropyLoss",
         "init_args": {"label_smoothing": 0.1},
     }
+    assert (ROOT / "examples" / "configs" / "emoji.yaml").read_text() in (ROOT / "docs" / "command_line.md").read_text()
     named = [callback["class_path"] for callback in config["trainer"]["callbacks"]]
     assert not [path for path in named if path.rpartition(".")[2] in {kind.__name__ for kind in CURRICULA}]
 
