@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from PIL import Image
 
 from topk_lightning import EmojiDataModule
 from topk_lightning.cli import main
@@ -130,3 +131,19 @@ def test_a_page_that_cannot_be_written_is_said_before_the_test(fitted, tmp_path,
     monkeypatch.setattr("topk_lightning.report.write_report", None)  # it is not reached
     out = tmp_path / "file" / "page.html"
     assert sentence([fitted, "--out", out], capsys) == f"--out must be a file that can be written, got '{out}'."
+
+
+def test_unreadable_images_are_named_at_the_end_and_the_status_is_1(fitted, tmp_path, capsys):
+    photos, names = tmp_path / "photos", EmojiDataModule(classes=6).class_names
+    for number, name in enumerate(names):
+        (photos / name).mkdir(parents=True)
+        Image.new("RGB", (40, 40), (40 * number, 90, 30)).save(photos / name / "good.png")
+    (photos / names[0] / "cut\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff")
+    out = tmp_path / "report.html"
+    capsys.readouterr()
+    assert main(["report", str(fitted), "--data", str(photos), "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert said.out == f"report: {out}\n"
+    assert said.err.startswith("error: data must be readable, got 1 of 7 images that are not: ")
+    assert "\x1b" not in said.err
+    assert "1 image could not be read, and is left out" in out.read_text()

@@ -14,7 +14,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 from tests.report.modelled import Page, Scores, loader_of
-from topk_lightning import MultilabelTopKAccuracy, Preprocessing, topk_accuracy, write_report
+from topk_lightning import ImageFolderDataModule, MultilabelTopKAccuracy, Preprocessing, topk_accuracy, write_report
 
 COLOURS = {"ant": (250, 0, 0), "bee": (0, 250, 0), "cat": (0, 0, 250), "dog": (250, 250, 0)}
 PREPARED = Preprocessing(8, (0.0,) * 3, (1.0,) * 3)
@@ -165,6 +165,16 @@ def test_unreadable_images_of_other_splits_and_of_loaders_never_end_a_report(tmp
         page = report_of(Colours("bee", "cat"), loader, tmp_path)
         assert "of 8 images" in page.text  # torchvision shows a float image as black
         assert "1 image could not be read, and is left out" in page.text
+
+
+@pytest.mark.filterwarnings("ignore::topk_lightning.data.BadImageWarning")
+@pytest.mark.filterwarnings("ignore::topk_lightning.data.LeakageWarning")
+def test_images_that_a_data_module_leaves_out_are_named_too(tmp_path):
+    root = broken_folder(tmp_path)
+    data = ImageFolderDataModule(root, image_size=8, on_bad_image="skip", statistics=[[0.0] * 3, [1.0] * 3])
+    page = report_of(Colours("bee", "cat"), data, tmp_path, preprocessing=None, class_names=["bee", "cat"])
+    assert "2 images could not be read, and are left out: " in page.text
+    assert all(name in page.text for name in ("bee/1.png", "cat/float.tif"))
 
 
 def test_images_of_a_subset_and_of_several_sets_keep_their_files(tmp_path):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import rich
 
+from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning._checks.report import check_report_path
 from topk_lightning.cli._errors import usage
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 
 __all__ = ["main"]
+
+#: Unreadable images that are named in the last sentence; the report names them all.
+_NAMED = 5
 
 
 def main(words: Sequence[str]) -> None:
@@ -46,6 +51,18 @@ def main(words: Sequence[str]) -> None:
         )
     # Not wrapped: a path over two lines could not be copied.
     console.print(f"report: {out}", soft_wrap=True, highlight=False, markup=False)
+    _check_all_read(out)
+
+
+def _check_all_read(report: Path) -> None:
+    """Raise, now that the report is written, where images could not be read."""
+    images = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["images"]
+    if unreadable := [image["name"] for image in images["unreadable"]]:
+        listed = ", ".join(map(shown, unreadable[:_NAMED])) + (", …" if len(unreadable) > _NAMED else "")
+        count = images["tested"] + len(unreadable)
+        raise InvalidValueError(
+            must("data", "be readable", f"{len(unreadable)} of {count} images that are not: {listed}")
+        )
 
 
 def _parser() -> OptionParser:

@@ -53,8 +53,9 @@ def _build(options: Mapping[str, Any], trained: Mapping[str, Any]) -> Any:
     kind = getattr(data, path.rpartition(".")[2], None) if path.startswith("topk_lightning.") else None
     if kind is None:
         return build_data_module(options)  # says which there are
+    skip = {"on_bad_image": "skip"} if "on_bad_image" in inspect.signature(kind).parameters else {}
     return build_data_module(
-        {**options, "class_path": f"topk_lightning.data.{kind.__name__}"}, **preparation(kind, trained)
+        {**options, "class_path": f"topk_lightning.data.{kind.__name__}"}, **preparation(kind, trained), **skip
     )
 
 

@@ -49,6 +49,7 @@ class DataSplits:
         training: images seen in training, as evaluation sees them.
         levels: groups of classes by the name of their level, from fine to coarse.
         leaks: images of one split that stand in another, or look almost like one there.
+        skipped: names of images that the data module could not read.
     """
 
     test: LabelledImages
@@ -58,6 +59,7 @@ class DataSplits:
     training: LabelledImages | None = None
     levels: dict[str, Hierarchy] = field(default_factory=dict)
     leaks: Sequence[Leak] = ()
+    skipped: Sequence[str] = ()
 
 
 def read_splits(data: Any, model: TrainedModel, *, batch_size: int = 32, skip_unreadable: bool = True) -> DataSplits:
@@ -121,7 +123,14 @@ def _of_our_module(data: ImageDataModuleBase, model: TrainedModel, skip_unreadab
     if sum(len(data.targets(split)) for split in SPLITS) <= MOST_COMPARED:
         leaks = find_leaks(data)
     return DataSplits(
-        images("test"), description, data.class_names, images("val"), images("train"), levels, tuple(leaks)
+        images("test"),
+        description,
+        data.class_names,
+        images("val"),
+        images("train"),
+        levels,
+        tuple(leaks),
+        skipped=data.skipped,
     )
 
 

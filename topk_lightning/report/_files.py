@@ -36,10 +36,7 @@ def write_files(results: Results, title: str, path: Path) -> None:
         "images": {
             "tested": results.images,
             "right": int((results.evaluation.rank == 0).sum()),
-            "unreadable": [
-                {"name": results.data.test.name(index), "reason": reason}
-                for index, reason in outside.unreadable.items()
-            ],
+            "unreadable": [{"name": name, "reason": reason} for name, reason in results.unreadable.items()],
             "without_label": outside.without_label,
             "several_labels": outside.several_labels,
             "trained_on": results.trained_on,

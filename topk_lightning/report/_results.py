@@ -63,6 +63,13 @@ class Results:
         """Number of test images."""
         return len(self.evaluation.target)
 
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Why an image could not be read, by its name: of the test, and what the data module left out of any split."""
+        skipped = dict.fromkeys(self.data.skipped, "left out by the data module")
+        of_test = self.evaluation.outside.unreadable.items()
+        return {**skipped, **{self.data.test.name(index): reason for index, reason in of_test}}
+
     @cached_property
     def values(self) -> dict[str, Tensor]:
         """What the class report computes."""

@@ -21,7 +21,7 @@ def section(results: Results) -> Section:
         leaks=results.data.leaks,
         groups=None if results.coarsest is None else results.coarsest[1],
         trained_on=results.trained_on or 0,
-        unreadable=[results.data.test.name(index) for index in outside.unreadable],
+        unreadable=list(results.unreadable),
         are_probabilities=outside.are_probabilities,
     )
     values = [
