@@ -82,4 +82,18 @@ def test_predict_answers_the_images_that_can_be_read_and_ends_with_status_1(frui
     out, err = capsys.readouterr()
     assert out.splitlines()[1].startswith(f"{tmp_path / 'folder' / 'a.png'},1,")
     assert "b.png," not in out
-    assert err == f"error: images must be readable, got 1 of 2 that are not: '{tmp_path / 'folder' / 'b.png'}'.\n"
+    broken = tmp_path / "folder" / "b.png"
+    assert err == f"error: images must be readable, got 1 of 2 that are not: {str(broken)!r}.\n"
+
+
+def test_escape_sequences_and_direction_marks_of_names_do_not_reach_the_terminal(fruit, tmp_path, capsys):
+    evil = tmp_path / "\x1b]0;title\x07\u202egnp.png"
+    Image.new("RGB", (8, 8)).save(evil)
+    assert main(["predict", str(fruit / "fruit.ckpt"), str(evil), "--k", "1"]) == 0
+    (tmp_path / "\x1b[31mbroken.png").write_bytes(b"no image")
+    assert main(["predict", str(fruit / "fruit.ckpt"), str(tmp_path), "--k", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert r"\x1b]0;title" in out.replace("\n", "")
+    assert r"\x1b[31mbroken.png" in err
+    for text in (out, err):
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)

@@ -263,3 +263,8 @@ def test_probabilities_in_a_list_may_be_rounded_to_three_digits():
     assert len(topk_predictions([0.333, 0.333, 0.333], k=3, input="probabilities")) == 3
     with pytest.raises(ValueError, match=r"sum to 1, got 0\.997 in row 0"):
         topk_predictions([0.333, 0.332, 0.332], k=3, input="probabilities")
+
+
+def test_names_that_several_classes_have_are_told_apart_by_their_index():
+    row = topk_predictions([3.0, 2.0, 1.0], ["crane", "heron", "crane"], input="logits")
+    assert [p.label for p in row] == ["crane (0)", "heron", "crane (2)"]

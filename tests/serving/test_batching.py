@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from topk_lightning._checks.serving import RequestError
-from topk_lightning.serving.batching import Batcher
+from topk_lightning.serving._batching import Batcher
+from topk_lightning.serving._errors import RequestError
 
 
 class Model:

@@ -12,8 +12,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._checks.options import check_integer
-from topk_lightning._checks.prediction import check_input
+from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._errors import describe
 from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts, part_path
@@ -79,7 +78,7 @@ class TopKPredictionWriter(Callback):
         check_format(self.path)
         self.k = check_integer("k", k)
         self.class_names = None if class_names is None else check_class_names(class_names)
-        self.input = check_input(input)
+        self.input = check_choice("input", input, ("logits", "probabilities"))
         self.keep_predictions = keep_predictions
         self.spreadsheet_safe = spreadsheet_safe
         self._file: PredictionFile | None = None

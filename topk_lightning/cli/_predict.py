@@ -23,6 +23,7 @@ from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.cli._errors import UsageError, check_given_files, usage
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.drawing import visible_text
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import TopKPrediction, TrainedModel
@@ -122,8 +123,6 @@ def prediction_table(named: Named, bars: bool = True) -> Table:
         named: each image with its predictions.
         bars: add a bar for each probability.
     """
-    from topk_lightning.drawing import visible_text
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
     table.add_column("rank", justify="right")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
 
-from topk_lightning._checks.serving import address_in_use, check_port
+from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import checkpoint_of
 from topk_lightning.cli._stops import Stopped
@@ -18,10 +19,14 @@ __all__ = ["main"]
 _LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
+class _InvalidAddressError(UserError, OSError):
+    """An address that the server cannot have."""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve until Ctrl-C or SIGTERM; requests that are under way are answered first, for nine seconds."""
     options = _parser().parse_args(list(arguments[1:]))
-    host, port = options.host, check_port(options.port)
+    host, port = options.host, _check_port(options.port)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.serving import create_app
     from topk_lightning.serving.server import server_of
@@ -56,7 +61,26 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise address_in_use(host, port, error) from error
+        raise _address_in_use(host, port, error) from error
+
+
+def _address_in_use(host: str, port: int, error: OSError) -> OSError:
+    """Return the error for an address that the server cannot have."""
+    if error.errno == errno.EADDRINUSE:
+        remedy = "Pass --port 0 for any free one."
+        return _InvalidAddressError(must("--port", "be a free port", f"{port}, which another program uses", remedy))
+    if error.errno == errno.EACCES:
+        return _InvalidAddressError(
+            must("--port", "be one that you may use", port, "Ports from 1024 on are open to all.")
+        )
+    return _InvalidAddressError(must("--host", "be an address of this machine", repr(host)))
+
+
+def _check_port(port: int) -> int:
+    """Return a port; 0 stands for any free one."""
+    if not 0 <= port <= 65535:
+        raise InvalidValueError(must("--port", "be from 0 to 65535", port, "0 stands for any free one."))
+    return port
 
 
 def _is_loopback(host: str) -> bool:

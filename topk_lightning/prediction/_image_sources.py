@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, must
-from topk_lightning._checks.prediction import check_prepared_images, empty_folder, missing_image, unknown_images
 from topk_lightning.data import IMAGE_SUFFIXES, LeftOutWarning, find_images, import_torchvision, left_out_sentence
+from topk_lightning.prediction._errors import check_prepared_images, empty_folder, missing_image, unknown_images
 
 __all__ = ["iterate_images", "list_images"]
 

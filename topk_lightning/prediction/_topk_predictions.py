@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from topk_lightning._checks.class_names import check_class_names
+from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_k
-from topk_lightning._checks.prediction import (
+from topk_lightning.prediction._errors import (
     check_finite_logits,
     check_input,
     check_outputs,
@@ -94,7 +94,8 @@ def topk_predictions(
 
     Args:
         outputs: a torch tensor, a NumPy array, or anything with DLPack or ``__array__`` (such as a TensorFlow tensor).
-        class_names: a list, {index: name} or {name: index}; None: the labels are the indices as text.
+        class_names: a list, {index: name} or {name: index}; None: the labels are the indices as text. A name that several
+            classes have gets the index behind it.
         k: how many classes, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
         input: "logits" (any real scores of a softmax model) or "probabilities" (rows ≥ 0 that sum to 1).
 
@@ -114,7 +115,7 @@ def topk_predictions(
     check_outputs(scores)
     num_classes = scores.shape[-1]
     k = min(5, num_classes) if k is None else check_k(k, num_classes)
-    names = None if class_names is None else check_class_names(class_names, num_classes)
+    names = None if class_names is None else distinct_names(check_class_names(class_names, num_classes))
     if input == "probabilities":
         check_probabilities(scores)
         probabilities = scores

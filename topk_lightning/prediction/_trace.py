@@ -16,6 +16,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.class_names import distinct_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning.drawing import visible_text
 from topk_lightning.networks.compiled import original_module
@@ -76,7 +77,7 @@ class PredictionTrace:
         return f"The true class {self.target_name!r} has {place}: {found} the top {len(self.predictions)}."
 
     def __rich__(self) -> RenderableType:
-        verdict = [Text("\n" + self.verdict)] if self.verdict else []
+        verdict = [Text("\n" + visible_text(self.verdict))] if self.verdict else []
         tables = _layer_table(self), Text(_total(self) + "\n"), Text(_softmax(self)), _class_table(self)
         return Group(*tables, *verdict)
 
@@ -136,6 +137,7 @@ def trace_prediction(
     with trained.evaluating(), torch.no_grad(), recorded_layers(trained.network, num_maps) as layers:
         logits = trained.logits(prepared.unsqueeze(0))[0].cpu()
     names = trained.class_names
+    labels = None if names is None else distinct_names(names)
     predictions = topk_predictions(logits, names, k, input="logits")
     index = None if target is None else _true_class(target, names, len(logits))
     rank = None if index is None else int(target_rank(logits.unsqueeze(0), torch.tensor([index])))
@@ -148,7 +150,7 @@ def trace_prediction(
         probabilities=logits.softmax(0, dtype=torch.float64 if logits.dtype == torch.float64 else torch.float32),
         predictions=predictions,  # type: ignore[arg-type]
         target=index,
-        target_name=None if index is None else str(index) if names is None else names[index],
+        target_name=None if index is None else str(index) if labels is None else labels[index],
         target_rank=rank,
     )
 
@@ -190,7 +192,7 @@ def _layer_table(trace: PredictionTrace) -> Table:
     table.add_row("image", "", _shape((1, channels, height, width)), "")
     for layer in trace.layers:
         outputs = ", ".join(_shape(shape) for shape in layer.shapes) or "–"
-        table.add_row(Text(_name(layer)), Text(layer.kind), outputs, f"{layer.parameters:,}")
+        table.add_row(Text(visible_text(_name(layer))), Text(layer.kind), outputs, f"{layer.parameters:,}")
     return table
 
 

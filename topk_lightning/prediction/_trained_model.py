@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._checks.prediction import (
+from topk_lightning._files import read_archive
+from topk_lightning.networks.class_paths import trusted_options
+from topk_lightning.networks.compiled import compiled_names, original_module
+from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
+from topk_lightning.networks.specification import build_network
+from topk_lightning.prediction._errors import (
     CHECKPOINT,
     OTHER_WEIGHTS,
     check_checkpoint,
@@ -23,11 +28,6 @@ from topk_lightning._checks.prediction import (
     missing_preprocessing,
     other_structure,
 )
-from topk_lightning._files import read_archive
-from topk_lightning.networks.class_paths import trusted_options
-from topk_lightning.networks.compiled import compiled_names, original_module
-from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
-from topk_lightning.networks.specification import build_network
 
 if TYPE_CHECKING:
     from topk_lightning.data import Preprocessing
@@ -109,6 +109,16 @@ class TrainedModel:
         prepared = loaded.preprocessing if preprocessing is None else _as_preprocessing(preprocessing)
         return replace(loaded, class_names=names, preprocessing=prepared)
 
+    def known_preprocessing(self) -> Preprocessing:
+        """Return how images are prepared.
+
+        Raises:
+            ValueError: it is not known.
+        """
+        if self.preprocessing is None:
+            raise missing_preprocessing()
+        return self.preprocessing
+
     @property
     def kind(self) -> str:
         """Name of the class of the network, without what wraps it."""
@@ -179,9 +189,7 @@ class TrainedModel:
 
     @cached_property
     def _transform(self) -> Callable[[Any], Tensor]:
-        if self.preprocessing is None:
-            raise missing_preprocessing()
-        return self.preprocessing.evaluation_transform()
+        return self.known_preprocessing().evaluation_transform()
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

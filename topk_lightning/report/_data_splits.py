@@ -11,7 +11,6 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, UserError, must
-from topk_lightning._checks.prediction import missing_preprocessing
 from topk_lightning.data import (
     SPLITS,
     FileSamples,
@@ -152,9 +151,8 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
     if model.class_names is None:
         remedy = "The model does not name its classes."
         raise InvalidValueError(must("class_names", "be given to read a folder of classes", None, remedy))
-    if model.preprocessing is None:
-        raise missing_preprocessing()
-    transform, image_size = model.preprocessing.evaluation_transform(), model.preprocessing.image_size
+    preprocessing = model.known_preprocessing()
+    transform, image_size = preprocessing.evaluation_transform(), preprocessing.image_size
     left_out: Counter[str] = Counter()
 
     def images(folder: Path, names: list[str]) -> LabelledImages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from topk_lightning._checks.serving import missing_server
+from topk_lightning.serving._errors import missing_server
 
 try:
     import python_multipart  # noqa: F401
@@ -13,6 +13,6 @@ except ModuleNotFoundError as error:
         raise
     raise missing_server(error.name) from error
 
-from topk_lightning.serving.app import create_app
+from topk_lightning.serving._app import create_app
 
 __all__ = ["create_app"]

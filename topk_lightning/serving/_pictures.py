@@ -6,8 +6,8 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from topk_lightning._checks.serving import RequestError, undecodable, unknown_kind
 from topk_lightning.data import FORMATS, Preprocessing, TooLargeImageError, UnreadableImageError
+from topk_lightning.serving._errors import RequestError, undecodable, unknown_kind
 
 __all__ = ["decode_picture"]
 

@@ -6,7 +6,7 @@ import logging
 
 import uvicorn
 
-from topk_lightning.serving.guard import Guard
+from topk_lightning.serving._guard import Guard
 
 __all__ = ["server_of"]
 

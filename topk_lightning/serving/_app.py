@@ -19,14 +19,13 @@ from starlette.routing import Route
 from torch import Tensor, nn
 
 from topk_lightning._checks.options import check_integer, check_k, check_positive
-from topk_lightning._checks.prediction import missing_preprocessing
-from topk_lightning._checks.serving import RequestError, check_asked_k, wrong_request
 from topk_lightning.prediction import TopKPrediction, TrainedModel, predict_topk
+from topk_lightning.serving._batching import Batcher
+from topk_lightning.serving._errors import RequestError, check_asked_k, wrong_request
+from topk_lightning.serving._guard import Guard
+from topk_lightning.serving._page import render_page
 from topk_lightning.serving._pictures import decode_picture
-from topk_lightning.serving.batching import Batcher
-from topk_lightning.serving.guard import Guard
-from topk_lightning.serving.page import render_page
-from topk_lightning.serving.uploads import read_upload
+from topk_lightning.serving._uploads import read_upload
 
 __all__ = ["create_app"]
 
@@ -75,9 +74,7 @@ def create_app(
         ValueError: a checkpoint of something else or without preprocessing, k > C, or numbers out of range.
     """
     model = TrainedModel.load(checkpoint, network, trust=trust)
-    preprocessing = model.preprocessing
-    if preprocessing is None:
-        raise missing_preprocessing()
+    preprocessing = model.known_preprocessing()
     size, max_pixels = preprocessing.image_size, check_integer("max_pixels", max_pixels)
     # One answer before anybody asks: the first is slow, and it says how many classes there are.
     blank = torch.zeros(3, size, size, dtype=torch.uint8)

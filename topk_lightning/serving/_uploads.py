@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from topk_lightning._checks.serving import broken_form, no_form, slow_upload, too_many_bytes, wrong_fields
+from topk_lightning.serving._errors import broken_form, no_form, slow_upload, too_many_bytes, wrong_fields
 
 __all__ = ["FIELD", "read_upload"]
 

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from topk_lightning._checks.serving import RequestError, foreign_host
+from topk_lightning.serving._errors import RequestError, foreign_host
 
 __all__ = ["Guard"]
 

@@ -1,4 +1,4 @@
-"""Checks of predictions: outputs of a model, probabilities, images."""
+"""What is wrong with a checkpoint, with the outputs of a model, with images."""
 
 from __future__ import annotations
 

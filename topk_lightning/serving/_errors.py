@@ -1,19 +1,16 @@
-"""Checks of the server: what a request is refused with, and why a server cannot start."""
+"""What a request is refused with, and why a server cannot start."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping, Sequence
 
-from topk_lightning._checks import InvalidValueError, MissingPackageError, UserError, must
+from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_k
 
 __all__ = [
     "RequestError",
-    "address_in_use",
     "broken_form",
     "check_asked_k",
-    "check_port",
     "foreign_host",
     "missing_server",
     "no_form",
@@ -25,10 +22,6 @@ __all__ = [
     "wrong_fields",
     "wrong_request",
 ]
-
-
-class InvalidAddressError(UserError, OSError):
-    """An address that the server cannot have."""
 
 
 class RequestError(InvalidValueError):
@@ -115,25 +108,6 @@ def server_busy(places: int) -> RequestError:
     """Return the refusal of a request for which there is no place."""
     sentence = must("the server", f"have at most {places} requests at a time", "one more", "Try again in a second.")
     return RequestError(503, sentence, {"Retry-After": "1"})
-
-
-def address_in_use(host: str, port: int, error: OSError) -> OSError:
-    """Return the error for an address that the server cannot have."""
-    if error.errno == errno.EADDRINUSE:
-        remedy = "Pass --port 0 for any free one."
-        return InvalidAddressError(must("--port", "be a free port", f"{port}, which another program uses", remedy))
-    if error.errno == errno.EACCES:
-        return InvalidAddressError(
-            must("--port", "be one that you may use", port, "Ports from 1024 on are open to all.")
-        )
-    return InvalidAddressError(must("--host", "be an address of this machine", repr(host)))
-
-
-def check_port(port: int) -> int:
-    """Return a port; 0 stands for any free one."""
-    if not 0 <= port <= 65535:
-        raise InvalidValueError(must("--port", "be from 0 to 65535", port, "0 stands for any free one."))
-    return port
 
 
 def missing_server(package: str) -> ModuleNotFoundError:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from topk_lightning._checks.options import check_integer
-from topk_lightning._checks.serving import server_busy
+from topk_lightning.serving._errors import server_busy
 
 __all__ = ["Batcher"]
 
