@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning._checks.report import check_report_path
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
@@ -109,9 +109,7 @@ def write_report(
 
 def _writable(out: str | Path) -> Path:
     """Return the path of an .html file in a folder, which is made, that can be written to."""
-    path = Path(out)
-    if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
-        raise InvalidValueError(must("out", "be the name of an .html file", repr(str(out))))
+    path = check_report_path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):
         pass
