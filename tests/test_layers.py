@@ -1,4 +1,4 @@
-"""The house: imports point down only, without a circle, and each layer uses only what it may from outside."""
+"""The house: one level a package, imports (for types, too) point down only, and each level uses only what it may."""
 
 from __future__ import annotations
 
@@ -11,46 +11,41 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "topk_lightning"
 
-LAYERS = {
-    "drawing": 1,
-    "epoch_table": 2,
-    "_checks": -1,
-    "_target_ranks": -1,
-    "_topk_ways": -1,
-    "_files": -1,
-    **dict.fromkeys(("ranking", "relaxations", "hierarchy", "schedules", "curricula", "kernels"), 0),
-    **dict.fromkeys(("losses", "metrics", "networks", "functional", "temperature_scaler"), 1),
-    **dict.fromkeys(
-        (
-            "classifier",
-            "callbacks",
-            "data",
-            "decisions",
-            "findings",
-            "prediction",
-            "report",
-            "serving",
-            "integrations",
-            "lightning",
-        ),
-        2,
-    ),
-    **dict.fromkeys(("cli", "__main__", "__init__"), 3),
-}
+# From the ground up. A place imports only from places before it, and from itself.
+LEVELS = (
+    "_checks",
+    "_files",
+    "_topk_ways",
+    "_target_ranks",
+    "ranking",
+    "schedules",
+    "curricula",
+    "relaxations",
+    "hierarchy",
+    "losses",
+    "metrics",
+    "functional",
+    "temperature_scaler",
+    "networks",
+    "drawing",
+    "epoch_table",
+    "data",
+    "prediction",
+    "classifier",
+    "findings",
+    "decisions",
+    "callbacks",
+    "integrations",
+    "report",
+    "serving",
+    "lightning",
+    "cli",
+    "__main__",
+)
 
-# What a layer may import from outside the standard library at module level.
-OUTSIDE = {-1: {"torch"}, 0: {"torch"}, 1: {"torch"}}
-OUTSIDE_OF_PLACE = {"metrics": {"torch", "torchmetrics", "matplotlib"}}
-
-
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def place_of(module: str) -> str:
-    """`topk_lightning.losses._base` → `losses`."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+# What the lower levels may import from outside the standard library at module level.
+OUTSIDE = {place: {"torch"} for place in LEVELS[: LEVELS.index("networks") + 1]}
+OUTSIDE["metrics"] = {"torch", "torchmetrics"}
 
 
 def name_of(path: Path) -> str:
@@ -58,67 +53,106 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def place_of(module: str) -> str:
+    """`topk_lightning.losses._base` → `losses`."""
+    return module.split(".")[1]
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
+GRAPH: dict[str, set[str]] = {}
 
 
 def imports(node: ast.AST) -> Iterator[str]:
-    """Full names of the modules that a file imports anywhere, but for type checking."""
-    for child in ast.iter_child_nodes(node):
-        if is_type_checking(child):
-            for other in child.orelse:
-                yield from imports(other)
-            continue
+    """Full names of what a file imports anywhere: at its head, in a function, for type checking."""
+    for child in ast.walk(node):
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, "relative import"
             yield child.module
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
-        yield from imports(child)
 
 
-def imported_modules(path: Path) -> set[str]:
-    known = {name_of(other) for other in modules()}
-    return {name for name in imports(ast.parse(path.read_text())) if name in known} - {name_of(path)}
+def imported_modules(module: str) -> set[str]:
+    if module not in GRAPH:
+        tree = ast.parse(MODULES[module].read_text())
+        GRAPH[module] = {name for name in imports(tree) if name in MODULES} - {module}
+        assert place_of(module) == "cli" or "topk_lightning" not in imports(tree), (
+            f"{module} imports the package itself"
+        )
+    return GRAPH[module]
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_point_down(path):
-    place = place_of(name_of(path))
-    assert place in LAYERS, f"{place} has no layer"
-    for module in imported_modules(path):
-        if module == "topk_lightning":
-            assert LAYERS[place] == 3, f"{name_of(path)} imports the package itself"
-            continue
-        assert LAYERS[place_of(module)] <= LAYERS[place], f"{name_of(path)} imports {module}"
+def test_every_place_has_a_level():
+    assert {place_of(module) for module in MODULES} == set(LEVELS)
 
 
-def test_there_is_no_circle():
-    graph = {name_of(path): imported_modules(path) for path in modules()}
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    level = LEVELS.index(place_of(module))
+    above = sorted(other for other in imported_modules(module) if LEVELS.index(place_of(other)) > level)
+    assert not above, f"{module} imports {', '.join(above)} from above"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_package_uses_the_private_files_of_another(module):
+    foreign = [
+        other
+        for other in imported_modules(module)
+        if place_of(other) != place_of(module) and any(part.startswith("_") for part in other.split(".")[2:])
+    ]
+    assert not foreign, f"{module} imports {', '.join(sorted(foreign))}"
+
+
+def exports(package: str) -> set[str]:
+    """The modules from which a package takes the names that it offers, be it when they are asked for (``__init__.pyi``)."""
+    stub = MODULES[package].with_suffix(".pyi")
+    lazily = ast.walk(ast.parse(stub.read_text() if stub.exists() else ""))
+    return imported_modules(package) | {
+        f"{package}.{node.module}" for node in lazily if isinstance(node, ast.ImportFrom)
+    }
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.count(".") > 1])
+def test_a_file_that_only_its_own_package_uses_is_private(module):
+    package, _, file = module.rpartition(".")
+    foreign = {other for other in MODULES if module in imported_modules(other) and place_of(other) != place_of(module)}
+    used_at_home = any(module in imported_modules(other) for other in MODULES if other != package)
+    is_package = MODULES[module].name == "__init__.py"
+    if used_at_home and not foreign and not is_package and module not in exports(package):
+        assert file.startswith("_"), f"only {place_of(module)} uses {file}: call it _{file}"
+
+
+def test_there_is_no_circle_of_files():
     done: set[str] = set()
 
     def visit(module: str, way: tuple[str, ...]) -> None:
         assert module not in way, " → ".join((*way[way.index(module) :], module))
         if module in done:
             return
-        for other in graph[module]:
+        for other in imported_modules(module):
             # Importing a package's module also imports the package's __init__; that is Python's affair.
             visit(other, (*way, module))
         done.add(module)
 
-    for module in graph:
+    for module in MODULES:
         visit(module, ())
 
 
-@pytest.mark.parametrize("path", [p for p in modules() if LAYERS.get(place_of(name_of(p)), 9) <= 1], ids=name_of)
-def test_lower_layers_use_only_torch_from_outside(path):
-    place = place_of(name_of(path))
-    allowed = OUTSIDE_OF_PLACE.get(place, OUTSIDE[LAYERS[place]])
-    tree = ast.parse(path.read_text())
-    for statement in tree.body:
-        if is_type_checking(statement) or isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            continue  # what a function imports when it is called is its own affair
-        for module in imports(ast.Module(body=[statement], type_ignores=[])):
-            top = module.split(".")[0]
-            assert top in allowed | sys.stdlib_module_names | {"topk_lightning"}, f"{name_of(path)} imports {module}"
+def runs_at_import(statement: ast.stmt) -> bool:
+    """What a function imports when it is called, and a type checker alone, is its own affair."""
+    for_types = isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
+    return not for_types and not isinstance(statement, ast.FunctionDef | ast.ClassDef)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if place_of(module) in OUTSIDE])
+def test_lower_levels_use_only_torch_from_outside(module):
+    allowed = OUTSIDE[place_of(module)] | sys.stdlib_module_names | {"topk_lightning"}
+    tree = ast.parse(MODULES[module].read_text())
+    used = {name.split(".")[0] for statement in tree.body if runs_at_import(statement) for name in imports(statement)}
+    assert used <= allowed, f"{module} imports {', '.join(sorted(used - allowed))}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_holds_one_idea(module):
+    assert len(MODULES[module].read_text().splitlines()) <= 250

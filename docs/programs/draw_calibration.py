@@ -21,7 +21,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from topk_lightning import CalibrationError, TemperatureScaler, TopKClassifier
-from topk_lightning.cli.demo_recipe import demo_classifier, demo_data
+from topk_lightning.cli._demo_recipe import demo_classifier, demo_data
 from topk_lightning.metrics import ReliabilityCurve
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich
-from torch import Tensor
 
 from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
@@ -21,8 +20,10 @@ from topk_lightning.epoch_table import (
     header_line,
     in_notebook,
     known_columns,
+    new_of_training,
     note,
     part_of_epoch,
+    plain_number,
     row_lines,
     terminal_text,
     training_curves,
@@ -112,7 +113,9 @@ class TrainingTrace(Callback):
         """Remember what was validated: a checkpoint may be saved before the epoch ends."""
         if not trainer.sanity_checking and self._stage == "fit":
             logged = trainer.callback_metrics
-            self._validated = {name: _number(logged[name]) for name in self._names(logged) if name.startswith("val")}
+            self._validated = {
+                name: plain_number(logged[name]) for name in self._names(logged) if name.startswith("val")
+            }
             self._has_validated = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -152,8 +155,8 @@ class TrainingTrace(Callback):
         # Reading logged values joins them over the processes, so every process does it.
         logged = dict(trainer.callback_metrics)
         self._check_monitor(trainer, logged)
-        values = {**self._settings, **_of_training(logged, self._before), **self._validated}
-        numbers = {name: _number(values[name]) for name in self._names(values)}
+        values = {**self._settings, **new_of_training(logged, self._before), **self._validated}
+        numbers = {name: plain_number(values[name]) for name in self._names(values)}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
         row |= {name: value for name, value in numbers.items() if value is not None}
         self._validated = {}
@@ -186,10 +189,10 @@ class TrainingTrace(Callback):
             return
         row, metrics = self.rows[-1], trainer.callback_metrics
         # A value that stands in the row is an object of its own by now, but the same.
-        late = {name: value for name, value in _of_training(metrics, self._logged).items() if name not in row}
+        late = {name: value for name, value in new_of_training(metrics, self._logged).items() if name not in row}
         self._logged = None
         # Not under a second name what the row has already: "loss.k" beside "k".
-        numbers = {name: _number(late[name]) for name in self._names({*row, *late}) if name in late}
+        numbers = {name: plain_number(late[name]) for name in self._names({*row, *late}) if name in late}
         numbers = {name: value for name, value in numbers.items() if value is not None}
         if numbers:
             row |= numbers
@@ -239,21 +242,6 @@ class TrainingTrace(Callback):
             write_file(self.path.with_suffix(".png"), picture)
         if in_notebook():
             self._notebook.show(picture)
-
-
-def _of_training(logged: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of training that are new: a trainer goes on showing the last one of each name."""
-    return {
-        name: value for name, value in logged.items() if not name.startswith("val") and value is not before.get(name)
-    }
-
-
-def _number(value: Any) -> float | int | None:
-    """Return a setting or a logged value as a plain number; None for what is none."""
-    if isinstance(value, Tensor):
-        value = value.item() if value.numel() == 1 else None
-    # Seven digits are what float32 holds: 0.29, not 0.28999999165534973.
-    return float(f"{value:.7g}") if isinstance(value, float) else value if isinstance(value, int) else None
 
 
 def _names_in_words(logged: Iterable[str]) -> str:

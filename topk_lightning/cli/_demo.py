@@ -31,8 +31,8 @@ def main(arguments: Sequence[str]) -> None:
         check_integer("--epochs", options.epochs)
         check_integer("--seed", options.seed, 0)
         check_choice("--accelerator", options.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
+    from topk_lightning.cli._demo_recipe import shared_cores
     from topk_lightning.cli._quiet import quiet_lightning
-    from topk_lightning.cli.demo_recipe import shared_cores
 
     with quiet_lightning(), shared_cores():
         _run(options, again=shlex.join(["topk-lightning", *arguments]))
@@ -44,6 +44,7 @@ def _run(options: Namespace, again: str) -> None:
     from pytorch_lightning.callbacks import ModelCheckpoint
 
     from topk_lightning.callbacks import TrainingTrace
+    from topk_lightning.cli._demo_recipe import curriculum_callbacks, demo_classifier, demo_data
     from topk_lightning.cli._finish import say_how_to_go_on
     from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
     from topk_lightning.cli._progress import EpochProgressBar, shows_progress
@@ -51,7 +52,6 @@ def _run(options: Namespace, again: str) -> None:
     from topk_lightning.cli._runs import LAST, TABLE, sole_training
     from topk_lightning.cli._stops import Stopped
     from topk_lightning.cli._test_result import TestResult, result_table
-    from topk_lightning.cli.demo_recipe import curriculum_callbacks, demo_classifier, demo_data
     from topk_lightning.prediction import read_checkpoint
 
     console = rich.get_console()

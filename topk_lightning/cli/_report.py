@@ -10,10 +10,10 @@ from pathlib import Path
 import rich
 
 from topk_lightning._checks import InvalidValueError, must, shown
-from topk_lightning._checks.report import check_report_path
 from topk_lightning.cli._errors import usage
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.report import check_report_path
 
 __all__ = ["main"]
 

@@ -17,6 +17,7 @@ from topk_lightning.epoch_table._files import (
 from topk_lightning.epoch_table._notebook import NotebookPicture, in_notebook
 from topk_lightning.epoch_table._notes import note, part_of_epoch
 from topk_lightning.epoch_table._terminal import header_line, row_lines, terminal_text
+from topk_lightning.epoch_table._values import new_of_training, plain_number
 
 __all__ = [
     "TABLE_NAME",
@@ -28,8 +29,10 @@ __all__ = [
     "header_line",
     "in_notebook",
     "known_columns",
+    "new_of_training",
     "note",
     "part_of_epoch",
+    "plain_number",
     "read_table",
     "row_lines",
     "terminal_text",

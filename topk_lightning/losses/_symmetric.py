@@ -183,7 +183,7 @@ def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
     ahead[1].neg_()
     seeds = [ahead]
     leaders = p.terms[0] * ahead
-    for ratio, term in zip(p.ratios.unbind(), p.terms[1:], strict=False):
+    for ratio, term in zip(p.ratios.unbind()[:-1], p.terms[1:], strict=True):
         passed = (p.constants.before @ (ahead * ratio).reshape(num_leaders, -1)).view(-1, 2, num_rows)
         ahead, seed = passed[:-1], passed[-1]
         seeds.append(seed)

@@ -31,7 +31,7 @@ _checked_once = lru_cache(maxsize=64, typed=True)(Counting)
 
 def accuracies(counts: Counts, ks: Sequence[int], average: str) -> Tensor:
     """Return the accuracy at each k: (K,), or (K, C) for average="none"."""
-    whole, fractional = cast(tuple[Tensor | None, Tensor | None], counts)
+    whole, fractional = cast("tuple[Tensor | None, Tensor | None]", counts)
     parts: list[Tensor] = [] if whole is None else [whole]
     if fractional is not None:
         parts.append(fractional[..., :-1])

@@ -1,4 +1,7 @@
 # The public names, each with the module that it comes from: the only list of them.
+from ._checkpoint import (
+    read_checkpoint as read_checkpoint,
+)
 from ._image_sources import (
     list_images as list_images,
 )
@@ -21,5 +24,4 @@ from ._trace import (
 )
 from ._trained_model import (
     TrainedModel as TrainedModel,
-    read_checkpoint as read_checkpoint,
 )

@@ -12,27 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks import InvalidValueError, UserError, must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning._files import read_archive
-from topk_lightning.networks.class_paths import trusted_options
-from topk_lightning.networks.compiled import compiled_names, original_module
+from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
-from topk_lightning.networks.specification import build_network
+from topk_lightning.prediction._checkpoint import read_checkpoint, trained_network
 from topk_lightning.prediction._errors import (
-    CHECKPOINT,
-    OTHER_WEIGHTS,
-    check_checkpoint,
     check_prepared_images,
-    missing_checkpoint,
     missing_preprocessing,
-    other_structure,
 )
 
 if TYPE_CHECKING:
     from topk_lightning.data import Preprocessing
 
-__all__ = ["TrainedModel", "read_checkpoint"]
+__all__ = ["TrainedModel"]
 
 _MOST_PREPARED = 20  # standard deviations from the mean: pixels from 0 to 255 reach further, normalised ones never do
 
@@ -192,28 +185,9 @@ class TrainedModel:
         return self.known_preprocessing().evaluation_transform()
 
 
-def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a checkpoint of TopKClassifier holds, and the options of the classifier among it.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a damaged checkpoint, or one of something else.
-    """
-    if not Path(path).is_file():
-        raise missing_checkpoint(str(path))
-    checkpoint = read_archive(path, "model", CHECKPOINT, OTHER_WEIGHTS)
-    return checkpoint, check_checkpoint(checkpoint, str(path))
-
-
 def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[str]) -> TrainedModel:
     checkpoint, options = read_checkpoint(path)
-    network = given if isinstance(given, nn.Module) else _build(given, options, trust)
-    prefix = "network."
-    state = {name[len(prefix) :]: t for name, t in checkpoint["state_dict"].items() if name.startswith(prefix)}
-    try:
-        network.load_state_dict(compiled_names(state, network))
-    except RuntimeError as error:
-        raise other_structure(type(network).__name__) from error
+    network = trained_network(checkpoint, options, given, trust)
     if torch.cuda.is_available():
         network.cuda()
     states = checkpoint.get("callbacks") or {}
@@ -228,19 +202,6 @@ def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[
         steps=checkpoint.get("global_step", 0),
         training_data=kept,
     )
-
-
-def _build(given: str | None, options: Mapping[str, Any], trust: Iterable[str]) -> nn.Module:
-    """Return the network that is given by name, or the one that a checkpoint names."""
-    if given is not None:
-        return build_network(given, options["num_classes"])
-    named = trusted_options(options, trust, ["network"])["network"]
-    try:
-        return build_network(named, options["num_classes"])
-    except UserError:
-        raise
-    except Exception as error:  # what a constructor makes of arguments that are none of its own
-        raise InvalidValueError(must("network", "be built as the checkpoint says", f"{error}"[:100])) from error
 
 
 def _from_module(module: nn.Module) -> TrainedModel:

@@ -1,6 +1,8 @@
-"""The report of a test as one HTML page, and one picture of a training."""
+"""The report of a test as one HTML page, and one picture of a training.
 
-from topk_lightning.report.training_summary import training_summary
-from topk_lightning.report.write_report import write_report
+Names are imported when they are first used; ``__init__.pyi`` lists them.
+"""
 
-__all__ = ["training_summary", "write_report"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

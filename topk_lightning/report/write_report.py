@@ -10,11 +10,11 @@ from typing import Any
 from torch import nn
 
 from topk_lightning._checks.options import check_choice, check_integer
-from topk_lightning._checks.report import check_report_path
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
 from topk_lightning.report._files import write_files
+from topk_lightning.report._report_path import check_report_path
 from topk_lightning.report._run_test import Labels, run_test
 
 __all__ = ["write_report"]

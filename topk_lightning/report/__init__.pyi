@@ -1,0 +1,10 @@
+# The public names, each with the module that it comes from: the only list of them.
+from ._report_path import (
+    check_report_path as check_report_path,
+)
+from .training_summary import (
+    training_summary as training_summary,
+)
+from .write_report import (
+    write_report as write_report,
+)
