@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tests.callbacks.modules import CLASSES, MODULES, PACKAGES, Plain, loader, logged, rows, trainer
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning.callbacks.topk_monitor import TopKMonitor
+from topk_lightning.metrics import TopKAccuracy
 from topk_lightning.ranking import in_topk
 
 pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but:UserWarning")
@@ -288,3 +289,11 @@ def test_a_module_may_hold_lazy_or_shared_parts():
     run = trainer(TopKMonitor(k=1, stages="train"))
     run.fit(Shared(), loader(8))
     assert set(logged(run)) == {"train/top1"}
+
+
+@pytest.mark.parametrize("stages", ["val", ("train", "val")])
+def test_a_metric_as_the_modules_loss_is_told_so(stages):
+    module = Plain()
+    module.loss = TopKAccuracy(2)
+    with pytest.raises(TypeError, match="TopKAccuracy, which counts hits"):
+        trainer(TopKMonitor(stages=stages)).fit(module, loader(8), loader(8))

@@ -8,7 +8,9 @@ import sys
 import pytest
 from torch import nn
 
-from tests.integrations.learners import vision, watched
+import topk_lightning.callbacks
+import topk_lightning.integrations.fastai as fastai_twins
+from tests.integrations.learners import learner, vision, watched
 from topk_lightning.callbacks import CallbackError
 from topk_lightning.integrations.fastai import KAnnealing, TemperatureAnnealing, TopKAccuracy
 from topk_lightning.losses import SmoothTopKSVMLoss
@@ -109,3 +111,31 @@ def test_without_fastai_the_import_says_what_to_install(monkeypatch):
     )
     with pytest.raises(ModuleNotFoundError, match=f"^{re.escape(sentence)}$"):
         importlib.import_module("topk_lightning.integrations.fastai")
+
+
+@pytest.mark.parametrize("name", [name for name in topk_lightning.callbacks.__all__ if not name.endswith("Error")])
+def test_a_callback_of_lightning_names_its_twin_or_that_there_is_none(name, tmp_path):
+    callback = callback_of(name, tmp_path)
+    twin = (
+        f"Use topk_lightning.integrations.fastai.{name}."
+        if name in fastai_twins.__all__
+        else "It has no twin for fastai."
+    )
+    sentence = f"cbs must hold callbacks of fastai, got topk_lightning.{name}. {twin}"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        learner(cbs=[callback])
+    assert not hasattr(callback, "learn")
+
+
+def callback_of(name, folder):
+    kind = getattr(topk_lightning.callbacks, name)
+    options = {"KAnnealing": {"at": (0, 0.3, 0.6)}, "TopKPredictionWriter": {"path": folder / "a.csv"}}
+    return kind(**options.get(name, {}))
+
+
+@pytest.mark.filterwarnings("ignore:Exception occured in `MixedPrecision`:UserWarning")  # without a GPU
+@pytest.mark.parametrize("kind", [TopKAccuracy, topk_lightning.TopKAccuracy])
+def test_a_metric_as_loss_is_told_so_also_with_mixup_in_half_precision(kind):
+    learn = learner(loss_func=kind(2), cbs=[vision.MixUp()]).to_fp16()
+    with pytest.raises(TypeError, match="TopKAccuracy, which counts hits"):
+        learn.fit(1)

@@ -8,11 +8,17 @@ cannot be imported has no trainer that could ask; which of the two a program imp
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytorch_lightning
 
+from topk_lightning._checks import must
+from topk_lightning._checks.callback_error import CallbackError
+
 __all__ = ["Callback"]
+
+# What topk_lightning.integrations.fastai has, too.
+_TWINS = ("KAnnealing", "TemperatureAnnealing")
 
 if TYPE_CHECKING:
     Callback = pytorch_lightning.Callback
@@ -25,3 +31,14 @@ else:
 
     class Callback(*_bases):
         """A callback that trainers of both package names accept."""
+
+        @property
+        def learn(self) -> NoReturn:
+            """Fastai's Learner puts itself here; asked for, it is no attribute."""
+            raise AttributeError(f"{type(self).__name__} has no attribute 'learn'")
+
+        @learn.setter
+        def learn(self, learner: object) -> None:
+            name = type(self).__name__
+            twin = f"Use topk_lightning.integrations.fastai.{name}." if name in _TWINS else "It has no twin for fastai."
+            raise CallbackError(must("cbs", "hold callbacks of fastai", f"topk_lightning.{name}", twin))

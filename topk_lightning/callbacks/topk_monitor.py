@@ -11,6 +11,7 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.callback_error import CallbackError
+from topk_lightning._checks.metric_as_loss import refuse_metric
 from topk_lightning._checks.options import check_choice, check_ks
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._errors import describe
@@ -82,7 +83,8 @@ class TopKMonitor(Callback):
         self._before_step: _Pair | Exception | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begin afresh."""
+        """Begin afresh; a module that trains on a metric is told so."""
+        refuse_metric(getattr(pl_module, "loss", None))
         self._log.reset()
         self._step_returns_logits, self._before_step = False, None
 

@@ -25,6 +25,9 @@ class ExactMetric(Metric):
         name: the column's name.
     """
 
+    #: What MixUp asks of a loss: with it, a metric that was taken for one is called, and says so.
+    y_int = True
+
     def __init__(self, metric: torchmetrics.Metric, name: str) -> None:
         self.metric = metric
         self._name = name
