@@ -74,12 +74,14 @@ def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
     assert sorted(path.name for path in out.iterdir()) == [
         ".lock",
         "best.ckpt",
+        "classes.csv",
         "demo.png",
         "drawings",
         "epochs.csv",
         "epochs.png",
         "last.ckpt",
         "report.html",
+        "report.json",
     ]
     with Image.open(out / "demo.png") as picture:
         assert picture.width > 1000

@@ -55,6 +55,7 @@ class TopKClassifier(TopKClassifierBase, LightningModule):
         ValueError: an unknown network, no number of classes, names that do not fit, k > C.
 
     Examples:
+        >>> import torch
         >>> classifier = TopKClassifier("small_cnn", class_names=["ant", "bee", "cat", "dog"])
         >>> classifier.k
         (1, 3)

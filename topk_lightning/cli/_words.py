@@ -74,10 +74,10 @@ def long_words(words: Sequence[str]) -> list[str]:
         ValueError: an option that does not exist, a second folder.
 
     Examples:
-        >>> long_words(["photos", "--epochs", "5"])[:4]
+        >>> long_words([".", "--epochs", "5"])[:4]
         ['--model', 'topk_lightning.classifier.TopKClassifier', '--data', 'topk_lightning.data.ImageFolderDataModule']
-        >>> long_words(["photos", "--epochs", "5"])[4:]
-        ['--data.root', 'photos', '--trainer.max_epochs', '5']
+        >>> long_words([".", "--epochs", "5"])[4:]
+        ['--data.root', '.', '--trainer.max_epochs', '5']
     """
     parser = _parser()
     short, rest = parser.parse_known_args(list(words))

@@ -75,6 +75,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
 
     Examples:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> root = Path(tempfile.mkdtemp())
         >>> for name, colour in (("blue", 200), ("grey", 90)):
