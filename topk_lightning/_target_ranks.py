@@ -26,15 +26,15 @@ def count_plainly(preds: Tensor, target: Tensor, class_dim: int, ties: str) -> T
     """Return how many classes stand ahead of the target, by one formula: the definition of the rest of this file."""
     dim = class_dim % preds.ndim
     scores, label = preds.detach(), target.long().unsqueeze(dim)
-    own = scores.gather(dim, label)
+    target_score = scores.gather(dim, label)
     if ties == "strict":
         # Behind its ties, itself not counted; all comparisons with a NaN are false.
-        return (scores.shape[dim] - (scores < own).sum(dim) - 1) + own.isnan().squeeze(dim)
-    behind = scores <= own
+        return (scores.shape[dim] - (scores < target_score).sum(dim) - 1) + target_score.isnan().squeeze(dim)
+    behind = scores <= target_score
     if ties == "index":
         index = torch.arange(scores.shape[dim], device=scores.device)
         index = index.view([-1 if d == dim else 1 for d in range(scores.ndim)])
-        behind = torch.where(index < label, scores < own, behind)
+        behind = torch.where(index < label, scores < target_score, behind)
     return scores.shape[dim] - behind.sum(dim)
 
 
@@ -53,24 +53,24 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
     """
     num_rows, num_classes = scores.shape
     dtype = torch.float32 if num_classes <= 2**24 else torch.int64
-    own = scores.gather(1, label)
+    target_score = scores.gather(1, label)
     index_rule = ties == "index"
     if scores.numel() <= _SMALL and scores.is_contiguous():
         mask = torch.empty_like(scores)
-        at_most = torch.sum(torch.le(scores, own, out=mask), 1, dtype=dtype)
-        tied = torch.sum(torch.eq(scores, own, out=mask), 1, dtype=dtype)
+        at_most = torch.sum(torch.le(scores, target_score, out=mask), 1, dtype=dtype)
+        tied = torch.sum(torch.eq(scores, target_score, out=mask), 1, dtype=dtype)
         if index_rule and num_rows and tied.amax().item() > 1:
             lower = torch.arange(num_classes) < label
-            at_most = torch.sum(torch.where(lower, scores < own, scores <= own), 1, dtype=dtype)
+            at_most = torch.sum(torch.where(lower, scores < target_score, scores <= target_score), 1, dtype=dtype)
     elif num_rows > 1 and num_classes > 1 and scores.stride(0) == 1:
-        at_most, tied = _count_columns(scores, own, label, index_rule, below, dtype)
+        at_most, tied = _count_columns(scores, target_score, label, index_rule, below, dtype)
     else:
         at_most = torch.empty(num_rows, dtype=dtype)
         tied = torch.empty(0 if index_rule else num_rows, dtype=dtype)
         mask = None
         for part, block in _blocks(scores):
             mask = torch.empty_like(block) if mask is None else mask
-            compared, own_block = mask[: len(block)], own[part]
+            compared, own_block = mask[: len(block)], target_score[part]
             torch.sum(torch.le(block, own_block, out=compared), 1, dtype=dtype, out=at_most[part])
             if index_rule:
                 _put_lower_indices_ahead(block, own_block, label[part], at_most[part], compared, below)
@@ -80,20 +80,20 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
 
 
 def _count_columns(
-    scores: Tensor, own: Tensor, label: Tensor, index_rule: bool, below: int, dtype: torch.dtype
+    scores: Tensor, target_score: Tensor, label: Tensor, index_rule: bool, below: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Count scores whose columns lie side by side: return how many are at most, and how many are, that of the target."""
     num_rows, num_classes = scores.shape
     at_most, tied = torch.zeros(2, num_rows, dtype=dtype)
     size = max(1, CPU_BLOCK // num_rows)
     mask = torch.empty(min(size, num_classes), num_rows, dtype=scores.dtype)
-    columns, own_row = torch.split(scores.t(), size), own.t()
+    columns, own_row = torch.split(scores.t(), size), target_score.t()
     for block in columns:
         at_most += torch.sum(torch.le(block, own_row, out=mask[: len(block)]), 0, dtype=dtype)
     near = (at_most > num_classes - below).nonzero().squeeze(1) if index_rule else None
     if near is not None and 4 * len(near) < num_rows:
         if len(near):
-            same = torch.eq(scores.index_select(0, near), own.index_select(0, near)).to(dtype)
+            same = torch.eq(scores.index_select(0, near), target_score.index_select(0, near)).to(dtype)
             _take_lower(same, near, label, at_most)
         return at_most, tied
     index, label_row, start = torch.arange(num_classes, dtype=dtype).unsqueeze(1), label.t().to(dtype), 0
@@ -122,7 +122,7 @@ def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _put_lower_indices_ahead(
-    block: Tensor, own: Tensor, label: Tensor, at_most: Tensor, mask: Tensor, below: int
+    block: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, mask: Tensor, below: int
 ) -> None:
     """Take the classes of lower index with the target's score from `at_most`, in rows with fewer than `below` ahead."""
     num_rows, num_classes = block.shape
@@ -130,10 +130,10 @@ def _put_lower_indices_ahead(
     if not len(rows):
         return
     if 4 * len(rows) < num_rows:
-        block, own = block.index_select(0, rows), own.index_select(0, rows)
+        block, target_score = block.index_select(0, rows), target_score.index_select(0, rows)
     else:
         rows = torch.arange(num_rows)
-    same = torch.eq(block, own, out=mask[: len(rows)])
+    same = torch.eq(block, target_score, out=mask[: len(rows)])
     tied = torch.sum(same, 1, dtype=at_most.dtype) > 1
     if not tied.all():
         same, rows = same[tied], rows[tied]

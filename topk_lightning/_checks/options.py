@@ -45,7 +45,7 @@ def check_k(k: object, num_classes: int | None = None, name: str = "k") -> int:
 
 def check_ks(k: int | Iterable[int], num_classes: int | None = None, name: str = "k") -> tuple[int, ...]:
     """Return one k or several different ones as a non-empty tuple, in the order given."""
-    values = tuple(check_k(one, num_classes, name) for one in (k if isinstance(k, Iterable) else (k,)))
+    values = tuple(check_k(each, num_classes, name) for each in (k if isinstance(k, Iterable) else (k,)))
     if not values:
         raise InvalidValueError(must(name, "hold at least one k", "none"))
     if len(set(values)) < len(values):

@@ -51,10 +51,10 @@ class TopKLog:
             metrics.to(module.device)
         metrics.update(logits.detach(), target)
         # Lightning keeps the object until it resets it at the end of the epoch, and logging costs more than counting.
-        for one in k if metrics[f"top{k[0]}"].update_count == 1 else ():
+        for value in k if metrics[f"top{k[0]}"].update_count == 1 else ():
             module.log(
-                self.name.format(stage=stage, k=one),
-                metrics[f"top{one}"],
+                self.name.format(stage=stage, k=value),
+                metrics[f"top{value}"],
                 on_step=False,
                 on_epoch=True,
                 prog_bar=stage != "train",

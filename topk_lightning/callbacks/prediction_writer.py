@@ -125,9 +125,9 @@ class TopKPredictionWriter(Callback):
         once = rows_seen_once(sampler_of(loader), seen, len(rows))
         more = (dataloader_idx,) if len(self._file.columns) > len(_COLUMNS) else ()
         self._file.write(
-            (image, rank, one.label, float(f"{one.probability:.6g}"), *more)
+            (image, rank, each.label, float(f"{each.probability:.6g}"), *more)
             for image, row in zip(images[:once], rows, strict=False)
-            for rank, one in enumerate(row, start=1)
+            for rank, each in enumerate(row, start=1)
         )
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -169,7 +169,7 @@ class TopKPredictionWriter(Callback):
             wanted, actual = "be at most the number of predictions a row", f"{self.k} for rows of {fewest}"
             raise CallbackError(must("k", wanted, actual, f"Use k={fewest}, or let predict_step return logits."))
         names = self.class_names
-        return [tuple(one if names is None else _renamed(one, names) for one in row[: self.k]) for row in outputs]
+        return [tuple(each if names is None else _renamed(each, names) for each in row[: self.k]) for row in outputs]
 
 
 def _check_path(path: object) -> Path:
@@ -182,11 +182,11 @@ def _check_path(path: object) -> Path:
 
 
 def _is_row(row: Any) -> bool:
-    return isinstance(row, tuple) and all(isinstance(one, TopKPrediction) for one in row)
+    return isinstance(row, tuple) and all(isinstance(each, TopKPrediction) for each in row)
 
 
-def _renamed(one: TopKPrediction, names: Sequence[str]) -> TopKPrediction:
-    return TopKPrediction(names[one.index], one.index, one.probability)
+def _renamed(each: TopKPrediction, names: Sequence[str]) -> TopKPrediction:
+    return TopKPrediction(names[each.index], each.index, each.probability)
 
 
 def _images(loader: Any, batch: Any, batch_idx: int, rows: int, seen: int, world_size: int) -> list[Any]:

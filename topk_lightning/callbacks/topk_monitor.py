@@ -103,15 +103,15 @@ class TopKMonitor(Callback):
         """Count a batch."""
         if "train" not in self.stages:
             return
-        found = self._from_outputs(outputs, batch)
+        pair = self._from_outputs(outputs, batch)
         before, self._before_step = self._before_step, None
-        self._step_returns_logits |= found is not None
-        if found is None and not self._step_returns_logits:
+        self._step_returns_logits |= pair is not None
+        if pair is None and not self._step_returns_logits:
             if not isinstance(before, tuple):
                 raise _unreadable_module("training_step", outputs, batch, str(before)) from before
-            found = before
-        if found is not None:  # otherwise this one step was skipped
-            self._log.update(pl_module, "train", 0, self.k, *found)
+            pair = before
+        if pair is not None:  # otherwise this one step was skipped
+            self._log.update(pl_module, "train", 0, self.k, *pair)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the rows from 0."""
@@ -150,14 +150,14 @@ class TopKMonitor(Callback):
     ) -> None:
         if stage not in self.stages:
             return
-        found = self._from_outputs(outputs, batch)
-        if found is None:
+        pair = self._from_outputs(outputs, batch)
+        if pair is None:
             try:
-                found = self._from_module(trainer, module, batch)
+                pair = self._from_module(trainer, module, batch)
             except Exception as error:
                 step = "validation_step" if stage == "val" else "test_step"
                 raise _unreadable_module(step, outputs, batch, str(error)) from error
-        logits, target = found
+        logits, target = pair
         loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
         seen = self._rows_seen.get(dataloader_idx, 0)
         once = rows_seen_once(sampler_of(loader_at(loaders, dataloader_idx)), seen, len(logits))

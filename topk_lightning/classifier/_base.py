@@ -149,10 +149,10 @@ class TopKClassifierBase(MeasuredSteps):
         if self.optimizer is None:
             raise not_restored("optimizer", self.hparams["optimizer"]["unnamed"])
         backbone = backbone_parameters(self.network, self.num_classes) if self.backbone_lr is not None else []
-        own = set(backbone)
+        of_backbone = set(backbone)
         optimizer = build_optimizer(
             self.optimizer,
-            head=[parameter for parameter in self.parameters() if parameter not in own],
+            head=[parameter for parameter in self.parameters() if parameter not in of_backbone],
             backbone=backbone,
             lr=self.lr,
             backbone_lr=self.backbone_lr,

@@ -198,8 +198,8 @@ def _class_names(data: LightningDataModule) -> Any:
 
 
 def _class_of(config: Namespace) -> type:
-    found: type = pkgutil.resolve_name(config.class_path)
-    return found
+    named_class: type = pkgutil.resolve_name(config.class_path)
+    return named_class
 
 
 def _run_name(config: Namespace) -> str:

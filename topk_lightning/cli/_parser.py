@@ -173,13 +173,13 @@ def check_loss_options(words: Sequence[str]) -> None:
 
 
 def _options(parser: Any) -> list[str]:
-    found: list[str] = []
+    options_found: list[str] = []
     for action in parser._actions:
-        found += action.option_strings
+        options_found += action.option_strings
         if isinstance(action, argparse._SubParsersAction):
             for choice in action.choices.values():
-                found += _options(choice)
-    return [name for name in found if name.startswith("--")]
+                options_found += _options(choice)
+    return [name for name in options_found if name.startswith("--")]
 
 
 def _class_names(option: str) -> set[str]:

@@ -112,7 +112,7 @@ def sole_training(folder: Path) -> Iterator[None]:
             yield
         finally:
             # A run that did not begin leaves no folder.
-            if [found.name for found in folder.iterdir()] == [_LOCK]:
+            if [entry.name for entry in folder.iterdir()] == [_LOCK]:
                 path.unlink()
                 folder.rmdir()
 

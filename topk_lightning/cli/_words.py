@@ -164,14 +164,14 @@ def _check_option(word: str) -> None:
 
 def _configured(words: Sequence[str]) -> set[str]:
     """Return which of "data" and "model" are chosen by an option or in a yaml file."""
-    found: set[str] = set()
+    seen: set[str] = set()
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name in ("--data", "--model", "--data.class_path", "--model.class_path"):
-            found.add(name[2:].partition(".")[0])
+            seen.add(name[2:].partition(".")[0])
         elif name in ("--config", "-c"):
-            found |= _chosen_in(value if equals else next(iter(words[index + 1 :]), ""))
-    return found
+            seen |= _chosen_in(value if equals else next(iter(words[index + 1 :]), ""))
+    return seen
 
 
 def _chosen_in(path: str) -> set[str]:

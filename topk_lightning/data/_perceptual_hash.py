@@ -45,7 +45,7 @@ def _basis() -> Tensor:
 _BASIS = _basis()
 # The lowest frequencies, diagonal by diagonal, without the mean.
 _LOWEST = sorted((u + v, u, v) for u in range(_FREQUENCIES) for v in range(_FREQUENCIES))[1:65]
-_ROWS, _COLUMNS = (torch.tensor([place[axis] for place in _LOWEST]) for axis in (1, 2))
+_ROWS, _COLUMNS = (torch.tensor([frequency[axis] for frequency in _LOWEST]) for axis in (1, 2))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def perceptual_hash(image: Image.Image | Tensor) -> int | None:
         True
     """
     bits = fingerprint(image).bits
-    return None if bits is None else sum(1 << place for place, bit in enumerate(bits.tolist()) if bit)
+    return None if bits is None else sum(1 << frequency for frequency, bit in enumerate(bits.tolist()) if bit)
 
 
 def close(bits: Tensor, others: Tensor, max_distance: int) -> Iterator[tuple[int, Tensor, Tensor]]:

@@ -184,8 +184,8 @@ class ImageDataModuleBase(ImageLoaders):
         """Return a 64-bit digest of the pixels of each image of a split, in the same order: int64 (N,)."""
         samples = self._split(split)
         if split not in self._digests:
-            found = [pixel_digest(samples.image(index)) for index in range(len(samples.targets))]
-            self._digests[split] = torch.tensor(found, dtype=torch.int64)
+            of_images = [pixel_digest(samples.image(index)) for index in range(len(samples.targets))]
+            self._digests[split] = torch.tensor(of_images, dtype=torch.int64)
         return self._digests[split]
 
     def class_counts(self, split: str = "train") -> list[int]:

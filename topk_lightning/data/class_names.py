@@ -65,8 +65,12 @@ def _is_plain(subset: Subset[Any]) -> bool:
 
 
 def _agreed(sources: Any) -> list[str] | None:
-    found = [find_class_names(source) for source in sources]
-    return found[0] if found and all(names == found[0] for names in found) else None
+    names_of_sources = [find_class_names(source) for source in sources]
+    return (
+        names_of_sources[0]
+        if names_of_sources and all(names == names_of_sources[0] for names in names_of_sources)
+        else None
+    )
 
 
 def _texts(names: Any) -> list[str] | None:

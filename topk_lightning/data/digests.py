@@ -87,8 +87,8 @@ def file_digests(paths: Iterable[str | Path], image_size: int) -> Tensor:
             return None
 
     with ThreadPoolExecutor(count_of_threads()) as threads:
-        found = [value for value in threads.map(digest, paths) if value is not None]
-    return torch.tensor(found, dtype=torch.int64)
+        of_files = [value for value in threads.map(digest, paths) if value is not None]
+    return torch.tensor(of_files, dtype=torch.int64)
 
 
 def count_trained_on(tested: Tensor, training: Tensor) -> int:

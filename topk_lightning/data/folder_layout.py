@@ -95,19 +95,19 @@ def labelled_files(root: Path, classes: Sequence[str]) -> tuple[dict[str, Labell
     """
     splits = split_folders(root)
     left_out: Counter[str] = Counter()
-    found: dict[str, Labelled] = {}
+    labelled: dict[str, Labelled] = {}
     for split, folder in (splits or {"train": root}).items():
         prefix = f"{folder.name}/" if splits else ""
-        found[split] = []
+        labelled[split] = []
         for index, label in enumerate(classes):
             images = find_images(folder / label)
             if not images.names:
                 raise _empty_class(folder / label, images.left_out)
-            found[split] += [(f"{prefix}{label}/{name}", index) for name in images.names]
+            labelled[split] += [(f"{prefix}{label}/{name}", index) for name in images.names]
             left_out.update(images.left_out)
     for folder in {root, *splits.values()}:
         left_out["image in no class folder"] += images_directly_in(folder)
-    return found, {kind: count for kind, count in sorted(left_out.items()) if count}
+    return labelled, {kind: count for kind, count in sorted(left_out.items()) if count}
 
 
 def missing_folder(path: Path) -> MissingFileError:

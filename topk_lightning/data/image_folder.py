@@ -148,8 +148,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
         }
 
     def _known_looks(self, samples: Samples) -> dict[int, Look]:
-        found = {index: self._cache.find(name) for index, name in enumerate(samples.names)}
-        return {index: look for index, look in found.items() if look is not None}
+        known = {index: self._cache.find(name) for index, name in enumerate(samples.names)}
+        return {index: look for index, look in known.items() if look is not None}
 
     def _keep_looks(self, looks: dict[str, list[Look]]) -> None:
         names = {split: samples.names for split, samples in self._samples.items()}

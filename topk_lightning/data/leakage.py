@@ -106,7 +106,7 @@ def find_leaks(
     check_integer("max_distance", max_distance, minimum=0)
     check_fraction("min_likeness", min_likeness)
     seen = {split: _look_at(images) for split, images in _loaders(splits).items()}
-    digests = {split: {name: one.digest for name, one in images.items()} for split, images in seen.items()}
+    digests = {split: {name: item.digest for name, item in images.items()} for split, images in seen.items()}
     exact = [Leak(group, 0, exact=True) for group in duplicates_across_splits(digests)]
     near: list[tuple[float, Leak]] = []
     for first, second in combinations(seen, 2):
@@ -114,7 +114,7 @@ def find_leaks(
             near.append((alike, Leak((f"{first}: {name}", f"{second}: {other}"), distance, exact=False)))
     near.sort(key=lambda scored: -scored[0])
     blank = [
-        f"{split}: {name}" for split, images in seen.items() for name, one in images.items() if one.print.bits is None
+        f"{split}: {name}" for split, images in seen.items() for name, item in images.items() if item.print.bits is None
     ]
     return Leaks((*exact, *(leak for _, leak in near)), sum(map(len, seen.values())), tuple(blank))
 
@@ -172,7 +172,7 @@ def _near(
     other_names, other_bits, other_small, other_digests = _stack(others)
     for other, near, distances in close(bits, other_bits, max_distance):
         alike = likeness(small[near], other_small[other])
-        same = torch.tensor([digests[one] == other_digests[other] for one in near.tolist()])
+        same = torch.tensor([digests[item] == other_digests[other] for item in near.tolist()])
         score, place = alike.masked_fill(same, -1.0).max(0)
         if score >= min_likeness:
             yield names[int(near[place])], other_names[other], int(distances[place]), float(score)
@@ -180,12 +180,12 @@ def _near(
 
 def _stack(images: Mapping[str, _Seen]) -> tuple[list[str], Tensor, Tensor, list[int]]:
     """Return names, bits, small pictures and digests of the images that are not blank."""
-    shaped = {name: one for name, one in images.items() if one.print.bits is not None}
-    bits = [one.print.bits for one in shaped.values() if one.print.bits is not None]
-    small = [one.print.small for one in shaped.values()]
+    shaped = {name: item for name, item in images.items() if item.print.bits is not None}
+    bits = [item.print.bits for item in shaped.values() if item.print.bits is not None]
+    small = [item.print.small for item in shaped.values()]
     stacked = torch.stack(bits) if bits else torch.empty(0, 64, dtype=torch.bool)
     pictures = torch.stack(small) if small else torch.empty(0, 768, dtype=torch.uint8)
-    return list(shaped), stacked, pictures, [one.digest for one in shaped.values()]
+    return list(shaped), stacked, pictures, [item.digest for item in shaped.values()]
 
 
 def _check_data_module(module: Any) -> Any:

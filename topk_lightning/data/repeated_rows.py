@@ -26,5 +26,5 @@ def rows_seen_once(sampler: object, seen: int, rows: int) -> int:
     """
     if not isinstance(sampler, DistributedSampler) or sampler.drop_last:
         return rows
-    own = -(-(len(sampler.dataset) - sampler.rank) // sampler.num_replicas)  # type: ignore[arg-type]
-    return max(0, min(rows, own - seen))
+    rows_of_process = -(-(len(sampler.dataset) - sampler.rank) // sampler.num_replicas)  # type: ignore[arg-type]
+    return max(0, min(rows, rows_of_process - seen))

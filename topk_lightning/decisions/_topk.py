@@ -103,11 +103,16 @@ def compare_classes(
     by_class = []
     for index in target.unique().tolist():  # type: ignore[no-untyped-call]
         rows = (target == index).nonzero().flatten()
-        found = compare_hits(*(rank[rows] < k for rank in ranks), level=level)
+        compared = compare_hits(*(rank[rows] < k for rank in ranks), level=level)
         rows = rows.cpu()
-        won, lost = rows[found.won], rows[found.lost]
+        won, lost = rows[compared.won], rows[compared.lost]
         by_class.append(
-            (index, PairedComparison(found.images, found.both, won, lost, found.level, found.low, found.high))
+            (
+                index,
+                PairedComparison(
+                    compared.images, compared.both, won, lost, compared.level, compared.low, compared.high
+                ),
+            )
         )
     by_class.sort(key=lambda pair: pair[1].test.mid_p)
     adjusted, largest = [], 0.0

@@ -49,7 +49,7 @@ def known_columns(names: Iterable[str]) -> list[str]:
     # "loss_epoch" stands beside a "loss" that may be the last step's.
     for name in sorted(places, key=lambda name: (not name.endswith("_epoch"), len(name), name)):
         by_place.setdefault(places[name][:3], name)
-    return [by_place[place] for place in sorted(by_place)]
+    return [by_place[position] for position in sorted(by_place)]
 
 
 def column_label(name: str) -> str:

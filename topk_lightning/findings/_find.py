@@ -99,5 +99,5 @@ def findings(
         unreadable,
         are_probabilities,
     )
-    found = [finding for rule in rules for finding in rule.find(evidence)]
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+    findings_of_rules = [finding for rule in rules for finding in rule.find(evidence)]
+    return sorted(findings_of_rules, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -83,11 +83,11 @@ def load_pretrained(
     groups = torch.tensor(hierarchy.groups)
     tensors: dict[str, Tensor] = dict(fine_model.named_parameters(remove_duplicate=False))
     tensors |= dict(fine_model.named_buffers(remove_duplicate=False))
-    own = {name: tensors[name] for name in fine_model.state_dict() if name in tensors}
-    found = _same_names(_read(coarse_checkpoint), own)
+    kept = {name: tensors[name] for name in fine_model.state_dict() if name in tensors}
+    coarse_tensors = _same_names(_read(coarse_checkpoint), kept)
     report = PretrainingReport()
-    for name, value in found.items():
-        target = own.get(name)
+    for name, value in coarse_tensors.items():
+        target = kept.get(name)
         if target is None:
             report.skipped[name] = "the fine model has no such weight"
         elif target.shape == value.shape:
@@ -104,17 +104,17 @@ def load_pretrained(
             )
         )
     report.skipped |= {
-        name: "the checkpoint has no such weight, it stayed as it was" for name in own if name not in found
+        name: "the checkpoint has no such weight, it stayed as it was" for name in kept if name not in coarse_tensors
     }
     with torch.no_grad():
         for name in report.loaded:
-            own[name].copy_(found[name])
+            kept[name].copy_(coarse_tensors[name])
         for name in report.initialised:
-            rows = found[name][groups]
+            rows = coarse_tensors[name][groups]
             weight = name.removesuffix("bias") + "weight"
-            if name.endswith("bias") and weight in report.initialised and own[weight].ndim > 1:
+            if name.endswith("bias") and weight in report.initialised and kept[weight].ndim > 1:
                 rows = rows - torch.bincount(groups)[groups].to(rows.dtype).log()
-            own[name].copy_(rows)
+            kept[name].copy_(rows)
     return report
 
 
@@ -134,10 +134,10 @@ def _read(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _same_names(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _same_names(coarse_tensors: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint under the names of the model: as they are, or with one part less or more."""
-    fronts = {name.partition(".")[0] + "." for name in found}, {name.partition(".")[0] + "." for name in own}
-    ways = [dict(found)]
-    ways += [{name.removeprefix(front): value for name, value in found.items()} for front in sorted(fronts[0])]
-    ways += [{front + name: value for name, value in found.items()} for front in sorted(fronts[1])]
-    return max(ways, key=lambda way: len(way.keys() & own.keys()))
+    fronts = {name.partition(".")[0] + "." for name in coarse_tensors}, {name.partition(".")[0] + "." for name in kept}
+    ways = [dict(coarse_tensors)]
+    ways += [{name.removeprefix(front): value for name, value in coarse_tensors.items()} for front in sorted(fronts[0])]
+    ways += [{front + name: value for name, value in coarse_tensors.items()} for front in sorted(fronts[1])]
+    return max(ways, key=lambda way: len(way.keys() & kept.keys()))

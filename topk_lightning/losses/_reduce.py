@@ -168,10 +168,10 @@ class _ExpectedLoss(torch.autograd.Function):
         for start in range(0, len(row), step):
             block = slice(start, start + step)
             with torch.set_grad_enabled(needs_grad):
-                own = logits[row[block]].requires_grad_(needs_grad)
-                loss = rows(own, column[block]) * shares[block]
+                pairs = logits[row[block]].requires_grad_(needs_grad)
+                loss = rows(pairs, column[block]) * shares[block]
                 if gradient is not None:
-                    gradient.index_add_(0, row[block], torch.autograd.grad(loss.sum(), own)[0])
+                    gradient.index_add_(0, row[block], torch.autograd.grad(loss.sum(), pairs)[0])
             losses.index_add_(0, row[block], loss.detach())
         ctx.save_for_backward(*(() if gradient is None else (gradient,)))
         return losses

@@ -70,14 +70,14 @@ class _LogShare(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, column: Tensor, temperature: float) -> Tensor:
         top = logits.amax(1, keepdim=True)
-        own = (logits.gather(1, column).to(small_dtype(logits)) - top) / temperature
+        chosen = (logits.gather(1, column).to(small_dtype(logits)) - top) / temperature
         # Shifted before it is divided: the scores may be large against both their differences and the temperature.
         powers = (logits - top).mul_(1 / temperature).exp_().scatter_(1, column, 0)
         others = powers.sum(1, keepdim=True)
-        total = own.exp().add_(others)
+        total = chosen.exp().add_(others)
         ctx.save_for_backward(logits, column, powers, others, total)
         ctx.temperature = temperature
-        return own - torch.where(own == 0, others.to(total.dtype).log1p(), total.log())
+        return chosen - torch.where(chosen == 0, others.to(total.dtype).log1p(), total.log())
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

@@ -41,7 +41,7 @@ class Polynomials(NamedTuple):
     Args:
         total: E_k / exp(n_1 + … + n_k) and E_(k−1) / exp(n_1 + … + n_(k−1)), (2, N).
         fall: Π exp(z_M − log u − n_l) over the slots that a seed fills, (k, 2, N).
-        found: E_k … E_0 of the rest in units of (x_M / u)^r, then k − 1 zeros, (2k, N).
+        of_rest: E_k … E_0 of the rest in units of (x_M / u)^r, then k − 1 zeros, (2k, N).
         powers: u^r for r = 1 … k, (k, N).
         ratios: exp(z_l − n_q), at most 1, (k, M, 1, N).
         terms: exp(z_l − n_q) H_(q+1)[l + 1] for q = 1 … k, k tensors (M, 2, N).
@@ -50,7 +50,7 @@ class Polynomials(NamedTuple):
 
     total: Tensor
     fall: Tensor
-    found: Tensor
+    of_rest: Tensor
     powers: Tensor
     ratios: Tensor
     terms: tuple[Tensor, ...]
@@ -71,10 +71,10 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     levels = torch.maximum(z[:k], rest_level)
     powers = scale.reciprocal_().expand(k, -1).cumprod(0)
     constants = _constants(k, num_leaders, z.dtype, z.device)
-    found = _of_the_rest(power_sums * powers, constants)
+    of_rest = _of_the_rest(power_sums * powers, constants)
 
     fall = (constants.slots @ (rest_level - levels)).exp_().view(k, 2, num_rows)
-    seeds = fall * found[: k + 1].unfold(0, 2, 1).transpose(1, 2)
+    seeds = fall * of_rest[: k + 1].unfold(0, 2, 1).transpose(1, 2)
 
     ratios = (z.unsqueeze(1) - levels.view(k, 1, 1, num_rows)).clamp_(max=0).exp_()
     following, shape = constants.after_last, (num_leaders, 2, num_rows)
@@ -83,7 +83,7 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
         terms.append(ratio * following)
         following = torch.addmm(seed, constants.behind, terms[-1].reshape(num_leaders, -1)).view(shape)
     total = terms[-1].sum(0).add_(seeds[0]).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
-    p = Polynomials(total, fall, found, powers, ratios, tuple(reversed(terms)), constants)
+    p = Polynomials(total, fall, of_rest, powers, ratios, tuple(reversed(terms)), constants)
     return (total[0] / total[1]).log_().add_(levels[-1]), p
 
 
@@ -164,10 +164,10 @@ def _of_the_rest(sums: Tensor, constants: _Constants) -> Tensor:
         monomials = (constants.counts @ sums.clamp(min=torch.finfo(sums.dtype).tiny).log_()).exp_()
         return (constants.shares @ monomials).clamp_(min=0)
     signed = sums * constants.alternating
-    found = torch.cat([sums[:1], torch.ones_like(sums[:1]), torch.zeros_like(sums[1:])])
+    of_rest = torch.cat([sums[:1], torch.ones_like(sums[:1]), torch.zeros_like(sums[1:])])
     for r in range(2, k + 1):
-        found = torch.cat([(signed[:r] * found[:r]).sum(0, keepdim=True).div_(r), found])
-    return found.clamp_(min=0)
+        of_rest = torch.cat([(signed[:r] * of_rest[:r]).sum(0, keepdim=True).div_(r), of_rest])
+    return of_rest.clamp_(min=0)
 
 
 def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,6 +192,6 @@ def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
     weight = torch.stack(seeds).mul_(p.fall)
     by_rest = weight[:, 0]  # of E_k … E_1 of the rest: the order k − 1 is one slot behind
     by_rest[1:] += weight[:-1, 1]
-    shifted = p.found[1:].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
+    shifted = p.of_rest[1:].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
     coefficients = (shifted * by_rest).sum(1).mul_(p.powers).mul_(p.constants.alternating)
     return leaders.sum(1), coefficients

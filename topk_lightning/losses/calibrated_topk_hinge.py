@@ -60,12 +60,12 @@ class CalibratedTopKHingeLoss(ClassificationLoss):
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each row."""
         k, margin = settle_k(self.k, logits.shape[1]), check_at_least_zero("margin", self.margin)
-        own = logits.gather(1, target.unsqueeze(1)).squeeze(1)
+        target_logit = logits.gather(1, target.unsqueeze(1)).squeeze(1)
         if k == logits.shape[1]:
-            return torch.where(own.isnan(), own, 0)
+            return torch.where(target_logit.isnan(), target_logit, 0)
         best, bar = best_and_bar(logits, target, k)
         # A finite bar keeps the gap of a masked target at +inf where the bar is masked too.
-        return hinge(margin, bar.clamp(min=torch.finfo(logits.dtype).min) - own, best)
+        return hinge(margin, bar.clamp(min=torch.finfo(logits.dtype).min) - target_logit, best)
 
 
 def best_and_bar(logits: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:

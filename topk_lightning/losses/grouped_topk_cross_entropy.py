@@ -67,11 +67,13 @@ class GroupedTopKCrossEntropyLoss(ClassificationLoss):
         # What the group's score is above the best one, and its derivatives; outside T the group is y, k times named.
         # A row that is all masked has a group of equal classes and no others, so it costs 0.
         within = (best_scores - reference).masked_fill(best_scores[:, :1] == -torch.inf, 0)
-        own = torch.where(inside, within.logsumexp(1, keepdim=True), scores.gather(1, target) - reference).squeeze(1)
+        target_share = torch.where(
+            inside, within.logsumexp(1, keepdim=True), scores.gather(1, target) - reference
+        ).squeeze(1)
         shares = torch.where(inside, within.softmax(1), 1)
         group = torch.where(inside, best, target)
         # −log of the group's share as log(1 + others / group): exact also where it is almost 0.
-        return softplus(LogOdds.apply(logits, group, shares, best[:, :0], reference.squeeze(1), 1.0) - own)
+        return softplus(LogOdds.apply(logits, group, shares, best[:, :0], reference.squeeze(1), 1.0) - target_share)
 
 
 grouped_topk_cross_entropy_loss = loss_function(GroupedTopKCrossEntropyLoss)

@@ -116,17 +116,17 @@ class NoisedTopKHingeLoss(ClassificationLoss):
         """Return the loss of each row."""
         num_classes = logits.shape[1]
         k, noise = settle_k(self.k, num_classes), check_at_least_zero("noise", self.noise)
-        own = logits.gather(1, target.unsqueeze(1))
+        target_logit = logits.gather(1, target.unsqueeze(1))
         if k == num_classes:
-            return torch.where(own.isnan(), own, 0).squeeze(1)
+            return torch.where(target_logit.isnan(), target_logit, 0).squeeze(1)
         margin = 1.0 if self.margins is None else _check_margins(self.margins, num_classes).to(logits)[target]
         best, bar = best_and_bar(logits, target, k)
         lowest = torch.finfo(logits.dtype).min
         if noise == 0 or not self.training:
-            gap = bar.clamp(min=lowest) - own.squeeze(1)
+            gap = bar.clamp(min=lowest) - target_logit.squeeze(1)
         else:
             places, drawn = self._draw(logits, k, noise)
-            gap = (logits.gather(1, places).clamp(min=lowest) - own).mean(1) + drawn.mean(1).clamp(min=0)
+            gap = (logits.gather(1, places).clamp(min=lowest) - target_logit).mean(1) + drawn.mean(1).clamp(min=0)
         return check_temperature(self.scale, "scale") * hinge(margin, gap, best)
 
     @torch.no_grad()
@@ -136,9 +136,9 @@ class NoisedTopKHingeLoss(ClassificationLoss):
         places, noises = [], []
         for _ in range(check_integer("num_samples", self.num_samples)):
             draw = torch.randn(logits.shape, dtype=logits.dtype, device=logits.device, generator=self.generator) * noise
-            place = topk_indices(logits + draw, k + 1)[:, k:]
-            places.append(place)
-            noises.append(draw.gather(1, place))
+            kth = topk_indices(logits + draw, k + 1)[:, k:]
+            places.append(kth)
+            noises.append(draw.gather(1, kth))
         return torch.cat(places, 1), torch.cat(noises, 1)
 
 

@@ -92,8 +92,8 @@ class SmoothTopKSVMLoss(ClassificationLoss):
         temperature = check_temperature(self.temperature) / unit
         margin = check_at_least_zero("margin", self.margin) / unit
         if k == logits.shape[1]:
-            own = logits.gather(1, target.unsqueeze(1)).squeeze(1)
-            return torch.where(own.isnan(), own, 0)
+            target_logit = logits.gather(1, target.unsqueeze(1)).squeeze(1)
+            return torch.where(target_logit.isnan(), target_logit, 0)
         losses: Tensor = _SmoothTopKSVM.apply(logits, target, k, temperature, margin)
         return losses if unit == 1 else unit * losses
 

@@ -75,8 +75,8 @@ class SoftTopKLoss(ClassificationLoss):
         curve = check_membership(self.membership, CURVES)
         target = target.unsqueeze(1)
         if k == logits.shape[1]:
-            own = logits.gather(1, target).squeeze(1)
-            return torch.where(own.isnan(), own, 0)
+            target_logit = logits.gather(1, target).squeeze(1)
+            return torch.where(target_logit.isnan(), target_logit, 0)
         return 0 - log_membership(logits, target, k, temperature, curve).squeeze(1)
 
 

@@ -138,9 +138,9 @@ def _candidates(logits: Tensor, target: Tensor, count: int | None) -> tuple[Tens
     """Return the target and the count − 1 largest others, falling, and where the target stands among them."""
     if count is None or count >= logits.shape[1]:
         return logits, target
-    own = target.unsqueeze(1)
-    others = ranked(logits.scatter(1, own, -math.inf), count - 1)
-    return torch.cat([logits.gather(1, own), others], 1), torch.zeros_like(target)
+    target_column = target.unsqueeze(1)
+    others = ranked(logits.scatter(1, target_column, -math.inf), count - 1)
+    return torch.cat([logits.gather(1, target_column), others], 1), torch.zeros_like(target)
 
 
 def _number_of_unmasked(logits: Tensor) -> Tensor:
@@ -176,19 +176,19 @@ def _check_relaxation(
             raise InvalidTypeError(must("relaxation", "be a function or the name of one", repr(relaxation)))
         return relaxation
     name = relaxation.rpartition(".")[2] if relaxation.startswith("topk_lightning.relaxations.") else relaxation
-    found = known.get(name) or _function_at(relaxation)
-    if found is None:
+    function = known.get(name) or _function_at(relaxation)
+    if function is None:
         raise InvalidValueError(must("relaxation", "be a function or one of " + ", ".join(known), repr(relaxation)))
-    return found
+    return function
 
 
 def _function_at(path: str) -> Callable[..., Tensor] | None:
     """Return the function at a dotted path, ``package.module.function``, or None."""
     try:
-        found = pkgutil.resolve_name(path) if "." in path else None
+        function = pkgutil.resolve_name(path) if "." in path else None
     except (ImportError, AttributeError, ValueError):
         return None
-    return found if callable(found) else None
+    return function if callable(function) else None
 
 
 def _check_k_probabilities(probabilities: Iterable[Any], num_classes: int | None = None) -> tuple[float, ...]:

@@ -65,8 +65,10 @@ class TruncatedTopKEntropyLoss(ClassificationLoss):
         # The k − 1 largest competitors: the top k without the target, or without the last where it is not among them.
         is_target = (best == target).long()
         forgiven = best.gather(1, torch.arange(k - 1, device=best.device) + is_target.cumsum(1)[:, : k - 1])
-        own = logits.detach().gather(1, target)
-        odds = LogOdds.apply(logits, target, torch.ones_like(own), forgiven, own.squeeze(1), temperature)
+        target_logit = logits.detach().gather(1, target)
+        odds = LogOdds.apply(
+            logits, target, torch.ones_like(target_logit), forgiven, target_logit.squeeze(1), temperature
+        )
         loss: Tensor = temperature * softplus(odds / temperature)
         # A NaN may stand among the forgiven; a broken model must show.
         broken = logits.detach().gather(1, best[:, :1]).squeeze(1).isnan()

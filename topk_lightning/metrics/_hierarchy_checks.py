@@ -26,14 +26,14 @@ def check_levels(levels: object) -> None:
 def check_nested(name: str, groups: Sequence[int], coarser: str, coarser_groups: Sequence[int]) -> None:
     """Check that two levels speak of the same classes and that each group of the finer lies in one of the coarser."""
     if len(groups) != len(coarser_groups):
-        found = f"{len(groups)} for {name!r} and {len(coarser_groups)} for {coarser!r}"
-        raise InvalidValueError(must("levels", "name a group for each class at every level", found))
+        actual = f"{len(groups)} for {name!r} and {len(coarser_groups)} for {coarser!r}"
+        raise InvalidValueError(must("levels", "name a group for each class at every level", actual))
     parents: dict[int, int] = {}
     for group, parent in zip(groups, coarser_groups, strict=True):
         if parents.setdefault(group, parent) != parent:
             wanted = f"go from fine to coarse, each group of {name!r} within one of {coarser!r}"
-            found = f"group {group} of {name!r} in groups {parents[group]} and {parent}"
-            raise InvalidValueError(must("levels", wanted, found))
+            actual = f"group {group} of {name!r} in groups {parents[group]} and {parent}"
+            raise InvalidValueError(must("levels", wanted, actual))
 
 
 def check_confusions(confusions: object, num_classes: int) -> Tensor:

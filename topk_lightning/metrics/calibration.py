@@ -143,11 +143,11 @@ class CalibrationError(ExactMetric):
         wide = wide_dtype(rows.device)
         confidence = probabilities.topk(self.k).values.to(wide).sum(1).clamp(max=1)
         edges = torch.linspace(0, 1, self.num_bins + 1, dtype=wide, device=rows.device)
-        place = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=self.num_bins - 1)
+        bin_index = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=self.num_bins - 1)
         return {
-            "count": torch.bincount(place, minlength=self.num_bins),
-            "hits": torch.bincount(place[right], minlength=self.num_bins),
-            "confidence": confidence.new_zeros(self.num_bins).index_add_(0, place, confidence),
+            "count": torch.bincount(bin_index, minlength=self.num_bins),
+            "hits": torch.bincount(bin_index[right], minlength=self.num_bins),
+            "confidence": confidence.new_zeros(self.num_bins).index_add_(0, bin_index, confidence),
             "undefined": (~defined).sum(),
         }
 

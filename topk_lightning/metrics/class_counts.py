@@ -69,9 +69,9 @@ class ClassCounts:
             scalars[f"macro_{name}"] = value[seen].mean()
             scalars[f"weighted_{name}"] = (value * support).sum() / support.sum()
         scalars |= {f"macro_recall_top{k}": recall[seen].mean() for k, recall in recall_within.items()}
-        found = by_class | {f"recall_top{k}": recall for k, recall in recall_within.items()} | scalars
+        columns = by_class | {f"recall_top{k}": recall for k, recall in recall_within.items()} | scalars
         counts = {"support": self.support, "predicted": self.predicted, "nan_rows": self.nan_rows.clone()}
-        return {name: value.float() for name, value in found.items()} | counts
+        return {name: value.float() for name, value in columns.items()} | counts
 
     def most_confused(self, n: int, names: Sequence[str]) -> list[ConfusedPair]:
         """Return the n pairs of classes with most mistakes between them, most first; then by class index."""
@@ -84,8 +84,8 @@ class ClassCounts:
         best = total.sort(descending=True, stable=True).indices[:n]
         images = self.support.tolist()
         pairs = []
-        for one, up, both in zip(codes[best].tolist(), upward[best].tolist(), total[best].tolist(), strict=True):
-            low, high = divmod(one, num_classes)
+        for pair, up, both in zip(codes[best].tolist(), upward[best].tolist(), total[best].tolist(), strict=True):
+            low, high = divmod(pair, num_classes)
             sides = ((low, up), (high, both - up))
             (first, there), (second, back) = sides if up >= both - up else sides[::-1]
             pairs.append(
@@ -96,12 +96,12 @@ class ClassCounts:
     def nearly_right(self, k: int, names: Sequence[str]) -> list[NearlyRight]:
         """Return, for each class with images at rank 2 … k, how many there are; most first, then by class index."""
         images, right, within = (counts.tolist() for counts in (self.support, self.within(1), self.within(k)))
-        found = [
+        columns = [
             NearlyRight(names[index], index, images[index], right[index], within[index] - right[index], k)
             for index in range(len(names))
             if within[index] > right[index]
         ]
-        return sorted(found, key=lambda one: -one.nearly)
+        return sorted(columns, key=lambda pair: -pair.nearly)
 
     def curve(self, max_k: int, level: float) -> TopKCurve:
         """Return the accuracy at k = 1 … max_k with Wilson's interval at each."""

@@ -75,7 +75,7 @@ class TopKAccuracies(MetricCollection):
     ) -> None:
         ks = check_ks([k for k in (1, 3, 5) if k <= (num_classes or k)] if k is None else k)
         kwargs |= {"average": average, "ignore_index": ignore_index, "ties": ties, "class_dim": class_dim}
-        members = {f"top{one}": TopKAccuracy(one, num_classes=num_classes, max_k=max(ks), **kwargs) for one in ks}
+        members = {f"top{each}": TopKAccuracy(each, num_classes=num_classes, max_k=max(ks), **kwargs) for each in ks}
         super().__init__(dict(members), prefix=prefix, postfix=postfix, compute_groups=False)
         lead, *others = members.values()
         self.counting = lead.counting = replace(lead.counting, fits=k is not None)
@@ -147,7 +147,7 @@ class TopKAccuracies(MetricCollection):
         if available is None or not available() or all(member._computed is not None for member in members):
             yield
             return
-        own = [member.states() for member in members]
+        state_of = [member.states() for member in members]
         joined = _states_of_all_processes(members)
         try:
             for member, states in zip(members, joined, strict=True):
@@ -155,7 +155,7 @@ class TopKAccuracies(MetricCollection):
                 member._to_sync = False
             yield
         finally:
-            for member, states in zip(members, own, strict=True):
+            for member, states in zip(members, state_of, strict=True):
                 member.set_states(states)
                 member._to_sync = member.sync_on_compute
 
@@ -199,9 +199,16 @@ def _states_of_all_processes(members: Sequence[TopKAccuracy]) -> list[dict[str, 
     alone = [True] * len(members)
     group = members[0].process_group
     if members[0].counting.by_class:
-        alone = [any(state is not states[0][name] for name, state in own.items()) for own in states]
+        alone = [any(state is not states[0][name] for name, state in state_of.items()) for state_of in states]
         alone = is_anywhere(alone, next(iter(states[0].values())).device, group)
         alone[0] = True
-    flat = {(index, name): state for index, own in enumerate(states) if alone[index] for name, state in own.items()}
+    flat = {
+        (index, name): state
+        for index, state_of in enumerate(states)
+        if alone[index]
+        for name, state in state_of.items()
+    }
     sums = sum_over_processes(flat, group)
-    return [{name: sums[index if alone[index] else 0, name] for name in own} for index, own in enumerate(states)]
+    return [
+        {name: sums[index if alone[index] else 0, name] for name in state_of} for index, state_of in enumerate(states)
+    ]

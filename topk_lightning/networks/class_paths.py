@@ -86,32 +86,32 @@ def import_class(argument: str, path: str) -> Any:
     """
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        imported = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise _missing_module(argument, path, str(error.name)) from error
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise _unknown_path(argument, path) from error
     kind = _KINDS.get(argument)
-    if isinstance(found, type):
-        if kind is not None and not issubclass(found, kind):
+    if isinstance(imported, type):
+        if kind is not None and not issubclass(imported, kind):
             raise _unknown_path(argument, path)
-    elif argument == "network" or not callable(found) or (argument == "loss" and not _takes_two(found)):
+    elif argument == "network" or not callable(imported) or (argument == "loss" and not _takes_two(imported)):
         raise _unknown_path(argument, path)
-    return found
+    return imported
 
 
 def as_function(argument: str, path: str) -> Callable[..., Any]:
     """Return the function that a person names as "package.module:function"."""
     module, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        imported = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise _missing_module(argument, path, str(error.name)) from error
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidValueError(must(argument, "be package.module:function", shown(path))) from error
-    if not callable(found):
+    if not callable(imported):
         raise InvalidTypeError(must(argument, "be package.module:function", shown(path)))
-    return found  # type: ignore[no-any-return]
+    return imported  # type: ignore[no-any-return]
 
 
 def _check_package(argument: str, path: str, trust: set[str]) -> None:

@@ -20,8 +20,8 @@ def find_head(network: nn.Module) -> str | None:
     layers = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
     get_classifier: Any = getattr(network, "get_classifier", None)
     if callable(get_classifier):
-        own = [name for name, module in layers.items() if module is get_classifier()]
-        return own[0] if own else None
+        classifiers = [name for name, module in layers.items() if module is get_classifier()]
+        return classifiers[0] if classifiers else None
     return list(layers)[-1] if layers else None
 
 

@@ -86,10 +86,10 @@ def _shape(value: object) -> torch.Size | None:
 
 def _weights_do_not_fit(weights: str, missing: Collection[str], unexpected: Collection[str]) -> ValueError:
     """Return the error for a file of weights that belongs to another network."""
-    found = f"{weights!r} with {len(missing)} missing or misshapen and {len(unexpected)} unknown tensors"
+    actual = f"{weights!r} with {len(missing)} missing or misshapen and {len(unexpected)} unknown tensors"
     first = sorted([*missing, *unexpected])[:3]
     return InvalidValueError(
-        must("weights", "fit the network everywhere but in its head", found, f"First: {', '.join(first)}.")
+        must("weights", "fit the network everywhere but in its head", actual, f"First: {', '.join(first)}.")
     )
 
 

@@ -76,12 +76,12 @@ def build_callable(argument: str, specification: dict[str, Any]) -> Callable[...
     """
     specification = check_specification(argument, specification)
     path, arguments = specification["class_path"], specification["init_args"]
-    found = import_class(argument, path)
-    if isinstance(found, type) and issubclass(found, nn.Module):
+    named_class = import_class(argument, path)
+    if isinstance(named_class, type) and issubclass(named_class, nn.Module):
         if isinstance(arguments.get("weight"), list):
             arguments["weight"] = torch.tensor(arguments["weight"])
-        return found(**arguments)
-    return functools.partial(found, **arguments) if arguments else found
+        return named_class(**arguments)
+    return functools.partial(named_class, **arguments) if arguments else named_class
 
 
 def _takes_num_classes(builder: Callable[..., Any]) -> bool:

@@ -78,19 +78,19 @@ def check_probabilities(outputs: Tensor) -> None:
     outside = (rows < 0) | (rows > 1 + tolerance)
     if outside.any():
         row, column = outside.nonzero()[0].tolist()
-        found = f"{rows[row, column].item():g} in row {row}"
-        raise InvalidValueError(must("outputs", "be probabilities in [0, 1]", found, remedy))
+        actual = f"{rows[row, column].item():g} in row {row}"
+        raise InvalidValueError(must("outputs", "be probabilities in [0, 1]", actual, remedy))
     total = rows.double().sum(1)
     wrong = (total - 1).abs() > tolerance * (1 + 1e-9)  # 1 - 0.999 itself is rounded
     if wrong.any():
         row = int(wrong.nonzero()[0].item())
-        found = f"{total[row].item():g} in row {row}"
-        raise InvalidValueError(must("outputs", "be probabilities that sum to 1", found, remedy))
+        actual = f"{total[row].item():g} in row {row}"
+        raise InvalidValueError(must("outputs", "be probabilities that sum to 1", actual, remedy))
 
 
-def not_numbers(found: str) -> TypeError:
+def not_numbers(actual: str) -> TypeError:
     """Return the error for outputs that cannot become a tensor."""
-    return InvalidTypeError(must("outputs", "be a tensor, an array or a list of numbers", found))
+    return InvalidTypeError(must("outputs", "be a tensor, an array or a list of numbers", actual))
 
 
 def check_prepared_images(images: Tensor) -> None:

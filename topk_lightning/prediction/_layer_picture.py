@@ -68,4 +68,4 @@ def chosen_layers(layers: Sequence[LayerTrace], count: int = _ROWS) -> list[Laye
     last = [layer for layer in layers if layer in by_size.values()]
     if len(last) <= count:
         return last
-    return [last[round(place * (len(last) - 1) / (count - 1))] for place in range(count)]
+    return [last[round(step * (len(last) - 1) / (count - 1))] for step in range(count)]

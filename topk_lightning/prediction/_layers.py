@@ -67,10 +67,10 @@ class _Recorder:
             pass
         self.calls[module] = self.calls.get(module, 0) + 1
         # A module around layers stands in the list where it has parameters of its own, for what they do.
-        own = list(module.parameters(recurse=call.is_layer))
-        if not call.is_layer and not own:
+        of_layer = list(module.parameters(recurse=call.is_layer))
+        if not call.is_layer and not of_layer:
             return
-        new = {parameter for parameter in own if parameter not in self.counted}
+        new = {parameter for parameter in of_layer if parameter not in self.counted}
         self.counted |= new
         tensors = list(_tensors(output))
         maps, channels = self._maps(module, tensors) if call.is_layer else (None, ())
@@ -87,11 +87,11 @@ class _Recorder:
             self.spatial = None
             return None, ()
         self.spatial = output.shape
-        found = output[0].detach().float().cpu()
-        deviation = found.flatten(1).std(1).nan_to_num(-1)
-        best = topk_indices(deviation.unsqueeze(0), min(self.num_maps, len(found)))[0]
+        activation = output[0].detach().float().cpu()
+        deviation = activation.flatten(1).std(1).nan_to_num(-1)
+        best = topk_indices(deviation.unsqueeze(0), min(self.num_maps, len(activation)))[0]
         # Indexing copies: the activation behind this layer may work in place.
-        return found[best], tuple(best.tolist())
+        return activation[best], tuple(best.tolist())
 
 
 @dataclass

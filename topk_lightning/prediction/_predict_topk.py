@@ -82,7 +82,7 @@ def predict_topk(
             rows = topk_predictions(trained.logits(batch), trained.class_names, k, input="logits")
             predictions.update(zip(places, rows, strict=True))  # type: ignore[arg-type]
     images_of.warn()
-    return predictions[0] if single else [predictions.get(place, ()) for place in range(images_of.number)]
+    return predictions[0] if single else [predictions.get(position, ()) for position in range(images_of.number)]
 
 
 class _Prepared:
@@ -93,8 +93,8 @@ class _Prepared:
         self._model, self._images, self._prepared, self._skip = model, images, prepared, skip
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        for place, image in enumerate(self._images):
-            self.number = place + 1
+        for position, image in enumerate(self._images):
+            self.number = position + 1
             try:
                 tensor = self._model.prepare(image, self._prepared)
             except InvalidValueError as error:
@@ -104,7 +104,7 @@ class _Prepared:
                     raise
                 self.sentences.append(str(error))
                 continue
-            yield place, tensor
+            yield position, tensor
 
     def warn(self) -> None:
         """Name the images that could not be read."""
@@ -119,10 +119,10 @@ class _Prepared:
 def _batches(images: Iterable[tuple[int, Tensor]], batch_size: int) -> Iterator[tuple[list[int], Tensor]]:
     """Stack neighbours of one size, with their places."""
     batch: list[tuple[int, Tensor]] = []
-    for place, image in images:
+    for position, image in images:
         if batch and (len(batch) == batch_size or image.shape != batch[0][1].shape):
-            yield [place for place, _ in batch], torch.stack([tensor for _, tensor in batch])
+            yield [position for position, _ in batch], torch.stack([tensor for _, tensor in batch])
             batch = []
-        batch.append((place, image))
+        batch.append((position, image))
     if batch:
-        yield [place for place, _ in batch], torch.stack([tensor for _, tensor in batch])
+        yield [position for position, _ in batch], torch.stack([tensor for _, tensor in batch])

@@ -216,9 +216,9 @@ class ClippedLine(Membership):
         slope = torch.where(order < d.shape[1], 1, -1).cumsum(1)
         mass = torch.cat([torch.zeros_like(d[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
         # The last kink with mass below k; from there the line rises to k.
-        place = (mass < k).sum(1, keepdim=True) - 1
-        short = (k - mass.gather(1, place)) / slope.gather(1, place).clamp(min=1)
-        u = kinks.gather(1, place) - short
+        piece = (mass < k).sum(1, keepdim=True) - 1
+        short = (k - mass.gather(1, piece)) / slope.gather(1, piece).clamp(min=1)
+        u = kinks.gather(1, piece) - short
         return threshold_of(top, k, u, powers, index[:, :0], top[:, k:], temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:

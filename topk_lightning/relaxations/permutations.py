@@ -57,7 +57,7 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
-    values, rest, own = ranked_and_rest(behind_its_ties(rows, column), column, k, temperature)
+    values, rest, chosen = ranked_and_rest(behind_its_ties(rows, column), column, k, temperature)
     exists = values > -math.inf
     places = values.masked_fill(~exists, 0).unsqueeze(2)
     # Beyond the k best every class stands below every s_[r], so all k sums share one sum over the rest.
@@ -66,10 +66,10 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     below = rest.unsqueeze(1) + (places[:, -1:] - places) / temperature
     log_sums = torch.cat([distances, below], 2).masked_fill(~exists.unsqueeze(2), 0).logsumexp(2, keepdim=True)
     if column is None:
-        own, places, log_sums = rows, places.to(rows.dtype), log_sums.to(rows.dtype)
-    own = own.unsqueeze(1)
-    here = exists.unsqueeze(2) & (own > -math.inf)
-    log_rows = -(places - own.masked_fill(own == -math.inf, 0)).abs() / temperature - log_sums
+        chosen, places, log_sums = rows, places.to(rows.dtype), log_sums.to(rows.dtype)
+    chosen = chosen.unsqueeze(1)
+    here = exists.unsqueeze(2) & (chosen > -math.inf)
+    log_rows = -(places - chosen.masked_fill(chosen == -math.inf, 0)).abs() / temperature - log_sums
     return _unflatten(log_rows.masked_fill(~here, -math.inf), scores, column)
 
 

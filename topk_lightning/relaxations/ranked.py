@@ -22,14 +22,14 @@ def behind_its_ties(rows: Tensor, column: Tensor | None) -> Tensor:
     """
     if column is None:
         return rows
-    own = rows.detach().gather(1, column)
-    tied = (rows.detach() == own).sum(1, keepdim=True) > 1
+    chosen = rows.detach().gather(1, column)
+    tied = (rows.detach() == chosen).sum(1, keepdim=True) > 1
     if reads_values(rows) and not tied.any():
         return rows
-    tied = tied & own.isfinite()
+    tied = tied & chosen.isfinite()
     limits = torch.finfo(rows.dtype)
-    below = (own - (own.abs() * limits.eps).clamp(min=limits.tiny)).clamp(min=limits.min)
-    return rows.scatter_add(1, column, torch.where(tied, below - own, 0))
+    below = (chosen - (chosen.abs() * limits.eps).clamp(min=limits.tiny)).clamp(min=limits.min)
+    return rows.scatter_add(1, column, torch.where(tied, below - chosen, 0))
 
 
 def ranked(rows: Tensor, count: int) -> Tensor:
@@ -49,8 +49,8 @@ def ranked_and_rest(
 
     The sum is −∞ where there are no others; without `column` its scores are those of the best class.
     """
-    values, rest, own = _Ranked.apply(rows, column, count, temperature)
-    return values, rest, own
+    values, rest, chosen = _Ranked.apply(rows, column, count, temperature)
+    return values, rest, chosen
 
 
 class _Ranked(torch.autograd.Function):
@@ -73,10 +73,10 @@ class _Ranked(torch.autograd.Function):
             empty = best[:, count:] == -math.inf
             total.masked_fill_(empty, 1)
             rest = torch.where(empty, -math.inf, total.log() + (small[:, count:] - values[:, -1:]) / temperature)
-        own = values[:, :1].clone() if column is None else rows.gather(1, column).to(values.dtype)
+        chosen = values[:, :1].clone() if column is None else rows.gather(1, column).to(values.dtype)
         ctx.save_for_backward(rows, column, best, index, powers, total)
         ctx.temperature, ctx.count = temperature, count
-        return values.clone(), rest, own
+        return values.clone(), rest, chosen
 
     @staticmethod
     def backward(ctx: Any, grad_values: Tensor, grad_rest: Tensor, grad_own: Tensor) -> tuple[Tensor, None, None, None]:

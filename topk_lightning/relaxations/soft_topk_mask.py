@@ -88,9 +88,9 @@ def log_membership(rows: Tensor, column: Tensor, k: int, temperature: float, mem
     With at most k unmasked classes all of them have mass 1. If they are exactly k and c is not among them, its logarithm
     is −∞, with the gradient that it tends to as s_c → −∞: half of it lifts c, half lowers the worst of the k.
     """
-    centre, u, free, own = _Threshold.apply(rows, column, k, temperature, membership)
-    x = (own - centre.to(own.dtype)) / temperature - u
-    masked = own == -math.inf
+    centre, u, free, chosen = _Threshold.apply(rows, column, k, temperature, membership)
+    x = (chosen - centre.to(chosen.dtype)) / temperature - u
+    masked = chosen == -math.inf
     x = torch.where(free & masked, x / 2, x.masked_fill(free, math.inf))
     return membership.log(x.masked_fill(masked & (centre == -math.inf), math.inf)).to(rows.dtype)
 
@@ -112,8 +112,8 @@ class _Threshold(torch.autograd.Function):
         ctx.save_for_backward(centre, u, free, powers, index, leaders, reference, column)
         ctx.temperature, ctx.membership = temperature, membership
         ctx.mark_non_differentiable(centre, free)
-        own = centre if column is None else rows.gather(1, column)
-        return centre, u, free, own.to(u.dtype)
+        chosen = centre if column is None else rows.gather(1, column)
+        return centre, u, free, chosen.to(u.dtype)
 
     @staticmethod
     def backward(

@@ -156,14 +156,14 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
     left_out: Counter[str] = Counter()
 
     def images(folder: Path, names: list[str]) -> LabelledImages:
-        found = {label: find_images(folder / label) for label in names if (folder / label).is_dir()}
-        for files in found.values():
+        images_of = {label: find_images(folder / label) for label in names if (folder / label).is_dir()}
+        for files in images_of.values():
             left_out.update(files.left_out)
         samples = [
             (f"{label}/{name}", index)
             for index, label in enumerate(names)
-            if label in found
-            for name in found[label].names
+            if label in images_of
+            for name in images_of[label].names
         ]
         labelled = FileSamples(folder, tuple(name for name, _ in samples), tuple(index for _, index in samples))
         return LabelledImages(
@@ -185,15 +185,15 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
     names = sorted({name for folder in folders.values() for name in _class_folders(folder)})
     splits = {split: images(folder, names) for split, folder in folders.items()}
     _not_empty(splits["test"], folders["test"])
-    splits = {split: found for split, found in splits.items() if len(found)}
-    sizes = ", ".join(f"{len(found)} {split}" for split, found in splits.items())
+    splits = {split: images for split, images in splits.items() if len(images)}
+    sizes = ", ".join(f"{len(images)} {split}" for split, images in splits.items())
     return DataSplits(
         splits["test"],
         _with_left_out(f"{root}: one folder a class, {sizes}", left_out, root),
         names,
         splits.get("val"),
         splits.get("train"),
-        leaks=_leaks({split: [found.name(index) for index in range(len(found))] for split, found in splits.items()}),
+        leaks=_leaks({split: [images.name(index) for index in range(len(images))] for split, images in splits.items()}),
     )
 
 

@@ -96,9 +96,9 @@ def of_worst_pairs(
 def _of(
     pairs: Tensor, names: Sequence[str], support: Tensor, order: list[int], title: str, unit: str = "class"
 ) -> HeatMap:
-    place = torch.full((len(names),), -1, dtype=torch.int64)
-    place[torch.tensor(order, dtype=torch.int64)] = torch.arange(len(order))
-    rows, columns = place[pairs[:, 0]], place[pairs[:, 1]]
+    position = torch.full((len(names),), -1, dtype=torch.int64)
+    position[torch.tensor(order, dtype=torch.int64)] = torch.arange(len(order))
+    rows, columns = position[pairs[:, 0]], position[pairs[:, 1]]
     inside = (rows >= 0) & (columns >= 0)
     cells = []
     for row, column, (actual, predicted, count) in zip(

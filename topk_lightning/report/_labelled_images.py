@@ -157,10 +157,12 @@ def images_of_loader(loader: DataLoader[Any], model: TrainedModel, skip_unreadab
 
     def digests(indices: Sequence[int]) -> Tensor:
         origins = [_origin(dataset, index) for index in indices]
-        found = [pixel_digest(origin.samples.image(at)) for origin, at in origins if isinstance(origin, ImageDataset)]
+        of_images = [
+            pixel_digest(origin.samples.image(at)) for origin, at in origins if isinstance(origin, ImageDataset)
+        ]
         files = [file for origin, at in origins if (file := _file(origin, at)) is not None]
         size = 0 if model.preprocessing is None else model.preprocessing.image_size
-        return torch.cat([torch.tensor(found, dtype=torch.int64), file_digests(files, size)])
+        return torch.cat([torch.tensor(of_images, dtype=torch.int64), file_digests(files, size)])
 
     return LabelledImages(dataset, name, picture, options, skip_unreadable, digests)
 

@@ -38,7 +38,7 @@ def facts_of_the_run(device: torch.device, seconds: float) -> list[tuple[str, st
     """Return headings and texts: when and where the test ran, and with which versions."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     when = datetime.now(timezone.utc)
-    versions = [f"Python {platform.python_version()}", *(f"{name} {found}" for name, found in _versions())]
+    versions = [f"Python {platform.python_version()}", *(f"{name} {installed}" for name, installed in _versions())]
     return [
         ("Tested", f"{when.day} {when:%B %Y, %H:%M} UTC, in {seconds:.0f} s on {device.type} ({name})"),
         ("Versions", ", ".join(versions)),
@@ -52,13 +52,13 @@ def stopwatch() -> Callable[[], float]:
 
 
 def _versions() -> list[tuple[str, str]]:
-    found = []
+    installed = []
     for package in _PACKAGES:
         try:
-            found.append((package, version(package)))
+            installed.append((package, version(package)))
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _named(description: Any) -> str:

@@ -129,7 +129,7 @@ def accuracy_plot(curve: TopKCurve, num_classes: int, marked: tuple[int, ...]) -
         x_label="k, guesses looked at",
         y_label="accuracy",
         x_ticks=[(x(k), f"{k:g}") for k in _whole_ticks(1, last)],
-        y_ticks=[(y(place), f"{place:g}") for place in nice_ticks(0, 1)],
+        y_ticks=[(y(height), f"{height:g}") for height in nice_ticks(0, 1)],
         areas=[path_of(band, closed=True)],
         lines=[Line("accuracy with 95 % band", path_of((x(k), y(accuracy)) for k, accuracy, _, _ in rows))],
         guides=[Line("chance", path_of((x(k), y(k / num_classes)) for k in (1, max(2, last))))],
@@ -163,14 +163,14 @@ def rank_plot(histogram: list[int], k: int) -> Plot:
     x, y = Scale.across(0, len(bins)), Scale.upward(0, high * 1.05)
     bars = [
         Bar(
-            x(place + 0.12),
+            x(height + 0.12),
             y(count / images),
             round(x(0.76) - x(0), 1),
             round(y(0) - y(count / images), 1),
             f"rank {text}: {count:,} of {images:,} images ({count / images:.3f})",
-            "first" if place == 0 else "near" if inside else "far",
+            "first" if height == 0 else "near" if inside else "far",
         )
-        for place, (text, count, inside) in enumerate(bins)
+        for height, (text, count, inside) in enumerate(bins)
     ]
     within = sum(ranks[:k]) - ranks[0]
     return Plot(
@@ -181,8 +181,8 @@ def rank_plot(histogram: list[int], k: int) -> Plot:
         x_label="rank of the true class",
         y_label="share of images",
         # "6+" is short enough to be read on a phone; the words over a bar and the table say where it ends.
-        x_ticks=[(x(place + 0.5), re.sub("–.*", "+", text)) for place, (text, _, _) in enumerate(bins)],
-        y_ticks=[(y(place), f"{place:g}") for place in nice_ticks(0, high * 1.05)],
+        x_ticks=[(x(height + 0.5), re.sub("–.*", "+", text)) for height, (text, _, _) in enumerate(bins)],
+        y_ticks=[(y(height), f"{height:g}") for height in nice_ticks(0, high * 1.05)],
         bars=bars,
         columns=("rank", "images", "share"),
         rows=[(text, f"{count:,}", number(count / images)) for text, count, _ in bins],

@@ -13,7 +13,7 @@ __all__ = ["ORDER", "calibration_plot", "section"]
 
 ORDER = 40
 
-_TENTHS = [(place, f"{place:g}") for place in nice_ticks(0, 1)]
+_TENTHS = [(tick, f"{tick:g}") for tick in nice_ticks(0, 1)]
 
 
 def section(results: Results) -> Section:
@@ -109,8 +109,8 @@ def calibration_plot(curve: ReliabilityCurve, scaled: ReliabilityCurve | None) -
         f"diagonal confidence means what it says. Expected calibration error {curve.error:.3f}{after}.",
         x_label="confidence of the first guess",
         y_label="fraction that was right",
-        x_ticks=[(x(place), text) for place, text in _TENTHS],
-        y_ticks=[(y(place), text) for place, text in _TENTHS],
+        x_ticks=[(x(tick), text) for tick, text in _TENTHS],
+        y_ticks=[(y(tick), text) for tick, text in _TENTHS],
         guides=[Line("as it should be", path_of([(x(0), y(0)), (x(1), y(1))]))],
         lines=lines,
         points=points,

@@ -25,7 +25,7 @@ def section(results: Results) -> Section:
         are_probabilities=outside.are_probabilities,
     )
     values = [
-        {"kind": type(found).__name__, "severity": found.severity, "sentence": found.sentence, "numbers": found}
-        for found in told
+        {"kind": type(finding).__name__, "severity": finding.severity, "sentence": finding.sentence, "numbers": finding}
+        for finding in told
     ]
     return Section("Findings", {"findings": told}, {"findings": values})
