@@ -91,10 +91,12 @@ def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> 
     named, unreadable = [], []
     console = Console(stderr=True)
     starts = range(0, len(files), options.batch_size)
-    hidden = len(files) < _MANY or not console.is_terminal
+    # A bar that is only disabled would leave an empty line, with some versions of rich.
+    is_shown = len(files) >= _MANY and console.is_terminal
+    steps = track(starts, "Predicting", console=console, transient=True) if is_shown else starts
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BadImageWarning)  # all are named in one sentence
-        for start in track(starts, "Predicting", console=console, transient=True, disable=hidden):
+        for start in steps:
             batch = files[start : start + options.batch_size]
             answers: Any = predict_topk(model, batch, options.k, batch_size=options.batch_size)
             named += [(str(file), row) for file, row in zip(batch, answers, strict=True) if row]
