@@ -59,7 +59,10 @@ def test_wheel_holds_the_sheet_the_notice_the_licence_and_py_typed(wheel):
         "data/NOTICE",
         "py.typed",
         "__init__.pyi",
-        "report/templates/report.html",
+        "report/templates/page.html",
+        "report/templates/sections/accuracy.html",
+        "report/report.schema.json",
+        "data/__init__.pyi",
         "serving/templates/page.html",
     ):
         assert f"topk_lightning/{name}" in sizes
