@@ -26,6 +26,7 @@ LEVELS = (
     "metrics",
     "functional",
     "temperature_scaler",
+    "scores",
     "decisions",
     "networks",
     "drawing",
@@ -46,6 +47,7 @@ LEVELS = (
 # What the lower levels may import from outside the standard library at module level.
 OUTSIDE = {place: {"torch"} for place in LEVELS[: LEVELS.index("networks") + 1]}
 OUTSIDE["metrics"] = {"torch", "torchmetrics"}
+OUTSIDE["scores"] = {"torch", "numpy"}
 OUTSIDE["decisions"] = {"torch", "torchmetrics", "numpy"}
 
 
