@@ -53,6 +53,7 @@ from .metrics import (
 )
 from .networks import (
     SmallCNN as SmallCNN,
+    check_network as check_network,
 )
 from .prediction import (
     PredictionTrace as PredictionTrace,

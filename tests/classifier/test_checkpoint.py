@@ -184,6 +184,12 @@ def test_torchvision_names_are_those_of_classifiers_with_one_output():
     names = torchvision_names()
     assert {"resnet18", "vit_b_16", "squeezenet1_0"} <= set(names)
     assert not {"inception_v3", "googlenet", "fcn_resnet50"} & set(names)
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        build_network("googlenet", 4)
+    assert str(raised.value) == (
+        "network must return logits alone, got 'googlenet', which returns several outputs in training. "
+        "Use 'timm/inception_v3', which returns one."
+    )
 
 
 @pytest.mark.parametrize(

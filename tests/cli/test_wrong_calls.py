@@ -35,7 +35,7 @@ CASES = [
     ("fit --network rennet18", 2, "Did you mean 'resnet18'"),
     ("fit --network resnet18 --weights no.pth", 1, "weights must be an existing file, got 'no.pth'."),
     ("fit --k 9", 2, "k must be at most the number of classes (6), got 9."),
-    ("fit --augment foo", 2, "augment must be one of 'none', 'photos', 'drawings', got 'foo'."),
+    ("fit --augment foo", 2, "augment must be one of 'none', 'photos', 'randaugment', 'trivialaugment', 'drawings', got 'foo'."),
     ("fit --config no.yaml", 2, "no.yaml"),
     ("fit --trainer.callbacks+ EarlyStoping", 2, "Did you mean EarlyStopping?"),
     ("fit --trainer.callbacks+ EarlyStopping", 2, "EarlyStopping must be given monitor, got none. Add --trainer.callbacks.monitor."),

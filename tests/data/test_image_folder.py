@@ -312,3 +312,18 @@ def test_workers_that_are_asked_for_are_taken(tmp_path):
     root = class_folders(tmp_path, {"cat": 5, "dog": 5})
     assert ready(root).worker_count() == 0
     assert ready(root, num_workers=2).worker_count() == 2
+
+
+def test_a_balanced_epoch_draws_each_class_equally_often_and_as_many_images(tmp_path):
+    root = class_folders(tmp_path, {"many": 40, "few": 4})
+    drawn = {}
+    for balance in (False, True):
+        data = ImageFolderDataModule(root, image_size=8, batch_size=8, num_workers=0, balance=balance, seed=1)
+        data.setup()
+        epochs = [torch.cat([target for _, target in data.train_dataloader()]) for _ in range(20)]
+        drawn[balance] = torch.stack([targets.bincount(minlength=2) for targets in epochs])
+    # few, many: 2 and 28 images of 30 to train on
+    assert drawn[False].unique(dim=0).tolist() == [[2, 28]]
+    assert (drawn[True].sum(1) == 30).all()
+    # 20 · 30 fair draws: the share of one class is within 4 standard deviations of 1/2
+    assert abs(drawn[True].sum(0)[0] / 600 - 0.5) < 4 * (0.25 / 600) ** 0.5

@@ -50,7 +50,7 @@ def mirror(image):
     return image.flip(-1)
 
 
-@pytest.mark.parametrize("augment", ["none", "photos", "drawings", mirror])
+@pytest.mark.parametrize("augment", ["none", "photos", "randaugment", "trivialaugment", "drawings", mirror])
 def test_training_transform_gives_the_shape_of_evaluation(augment):
     images = [HALF.training_transform(augment)(noise(size)) for size in ((30, 20), (16, 16), (5, 40))]
     assert {tuple(image.shape) for image in images} == {(3, 16, 16)}
@@ -147,7 +147,7 @@ def test_a_constant_channel_is_centred_and_not_divided_by_zero():
         (
             lambda: HALF.training_transform("much"),
             ValueError,
-            "augment must be one of 'none', 'photos', 'drawings', got 'much'.",
+            "augment must be one of 'none', 'photos', 'randaugment', 'trivialaugment', 'drawings', got 'much'.",
         ),
     ],
 )

@@ -70,6 +70,18 @@ def test_a_folder_is_prepared_for_them_before_and_after_its_setup(tmp_path, is_s
     assert next(iter(data.val_dataloader()))[0].shape == (2, 3, 32, 32)
 
 
+@pytest.mark.parametrize("is_set_up", [False, True])
+def test_images_take_the_size_of_the_weights_where_none_was_given(tmp_path, is_set_up):
+    data = ImageFolderDataModule(class_folders(tmp_path, {"a": 4, "b": 4}))
+    assert data.image_size == 224
+    if is_set_up:
+        data.setup()
+    data.prepare_for(PUBLISHED)
+    data.setup()
+    assert data.preprocessing == Preprocessing.from_dict(PUBLISHED)
+    assert next(iter(data.train_dataloader()))[0].shape == (4, 3, 32, 32)
+
+
 def test_what_a_user_said_stays(tmp_path):
     root = class_folders(tmp_path, {"a": 4, "b": 4})
     data = ImageFolderDataModule(root, image_size=32, statistics=((0.5,) * 3, (0.5,) * 3))

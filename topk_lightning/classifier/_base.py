@@ -64,6 +64,8 @@ class TopKClassifierBase(MeasuredSteps):
         preprocessing: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if num_classes is not None:
+            check_integer("num_classes", num_classes, minimum=2)
         names = None if class_names is None else check_class_names(class_names, num_classes)
         self.num_classes = check_class_count(num_classes, names)
         self.class_names = names

@@ -32,6 +32,7 @@ from topk_lightning.data import TrainingData, find_class_names
 from topk_lightning.losses.logit_adjustment import fill_class_counts
 from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.networks.compiled import original_module
+from topk_lightning.networks.misfit import misfit
 from topk_lightning.networks.outputs import are_probabilities, check_logits, warn_of_probabilities
 from topk_lightning.prediction import TopKPrediction, topk_predictions
 
@@ -157,8 +158,11 @@ class MeasuredSteps(_Module):
         except UserError:
             raise
         except Exception as error:  # of any network whatever
-            if (wrong_order := channels_last(images)) is not None:
-                raise wrong_order from error
+            said: ValueError | None = channels_last(images)
+            if said is None and not torch.compiler.is_compiling():
+                said = misfit(original_module(self.network), images)
+            if said is not None:
+                raise said from error
             raise
         logits: Tensor = getattr(output, "logits", output)  # as networks of Hugging Face return them
         return logits

@@ -21,13 +21,14 @@ from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._files import read_archive
 from topk_lightning.classifier import TopKClassifier
+from topk_lightning.cli._before_training import find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
-from topk_lightning.cli._finish import finish_training, say_how_to_go_on, show_test
+from topk_lightning.cli._finish import finish_training, say, say_how_to_go_on, show_test
 from topk_lightning.cli._parser import OneSentence, check_loss_options
 from topk_lightning.cli._progress import LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import until_stopped
-from topk_lightning.cli._runs import BEST, CONFIG, LAST, new_run, newest_run, sole_training
+from topk_lightning.cli._runs import BATCH, BEST, CONFIG, LAST, new_run, newest_run, sole_training
 from topk_lightning.cli._stops import Stopped
 from topk_lightning.cli._test_result import TestResult
 from topk_lightning.cli._trained_data import preparation
@@ -96,6 +97,8 @@ class FitAndTest(LightningCLI):
         """Add what a run is called and ends with, and let the data name the classes."""
         parser.add_argument("--out", type=str | None, default=None, help="folder of the run (default: runs/NAME)")
         parser.add_argument("--report", type=bool, default=True, help="test at the end and write report.html")
+        parser.add_argument("--find_lr", type=bool, default=False, help="look for a learning rate before training")
+        parser.add_argument("--show_batch", type=bool, default=False, help="only write a picture of a training batch")
         parser.link_arguments("data", "model.init_args.class_names", compute_fn=_class_names, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -173,9 +176,19 @@ class FitAndTest(LightningCLI):
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
         """Train, test, write the report, and say what was written where and what to type next."""
+        if self._get(self.config, "show_batch"):
+            write_batch(model, self.datamodule, self.folder / BATCH)
+            say([("batch", str(self.folder / BATCH))])
+            return
         if self.trainer.is_global_zero:
             (self.folder / CONFIG).write_text(self.saved_config, encoding="utf-8")
-        if not until_stopped(lambda: self.trainer.fit(model, **kwargs)):
+
+        def find_and_fit() -> None:
+            if self._get(self.config, "find_lr") and kwargs.get("ckpt_path") is None:
+                say([("learning rate", f"{find_lr(self.trainer, model, self.datamodule):.2g}")])
+            self.trainer.fit(model, **kwargs)
+
+        if not until_stopped(find_and_fit):
             raise Stopped(say_how_to_go_on(self.folder, self.trainer))
         facts = {"Seed": str(self._get(self.config, "seed_everything"))}
         finish_training(self.trainer, model, self.folder, self._get(self.config, "report"), facts)

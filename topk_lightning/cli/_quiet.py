@@ -18,6 +18,7 @@ _HINTS = (
     ".*Checkpoint directory .* exists and is not empty",
     ".*callbacks used to create the checkpoint need to be provided",
     ".*treespec, LeafSpec",
+    ".*The WeightAveraging state cannot be restored",
     ".*`tensorboardX` has been removed",
 )
 

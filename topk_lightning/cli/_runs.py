@@ -11,6 +11,7 @@ from pathlib import Path
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 
 __all__ = [
+    "BATCH",
     "BEST",
     "CONFIG",
     "INTERRUPTED",
@@ -26,6 +27,7 @@ __all__ = [
 
 BEST, LAST, INTERRUPTED = "best.ckpt", "last.ckpt", "interrupted.ckpt"
 CONFIG, TABLE, REPORT = "config.yaml", "epochs.csv", "report.html"
+BATCH = "batch.png"
 
 _RUNS = Path("runs")
 _LOCK = ".lock"
@@ -54,7 +56,9 @@ def newest_run(name: str) -> Path | None:
 
 
 def _is_run(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(file.name != _LOCK for file in folder.iterdir()))
+    return folder.exists() and (
+        not folder.is_dir() or any(file.name not in (_LOCK, BATCH) for file in folder.iterdir())
+    )
 
 
 def checkpoint_of(path: str) -> str:
@@ -112,8 +116,10 @@ def sole_training(folder: Path) -> Iterator[None]:
             yield
         finally:
             # A run that did not begin leaves no folder.
-            if [entry.name for entry in folder.iterdir()] == [_LOCK]:
+            names = {entry.name for entry in folder.iterdir()}
+            if names <= {_LOCK, BATCH}:
                 path.unlink()
+            if names == {_LOCK}:
                 folder.rmdir()
 
 

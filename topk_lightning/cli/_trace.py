@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import rich
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.cli._errors import UsageError, check_given_files
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import checkpoint_of
@@ -27,7 +28,9 @@ def main(words: Sequence[str]) -> None:
 
     model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
     trace = trace_prediction(model, Path(options.image), k=options.k, target=options.target)
-    rich.print(trace)
+    rich.print(replace(trace, problem=""))
+    if trace.problem:
+        raise InvalidValueError(trace.problem)
     if options.picture is not None:
         from topk_lightning._files import write_file
         from topk_lightning.drawing import png_of

@@ -13,7 +13,7 @@ from topk_lightning.cli._errors import UsageError, nearest, usage
 
 __all__ = ["FitHelp", "long_words"]
 
-#: The short options of ``fit``: their long names, what a help calls their values, and what they say.
+#: The short options of ``fit``: their long names, what a help calls their values ("": they have none), what they say.
 OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "model": {
         "network": ("model.network", "NAME", 'small_cnn, a torchvision network ("resnet18"), "timm/…", an import path'),
@@ -21,17 +21,19 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
         "loss": ("model.loss", "NAME", "CrossEntropyLoss (default), SmoothTopKSVMLoss, … or an import path"),
         "k": ("model.k", "K", "the k of the top-k accuracies (default: 1, 3, 5)"),
         "lr": ("model.lr", "RATE", "learning rate (default: 0.001)"),
-        "freeze-epochs": ("model.freeze_backbone_epochs", "N", "epochs in which only the last layer learns"),
+        "find-lr": ("find_lr", "", "look for a learning rate first, in a hundred steps"),
+        "freeze-backbone-epochs": ("model.freeze_backbone_epochs", "N", "epochs in which only the last layer learns"),
     },
     "data": {
-        "image-size": ("data.image_size", "PIXELS", "side of the images (default: 224)"),
+        "image-size": ("data.image_size", "PIXELS", "side of the images (default: that of the weights, or 224)"),
         "batch-size": ("data.batch_size", "N", "images a step (default: 32)"),
         "workers": (
             "data.num_workers",
             "N",
             "processes that load images (default: by their number and the processors)",
         ),
-        "augment": ("data.augment", "NAME", "photos (default), drawings or none"),
+        "augment": ("data.augment", "NAME", "photos (default), randaugment, trivialaugment, drawings, none"),
+        "balance": ("data.balance", "", "draw each class equally often, however many images it has"),
     },
     "training": {
         "epochs": ("trainer.max_epochs", "N", "passes through the training images (default: 30)"),
@@ -52,12 +54,13 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "run": {
         "out": ("out", "FOLDER", "where the run is written (default: runs/NAME, NAME as the folder of images)"),
         "report": ("report", "BOOL", "test at the end and write report.html (default: true)"),
+        "show-batch": ("show_batch", "", "only write a picture of images as the network would see them"),
     },
 }
 
 _LONG = {short: long for group in OPTIONS.values() for short, (long, _, _) in group.items()}
 # Options of Lightning's command line that have no dot.
-_OTHERS = frozenset(("ckpt_path", "config", "data", "help", "model", "out", "print_config", "report", "seed_everything", "trainer", "version", "weights_only"))  # fmt: skip
+_OTHERS = frozenset(("ckpt_path", "config", "data", "find_lr", "help", "model", "out", "print_config", "report", "seed_everything", "show_batch", "trainer", "version", "weights_only"))  # fmt: skip
 
 FOLDER_DATA = "topk_lightning.data.ImageFolderDataModule"
 DEFAULT_DATA = "topk_lightning.data.EmojiDataModule"
@@ -102,7 +105,7 @@ def long_words(words: Sequence[str]) -> list[str]:
         if value is None or name in ("patience", "resume"):
             continue
         long = _LONG[name.replace("_", "-")]
-        values = value if isinstance(value, list) else [value]
+        values = ["true"] if value is True else value if isinstance(value, list) else [value]
         written += [f"--{long}", values[0] if len(values) == 1 else f"[{','.join(values)}]"]
     # After a yaml file, which they change; before what is written out by hand.
     config = [index + 2 for index, word in enumerate(others) if word in ("--config", "-c")]
@@ -125,8 +128,11 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(prog="topk-lightning fit", add_help=False, allow_abbrev=False)
     for group in OPTIONS.values():
-        for name in group:
-            parser.add_argument(f"--{name}", nargs="+" if name == "k" else None)
+        for name, (_, value, _) in group.items():
+            if value:
+                parser.add_argument(f"--{name}", nargs="+" if name == "k" else None)
+            else:
+                parser.add_argument(f"--{name}", action="store_const", const=True)
     parser.add_argument("--resume", action="store_true")
     return parser
 
@@ -196,9 +202,9 @@ class FitHelp:
         ]
         for group, options in OPTIONS.items():
             lines += ["", f"{group}:"]
-            lines += [f"  {f'--{name} {value}':<22}{meaning}" for name, (_, value, meaning) in options.items()]
+            lines += [f"  {f'--{name} {value}':<28}{meaning}" for name, (_, value, meaning) in options.items()]
         lines += [
-            f"  {'--resume':<22}go on where the newest run of this name was stopped",
+            f"  {'--resume':<28}go on where the newest run of this name was stopped",
             "",
             "  FOLDER may be emoji, the drawings in the package. --print_config writes all options as yaml;",
             "  --config FILE reads them, and any of them may be given (--trainer.accumulate_grad_batches 4).",

@@ -19,7 +19,7 @@ Augmentation = str | Callable[[Tensor], Tensor]
 def check_augment(augment: object) -> None:
     """Refuse what is neither the name of an augmentation nor a callable."""
     if isinstance(augment, str):
-        check_choice("augment", augment, ("none", "photos", "drawings"))
+        check_choice("augment", augment, ("none", "photos", "randaugment", "trivialaugment", "drawings"))
     elif not callable(augment):
         raise InvalidTypeError(must("augment", "be a name or a callable", type(augment).__name__))
 
@@ -30,6 +30,8 @@ def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> l
     - "none": the resizing of evaluation, nothing random.
     - "photos": a random cut of 35 to 100 % of the area, mirrored half the time, brightness, contrast and saturation
       up to 30 % up or down.
+    - "randaugment", "trivialaugment": the random cut and the mirror of "photos", then torchvision's RandAugment (two of its
+      changes) or TrivialAugmentWide (one, of any strength).
     - "drawings": the resizing of evaluation, then rotation (20°), shift (12 %), scale (0.75 to 1.25) and shear (15°)
       on white ground, brightness and contrast up to 30 %, saturation up to 60 %, grey in one of ten. Not mirrored:
       arrows, letters and half moons mean something else then.
@@ -45,12 +47,14 @@ def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> l
     if augment == "none":
         return resize
     v2 = import_torchvision("augment")
-    if augment == "photos":
-        return [
-            v2.RandomResizedCrop([image_size, image_size], scale=(0.35, 1.0), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
-        ]
+    if augment != "drawings":
+        changes = {
+            "photos": lambda: v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
+            "randaugment": v2.RandAugment,
+            "trivialaugment": v2.TrivialAugmentWide,
+        }
+        cut = v2.RandomResizedCrop([image_size, image_size], scale=(0.35, 1.0), antialias=True)
+        return [cut, v2.RandomHorizontalFlip(), changes[augment]()]
     affine = v2.RandomAffine(
         degrees=20,
         translate=(0.12, 0.12),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.data._augmentation import Augmentation
@@ -30,6 +30,7 @@ class ImageLoaders(_DataModule):
     num_workers: int | None
     augment: Augmentation
     seed: int
+    balance: bool
     _draws: int
     _order: torch.Generator | None
     _resumed_order: torch.Tensor | None
@@ -62,7 +63,7 @@ class ImageLoaders(_DataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Return batches (images, target) in random order, augmented.
 
-        A last batch of one image is left out: batch normalisation cannot train on it.
+        With `balance` each class comes equally often. A last batch of one image is left out: batch normalisation cannot train on it.
         """
         transform = self.preprocessing.training_transform(self.augment)
         # The order is the module's own, whatever else drew random numbers, and differs from loader to loader.
@@ -76,7 +77,12 @@ class ImageLoaders(_DataModule):
         # Lightning deals the images to the processes and fills up the shares.
         share = -(-len(dataset) // (torch.distributed.get_world_size() if is_distributed() else 1))
         ends_in_one = share > 1 and share % self.batch_size == 1
-        return self._loader(dataset, shuffle=True, generator=order, drop_last=ends_in_one)
+        if not self.balance:
+            return self._loader(dataset, shuffle=True, generator=order, drop_last=ends_in_one)
+        targets = torch.tensor(self._split("train").targets)
+        weights = (1 / targets.bincount().double())[targets]
+        sampler = WeightedRandomSampler(weights.tolist(), len(dataset), generator=order)
+        return self._loader(dataset, sampler=sampler, drop_last=ends_in_one)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the order of the training images stands, so that a resumed training goes on with it."""

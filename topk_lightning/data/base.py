@@ -27,6 +27,8 @@ from topk_lightning.data.summary import DataSummary
 
 __all__ = ["ImageDataModuleBase"]
 
+_USUAL_SIZE = 224  # pixels, what most networks are published for
+
 
 class ImageDataModuleBase(ImageLoaders):
     """Turn the samples of three splits into loaders; a subclass says what the samples and the classes are."""
@@ -34,7 +36,7 @@ class ImageDataModuleBase(ImageLoaders):
     def __init__(
         self,
         *,
-        image_size: int,
+        image_size: int | None,
         batch_size: int,
         num_workers: int | None,
         augment: Augmentation,
@@ -44,14 +46,17 @@ class ImageDataModuleBase(ImageLoaders):
         seed: int,
         on_bad_image: str = "raise",
         check_images: bool = True,
+        balance: bool = False,
     ) -> None:
         super().__init__()
         import_torchvision(type(self).__name__)
-        self.image_size = check_integer("image_size", image_size)
+        self._size_is_given = image_size is not None
+        self.image_size = check_integer("image_size", _USUAL_SIZE if image_size is None else image_size)
         self.batch_size = check_integer("batch_size", batch_size)
         self.num_workers = None if num_workers is None else check_integer("num_workers", num_workers, minimum=0)
         check_augment(augment)
         self.augment = augment
+        self.balance = balance
         self.resize = check_resize(resize, self.image_size)
         self.interpolation = check_choice("interpolation", interpolation, ("bilinear", "bicubic"))
         self.statistics = None if statistics is None else check_statistics(statistics)
@@ -122,6 +127,7 @@ class ImageDataModuleBase(ImageLoaders):
         """Find the samples, read each image once, measure the statistics and look for leakage; all stages at once."""
         if self._preprocessing is not None:
             return
+        self.skipped = []
         self._samples = self._find_samples()
         looks = self._looks() if self.check_images else {}
         digests = {split: [look.digest for look in of_split] for split, of_split in looks.items()}
@@ -138,12 +144,15 @@ class ImageDataModuleBase(ImageLoaders):
 
         Args:
             published: what :meth:`topk_lightning.Preprocessing.to_dict` returns. Its mean, deviation and interpolation are
-                taken, and how it resizes where its size is that of this module; another size is warned of.
+                taken, its size where none was given, and how it resizes where its size is that of this module; another
+                size is warned of.
         """
         if self.statistics is not None:
             return
         wanted = Preprocessing.from_dict(published)
         self.statistics, self.interpolation = (wanted.mean, wanted.std), wanted.interpolation
+        if wanted.image_size != self.image_size and not self._size_is_given:
+            self.image_size, self._preprocessing = wanted.image_size, None  # looked at again, at that size
         if wanted.image_size != self.image_size:
             sizes = f"{wanted.image_size}×{wanted.image_size} pixels, and get {self.image_size}×{self.image_size}"
             warnings.warn(f"The weights were trained on images of {sizes}.", ImageSizeWarning, stacklevel=2)

@@ -49,15 +49,17 @@ class ImageFolderDataModule(ImageDataModuleBase):
 
     Args:
         root: the folder, or the csv table.
-        image_size: side S of the images in pixels.
+        image_size: side S of the images in pixels; None: that of the network's published weights, or 224.
         batch_size: images a batch, for each process.
         num_workers: processes that prepare batches; 0 prepares them in the main process. None: one for 256 training
             images, no more than there are processors and 8 at most, where processes are forked.
         val_fraction: fraction of each class for validation, in (0, 1), where `root` has no validation images.
         test_fraction: fraction of each class for the test, in [0, 1), where `root` has neither validation nor test images.
         test_on_val: test on the validation images where there are no test images.
-        augment: "photos" (random cut, mirror, colour), "drawings", "none", or a callable from a uint8 tensor
-            (3, S, S) to another, such as a torchvision v2 transform.
+        augment: "photos" (random cut, mirror, colour), "randaugment", "trivialaugment", "drawings", "none", or a callable
+            from a uint8 tensor (3, S, S) to another, such as a torchvision v2 transform.
+        balance: draw the images of an epoch at random with replacement so that each class comes equally often, however
+            many images it has. Probabilities are then those of a world where all classes are as frequent.
         on_bad_image: "raise", or "skip": leave unreadable images out, list them in `skipped`, and warn once.
         statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
             pretrained on it; None: those of the network's published weights, or measured.
@@ -92,7 +94,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
     def __init__(
         self,
         root: str | Path,
-        image_size: int = 224,
+        image_size: int | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,
         *,
@@ -100,6 +102,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         test_fraction: float = 0.15,
         test_on_val: bool = False,
         augment: Augmentation = "photos",
+        balance: bool = False,
         on_bad_image: str = "raise",
         statistics: str | Sequence[Sequence[float]] | None = None,
         resize: str | int = "crop",
@@ -119,6 +122,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
             seed=seed,
             on_bad_image=on_bad_image,
             check_images=check_images,
+            balance=balance,
         )
         self.root = Path(root)
         self.val_fraction, self.test_fraction = _check_fractions(val_fraction, test_fraction)

@@ -116,6 +116,9 @@ def _torchvision_builder(name: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         raise _missing_package(name, "torchvision") from error
     names = torchvision_names()
+    if name in _WITHOUT_SINGLE_OUTPUT:
+        wanted, actual = "return logits alone", f"{name!r}, which returns several outputs in training"
+        raise InvalidValueError(must("network", wanted, actual, "Use 'timm/inception_v3', which returns one."))
     if name not in names:
         raise _unknown_network(name, difflib.get_close_matches(name, [*names, "small_cnn"], n=2))
     builder: Callable[..., Any] = torchvision.models.get_model_builder(name)

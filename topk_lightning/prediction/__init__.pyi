@@ -14,12 +14,14 @@ from ._layers import (
 from ._predict_topk import (
     predict_topk as predict_topk,
 )
+from ._prediction_trace import (
+    PredictionTrace as PredictionTrace,
+)
 from ._topk_predictions import (
     TopKPrediction as TopKPrediction,
     topk_predictions as topk_predictions,
 )
 from ._trace import (
-    PredictionTrace as PredictionTrace,
     trace_prediction as trace_prediction,
 )
 from ._trained_model import (

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from topk_lightning.prediction._layers import LayerTrace
-    from topk_lightning.prediction._trace import PredictionTrace
+    from topk_lightning.prediction._prediction_trace import PredictionTrace
 
 __all__ = ["chosen_layers", "layer_picture"]
 

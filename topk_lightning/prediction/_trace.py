@@ -5,81 +5,26 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-from torch import Tensor, nn
+from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.class_names import distinct_names
 from topk_lightning._checks.options import check_integer
-from topk_lightning.drawing import visible_text
 from topk_lightning.networks.compiled import original_module
+from topk_lightning.networks.misfit import misfit
 from topk_lightning.prediction._image_sources import iterate_images
-from topk_lightning.prediction._layers import LayerTrace, recorded_layers
-from topk_lightning.prediction._topk_predictions import TopKPrediction, topk_predictions
+from topk_lightning.prediction._layers import recorded_layers
+from topk_lightning.prediction._prediction_trace import PredictionTrace
+from topk_lightning.prediction._topk_predictions import topk_predictions
 from topk_lightning.prediction._trained_model import TrainedModel
 from topk_lightning.ranking import target_rank
 
-__all__ = ["PredictionTrace", "trace_prediction"]
-
-_BAR = 20  # characters for a probability of 1
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionTrace:
-    """Hold how a network came to its k best classes for one image; ``rich.print(trace)`` shows it as a table.
-
-    Args:
-        kind: the name of the network's class.
-        parameters: how many numbers the network has learned, those of layers that were not called included.
-        picture: the image as the network saw it, (H, W, channels) in [0, 1]; stretched to that range where it is not
-            known how it was normalised.
-        layers: each call of a layer, in the order in which they ended.
-        logits: the output of the network, (C,).
-        probabilities: their softmax, (C,).
-        predictions: the k best classes, best first.
-        target: index of the true class; None where it is not known.
-        target_name: its name.
-        target_rank: how many classes stand ahead of it, as :func:`topk_lightning.target_rank` counts: 0 is best.
-    """
-
-    kind: str
-    parameters: int
-    picture: Tensor
-    layers: tuple[LayerTrace, ...]
-    logits: Tensor
-    probabilities: Tensor
-    predictions: tuple[TopKPrediction, ...]
-    target: int | None = None
-    target_name: str | None = None
-    target_rank: int | None = None
-
-    @property
-    def in_topk(self) -> bool | None:
-        """Whether the true class is among the k best; None where it is not known."""
-        return None if self.target_rank is None else self.target_rank < len(self.predictions)
-
-    @property
-    def verdict(self) -> str:
-        """A sentence about the true class; "" where it is not known."""
-        if self.target_rank is None:
-            return ""
-        place, found = (
-            f"rank {self.target_rank + 1:,} of {len(self.logits):,}",
-            "within" if self.in_topk else "not within",
-        )
-        return f"The true class {self.target_name!r} has {place}: {found} the top {len(self.predictions)}."
-
-    def __rich__(self) -> RenderableType:
-        verdict = [Text("\n" + visible_text(self.verdict))] if self.verdict else []
-        tables = _layer_table(self), Text(_total(self) + "\n"), Text(_softmax(self)), _class_table(self)
-        return Group(*tables, *verdict)
+__all__ = ["trace_prediction"]
 
 
 def trace_prediction(
@@ -99,7 +44,8 @@ def trace_prediction(
     A layer is a module within which no other one is called, or one with parameters of its own. What a network does
     outside of its modules, such as the sum at the end of a residual block, is not listed; neither are identities and
     dropout, which do nothing here. The prediction is the one of
-    :func:`topk_lightning.predict_topk`. The model is in evaluation mode meanwhile and gets its training mode back; hooks
+    :func:`topk_lightning.predict_topk`. Where a layer does not fit the image, the trace ends before it and its `problem` says
+    which number the layer should have. The model is in evaluation mode meanwhile and gets its training mode back; hooks
     are gone afterwards, and no gradient is kept.
 
     Args:
@@ -134,16 +80,35 @@ def trace_prediction(
     # A compiled network runs as one piece, without its layers.
     trained = replace(trained, network=original_module(trained.network))
     prepared = trained.prepare(_only(iterate_images(image)[1]))
+    problem = ""
     with trained.evaluating(), torch.no_grad(), recorded_layers(trained.network, num_maps) as layers:
-        logits = trained.logits(prepared.unsqueeze(0))[0].cpu()
+        try:
+            logits = trained.logits(prepared.unsqueeze(0))[0].cpu()
+        except (RuntimeError, ValueError):
+            said = misfit(trained.network, prepared.unsqueeze(0).to(trained.device))
+            if said is None:
+                raise
+            problem = str(said)
+    kind, parameters = type(trained.network).__name__, sum(p.numel() for p in trained.network.parameters())
+    if problem:
+        return PredictionTrace(
+            kind,
+            parameters,
+            trained.picture(prepared),
+            tuple(layers),
+            torch.empty(0),
+            torch.empty(0),
+            (),
+            problem=problem,
+        )
     names = trained.class_names
     labels = None if names is None else distinct_names(names)
     predictions = topk_predictions(logits, names, k, input="logits")
     index = None if target is None else _true_class(target, names, len(logits))
     rank = None if index is None else int(target_rank(logits.unsqueeze(0), torch.tensor([index])))
     return PredictionTrace(
-        kind=type(trained.network).__name__,
-        parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
+        kind=kind,
+        parameters=parameters,
         picture=trained.picture(prepared),
         layers=tuple(layers),
         logits=logits,
@@ -180,56 +145,3 @@ def _true_class(target: object, class_names: Sequence[str] | None, num_classes: 
             must("target", "be the name of a class", repr(target), f"Did you mean {near[0]!r}?" if near else "")
         )
     return list(class_names).index(target)
-
-
-def _layer_table(trace: PredictionTrace) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    table.add_column("kind", overflow="fold")
-    table.add_column("output", justify="right", overflow="fold")
-    table.add_column("parameters", justify="right")
-    height, width, channels = trace.picture.shape
-    table.add_row("image", "", _shape((1, channels, height, width)), "")
-    for layer in trace.layers:
-        outputs = ", ".join(_shape(shape) for shape in layer.shapes) or "–"
-        table.add_row(Text(visible_text(_name(layer))), Text(layer.kind), outputs, f"{layer.parameters:,}")
-    return table
-
-
-def _name(layer: LayerTrace) -> str:
-    again = f" (call {layer.call})" if layer.call > 1 else ""
-    return (layer.name or "(the network itself)") + again
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape)) or "1 number"
-
-
-def _total(trace: PredictionTrace) -> str:
-    used = sum(layer.parameters for layer in trace.layers)
-    unused = f", {trace.parameters - used:,} of them in layers that were not called" if used < trace.parameters else ""
-    return f"{trace.kind}: {trace.parameters:,} parameters{unused}."
-
-
-def _softmax(trace: PredictionTrace) -> str:
-    low, high = trace.logits.min().item(), trace.logits.max().item()
-    return f"Softmax turns {len(trace.logits):,} logits from {low:.2f} to {high:.2f} into probabilities that sum to 1."
-
-
-def _class_table(trace: PredictionTrace) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("class", overflow="fold")
-    table.add_column("logit", justify="right")
-    table.add_column("probability", justify="right")
-    table.add_column("", no_wrap=True)
-    rows = [(rank, p.index, p.label) for rank, p in enumerate(trace.predictions, 1)]
-    if trace.in_topk is False and trace.target is not None and trace.target_rank is not None:
-        rows.append((trace.target_rank + 1, trace.target, str(trace.target_name)))
-    for rank, index, label in rows:
-        style = "bold green" if index == trace.target else ""
-        mark = " ✓" if index == trace.target and trace.in_topk else ""
-        probability = trace.probabilities[index].item()
-        name, bar = Text(visible_text(label) + mark, style=style), Text("█" * round(_BAR * probability), style="blue")
-        table.add_row(str(rank), name, f"{trace.logits[index].item():.2f}", f"{probability:.3f}", bar)
-    return table
