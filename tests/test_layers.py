@@ -26,6 +26,7 @@ LEVELS = (
     "metrics",
     "functional",
     "temperature_scaler",
+    "_topk_prediction",
     "scores",
     "decisions",
     "networks",

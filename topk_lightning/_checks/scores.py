@@ -10,6 +10,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
 __all__ = [
+    "are_probabilities",
     "check_class_dim",
     "check_distribution",
     "check_labels",
@@ -193,3 +194,15 @@ def check_weights(sample_weight: object, target_shape: torch.Size) -> None:
     if not (low >= 0 and high < float("inf")):
         wrong = low if not low >= 0 else high
         raise InvalidValueError(must("sample_weight", "be finite and at least 0", wrong))
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Return whether rows (N, C) can hardly be anything but what a softmax returned; one-hot rows can.
+
+    Examples:
+        >>> are_probabilities(torch.tensor([[0.5, 0.3, 0.2]])), are_probabilities(torch.tensor([[0.0, 1.0, 0.0]]))
+        (True, False)
+    """
+    rows = outputs.detach().double()
+    sums = (rows.sum(1) - 1).abs() < 1e-3
+    return len(rows) > 0 and bool(((rows > 0).all(1) & sums & (rows.amax(1) < 1)).all())

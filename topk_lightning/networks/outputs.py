@@ -7,6 +7,7 @@ import warnings
 from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.scores import are_probabilities
 
 __all__ = ["are_probabilities", "check_logits", "warn_of_probabilities"]
 
@@ -26,19 +27,6 @@ def check_logits(logits: object, rows: int, num_classes: int | None) -> Tensor:
         remedy = f"Give its last layer {number} outputs, one a class."
         raise InvalidValueError(must("network", wanted, tuple(logits.shape), remedy))
     return logits
-
-
-def are_probabilities(outputs: Tensor) -> bool:
-    """Return whether rows (N, C) can hardly be anything but what a softmax returned; one-hot rows can.
-
-    Examples:
-        >>> import torch
-        >>> are_probabilities(torch.tensor([[0.5, 0.3, 0.2]])), are_probabilities(torch.tensor([[0.0, 1.0, 0.0]]))
-        (True, False)
-    """
-    rows = outputs.detach().double()
-    sums = (rows.sum(1) - 1).abs() < 1e-3
-    return len(rows) > 0 and bool(((rows > 0).all(1) & sums & (rows.amax(1) < 1)).all())
 
 
 def warn_of_probabilities(outputs: Tensor, stacklevel: int = 2) -> None:

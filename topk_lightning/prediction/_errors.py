@@ -21,7 +21,6 @@ __all__ = [
     "check_prepared_images",
     "check_probabilities",
     "empty_folder",
-    "immutable",
     "missing_checkpoint",
     "missing_image",
     "missing_preprocessing",
@@ -122,11 +121,6 @@ def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
 def other_structure(network: str) -> ValueError:
     """Return the error for a network that the weights of a checkpoint do not fit."""
     return InvalidValueError(must("network", "have the structure of the one in the checkpoint", network))
-
-
-def immutable(kind: str, name: str) -> AttributeError:
-    """Return the error for an assignment to a value."""
-    return AttributeError(must(f"the {name} of a {kind}", "stay as it is", "an assignment"))
 
 
 def missing_preprocessing() -> ValueError:

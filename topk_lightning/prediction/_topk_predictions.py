@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,68 +11,17 @@ from torch.utils.dlpack import from_dlpack
 
 from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_k
+from topk_lightning._topk_prediction import TopKPrediction
 from topk_lightning.prediction._errors import (
     check_finite_logits,
     check_input,
     check_outputs,
     check_probabilities,
-    immutable,
     not_numbers,
 )
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["TopKPrediction", "topk_predictions"]
-
-
-class TopKPrediction:
-    """Name one class and its probability; unpacks as (label, probability).
-
-    It is immutable, compares by value and can be pickled.
-
-    Args:
-        label: name of the class; its index as text where there are no names.
-        index: index of the class.
-        probability: in [0, 1].
-
-    Examples:
-        >>> label, probability = TopKPrediction("cat", 3, 0.75)
-        >>> label, probability
-        ('cat', 0.75)
-    """
-
-    # Not a dataclass: Lightning walks through the dataclasses, tuples and lists that predict_step returns, copies what
-    # it finds, and refuses a frozen one.
-    __slots__ = ("index", "label", "probability")
-    __match_args__ = ("label", "index", "probability")
-
-    label: str
-    index: int
-    probability: float
-
-    def __init__(self, label: str, index: int, probability: float) -> None:
-        for name, value in zip(self.__match_args__, (label, index, probability), strict=True):
-            object.__setattr__(self, name, value)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.label, self.probability))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise immutable("TopKPrediction", name)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TopKPrediction) and self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash(self._values())
-
-    def __reduce__(self) -> tuple[type[TopKPrediction], tuple[str, int, float]]:
-        return TopKPrediction, self._values()
-
-    def __repr__(self) -> str:
-        return f"TopKPrediction(label={self.label!r}, index={self.index}, probability={self.probability})"
-
-    def _values(self) -> tuple[str, int, float]:
-        return self.label, self.index, self.probability
 
 
 def topk_predictions(
