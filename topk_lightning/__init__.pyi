@@ -21,6 +21,9 @@ from .data import (
     Preprocessing as Preprocessing,
     find_leaks as find_leaks,
 )
+from .decisions import (
+    PredictionSets as PredictionSets,
+)
 from .hierarchy import (
     Hierarchy as Hierarchy,
     coarsen_logits as coarsen_logits,
@@ -45,6 +48,7 @@ from .metrics import (
     CalibrationError as CalibrationError,
     ClassReport as ClassReport,
     MultilabelTopKAccuracy as MultilabelTopKAccuracy,
+    SetCoverage as SetCoverage,
     TopKAccuracies as TopKAccuracies,
     TopKAccuracy as TopKAccuracy,
     hierarchy_levels as hierarchy_levels,

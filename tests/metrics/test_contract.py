@@ -14,6 +14,7 @@ from topk_lightning.metrics import (
     CalibrationError,
     ClassReport,
     MultilabelTopKAccuracy,
+    SetCoverage,
     TopKAccuracies,
     TopKAccuracy,
     multilabel_topk_accuracy,
@@ -28,6 +29,7 @@ METRICS = {
     "several by class": lambda: TopKAccuracies((1, 3), num_classes=CLASSES, average="none"),
     "labels": lambda: MultilabelTopKAccuracy(2, "recall"),
     "calibration": lambda: CalibrationError(5),
+    "sets": lambda: SetCoverage(CLASSES),
     "report": lambda: ClassReport(CLASSES, (1, 3)),
 }
 each_metric = pytest.mark.parametrize("name", METRICS)
@@ -36,6 +38,8 @@ each_metric = pytest.mark.parametrize("name", METRICS)
 def batch(name, rows=40, seed=0):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(rows, CLASSES, generator=generator)
+    if name == "sets":
+        return scores > 0.3, torch.randint(CLASSES, (rows,), generator=generator)
     if name == "labels":
         return scores, (torch.rand(rows, CLASSES, generator=generator) > 0.7).long()
     return scores, torch.randint(CLASSES, (rows,), generator=generator)
@@ -65,7 +69,8 @@ def test_forward_gives_the_batch_and_counts_it(name):
 @each_metric
 def test_values_in_a_training_step_carry_no_gradient(name):
     scores, target = batch(name)
-    values = METRICS[name]()(scores.requires_grad_(), target)
+    scores = scores.requires_grad_() if scores.is_floating_point() else scores
+    values = METRICS[name]()(scores, target)
     for value in values.values() if isinstance(values, dict) else [values]:
         assert not value.requires_grad
         value.numpy()

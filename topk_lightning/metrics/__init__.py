@@ -1,4 +1,4 @@
-"""Metrics: top-k accuracy, several at once, for rows with several right classes, class by class, and calibration."""
+"""Metrics: top-k accuracy, several at once, for rows with several right classes, class by class, calibration, and sets of classes."""
 
 from topk_lightning.metrics.calibration import CalibrationError, ReliabilityCurve
 from topk_lightning.metrics.class_counts import ClassCounts
@@ -9,6 +9,7 @@ from topk_lightning.metrics.mean_divisor import loss_option, mean_divisor
 from topk_lightning.metrics.mean_loss import MeanLoss
 from topk_lightning.metrics.multilabel import MultilabelTopKAccuracy, multilabel_topk_accuracy
 from topk_lightning.metrics.report_values import ConfusedPair, NearlyRight, TopKCurve
+from topk_lightning.metrics.set_coverage import CoverageSummary, SetCoverage, SizeStratum
 from topk_lightning.metrics.topk_accuracies import TopKAccuracies
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy, topk_accuracy
 
@@ -17,6 +18,7 @@ __all__ = [
     "ClassCounts",
     "ClassReport",
     "ConfusedPair",
+    "CoverageSummary",
     "HierarchyLevels",
     "LevelAccuracy",
     "MeanLoss",
@@ -24,6 +26,8 @@ __all__ = [
     "MultilabelTopKAccuracy",
     "NearlyRight",
     "ReliabilityCurve",
+    "SetCoverage",
+    "SizeStratum",
     "TopKAccuracies",
     "TopKAccuracy",
     "TopKCurve",
