@@ -45,6 +45,17 @@ def test_the_images_of_the_training_are_recognised_and_no_others(trained):
     assert count_trained_on(data.digests("test"), kept.digests) == 0
 
 
+@pytest.mark.filterwarnings("ignore:The data has the model's classes in another order:UserWarning")
+def test_the_training_images_of_each_class_of_the_model_are_kept_in_its_order(trained, tmp_path):
+    path, data, _ = trained
+    assert TrainingData.of(torch.load(path, weights_only=True)).class_counts == data.class_counts("train")
+    turned = TopKClassifier({"class_path": "small_cnn", "init_args": {"width": 2}}, class_names=data.class_names[::-1])
+    few = EmojiDataModule(image_size=16, classes=["food-fruit"], batch_size=35, seed=7)
+    few.class_counts = lambda: list(range(few.num_classes))  # another number for each
+    quiet(tmp_path, limit_val_batches=0).fit(turned, few)
+    assert turned.training_data.class_counts == list(range(few.num_classes))[::-1]
+
+
 def test_a_second_training_adds_its_images(trained, tmp_path):
     path, first, _ = trained
     model = TopKClassifier.load_from_checkpoint(path)
@@ -79,10 +90,12 @@ def test_a_data_module_of_ones_own_is_kept_as_far_as_it_is_plain(tmp_path):
     }
     assert len(model.training_data.digests) == 0
     quiet(tmp_path).fit(model, DataLoader(rows(8, 3), batch_size=4))
-    assert model.training_data.options == {}
+    assert (model.training_data.options, model.training_data.class_counts) == ({}, None)
 
 
-@pytest.mark.parametrize("kept", [None, 3, [], {"options": 3, "class_names": [1], "digests": torch.zeros(2)}])
+@pytest.mark.parametrize(
+    "kept", [None, 3, [], {"options": 3, "class_names": [1], "class_counts": ["1"], "digests": torch.zeros(2)}]
+)
 def test_what_stands_there_by_mistake_counts_as_nothing(kept):
     read = TrainingData.of({"training_data": kept})
-    assert (read.options, read.class_names, len(read.digests)) == ({}, None, 0)
+    assert (read.options, read.class_names, read.class_counts, len(read.digests)) == ({}, None, None, 0)

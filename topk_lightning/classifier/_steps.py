@@ -102,9 +102,13 @@ class MeasuredSteps(_Module):
         preprocessing = getattr(datamodule, "preprocessing", None)
         if preprocessing is not None and (stage == "fit" or self.preprocessing is None):
             self.preprocessing = preprocessing.to_dict()
-        class_counts = getattr(datamodule, "class_counts", None)
-        if stage == "fit" and class_counts is not None:
-            fill_class_counts(self.loss, lambda: class_counts() if match is None else match.counts(class_counts()))
+        if stage == "fit":
+            class_counts = getattr(datamodule, "class_counts", None)
+            counts = [int(count) for count in class_counts()] if callable(class_counts) else None
+            if counts is not None:
+                counts = counts if match is None else match.counts(counts)
+                fill_class_counts(self.loss, counts)
+            self.training_data = replace(self.training_data, class_counts=counts)
         self._keep_what_the_data_said()
 
     def on_train_start(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import math
 import pkgutil
 import re
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from jsonargparse import ArgumentParser
 from topk_lightning._checks import UserError, must
 from topk_lightning.cli._errors import UsageError, chain, nearest, one_line
 
-__all__ = ["OneSentence", "OptionParser", "check_loss_options", "sentence_of"]
+__all__ = ["OneSentence", "OptionParser", "check_logit_adjustment", "check_loss_options", "sentence_of"]
 
 # What the parser writes around the reasons of a mistake; the reasons are the other lines.
 _FRAME = re.compile(
@@ -56,6 +57,22 @@ class OptionParser(OneSentence, ArgumentParser):
             metavar="PACKAGE",
             help="package that the checkpoint may name; importing it runs its code",
         )
+
+    def add_logit_adjustment(self) -> None:
+        """Add the adjustment of a trained model's scores for classes of unequal frequency."""
+        self.add_argument(
+            "--logit-adjustment",
+            type=float,
+            default=0.0,
+            metavar="STRENGTH",
+            help="scores as if all classes had been equally frequent in training (1; default 0: as they are)",
+        )
+
+
+def check_logit_adjustment(strength: float) -> None:
+    """Raise unless the strength is a number of at least 0."""
+    if not 0 <= strength < math.inf:
+        raise UsageError(must("--logit-adjustment", "be a finite number of at least 0", strength))
 
 
 def sentence_of(parser: Any, message: str, error: BaseException | None) -> str:

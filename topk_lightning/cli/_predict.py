@@ -21,7 +21,7 @@ from rich.text import Text
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.cli._errors import UsageError, check_given_files, usage
-from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.drawing import visible_text
 
@@ -44,6 +44,7 @@ def main(words: Sequence[str]) -> None:
         check_integer("--batch-size", options.batch_size)
         if options.k is not None:
             check_integer("--k", options.k)
+        check_logit_adjustment(options.logit_adjustment)
         check_choice("--device", options.device, ("auto", "cpu", "cuda", "mps"))
     form = _format_of(options)
     checkpoint = checkpoint_of(options.checkpoint)
@@ -52,7 +53,9 @@ def main(words: Sequence[str]) -> None:
     from topk_lightning.prediction import TrainedModel, list_images
 
     files = list_images(options.images)
-    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    model = TrainedModel.load(
+        checkpoint, options.network, logit_adjustment=options.logit_adjustment, trust=options.trust
+    )
     if options.device != "auto":
         model.network.to(options.device)
     named, unreadable = _predict(model, files, options)
@@ -205,5 +208,6 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "--spreadsheet-safe", action="store_true", help="csv: no cell that a spreadsheet would take for a formula"
     )
+    parser.add_logit_adjustment()
     parser.add_network_options()
     return parser

@@ -11,7 +11,7 @@ import rich
 
 from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning.cli._errors import usage
-from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.report import check_report_path
 
@@ -26,6 +26,7 @@ def main(words: Sequence[str]) -> None:
     options = _parser().parse_args(list(words[1:]))
     with usage():
         check_report_path(options.out)
+        check_logit_adjustment(options.logit_adjustment)
     checkpoint = checkpoint_of(options.checkpoint)
     check_writable(Path(options.out))
     # Only now: --help and mistakes need no torch.
@@ -36,7 +37,9 @@ def main(words: Sequence[str]) -> None:
 
     console = rich.get_console()
     with quiet_lightning(), console.status("Testing …"):
-        model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+        model = TrainedModel.load(
+            checkpoint, options.network, logit_adjustment=options.logit_adjustment, trust=options.trust
+        )
         out = write_report(
             model,
             trained_data(options.data, model),
@@ -85,5 +88,6 @@ def _parser() -> OptionParser:
     parser.add_argument("--title", type=str, default=None, help="heading of the report")
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
+    parser.add_logit_adjustment()
     parser.add_network_options()
     return parser

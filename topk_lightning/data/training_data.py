@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -26,11 +26,13 @@ class TrainingData:
         options: class path and arguments of the data module, with its root, its split and its seed; empty where there was
             none, or one that cannot be told in plain data.
         class_names: what the data calls the classes, where that differs from the names for people; None otherwise.
+        class_counts: training images of each class of the model, in its order; None where they are not known.
         digests: 64 bits of the pixels of each training image, int64 (N,), a million at most; empty where not known.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     class_names: list[str] | None = None
+    class_counts: list[int] | None = None
     digests: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     @classmethod
@@ -41,6 +43,9 @@ class TrainingData:
         options, names, digests = (kept.get(name) for name in ("options", "class_names", "digests"))
         are_texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
         known: dict[str, Any] = {} if not isinstance(options, dict) else {"options": options}
+        counts = kept.get("class_counts")
+        if isinstance(counts, list) and all(isinstance(count, int) for count in counts):
+            known["class_counts"] = counts
         if isinstance(digests, Tensor) and digests.dtype == torch.int64 and digests.ndim == 1:
             known["digests"] = digests
         return cls(class_names=names if are_texts else None, **known)
@@ -58,4 +63,4 @@ class TrainingData:
 
     def put(self, checkpoint: dict[str, Any]) -> None:
         """Keep it in a checkpoint."""
-        checkpoint[_KEY] = {"options": self.options, "class_names": self.class_names, "digests": self.digests}
+        checkpoint[_KEY] = {item.name: getattr(self, item.name) for item in fields(self)}

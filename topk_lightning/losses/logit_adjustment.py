@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -85,16 +85,16 @@ class ClassCounts(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def fill_class_counts(loss: object, class_counts: Callable[[], Sequence[int]]) -> None:
+def fill_class_counts(loss: object, class_counts: Sequence[int]) -> None:
     """Give the training images of each class to every part of `loss` that was made without them.
 
     Args:
         loss: any loss; other than a module it is left alone.
-        class_counts: called where they are needed, such as ``datamodule.class_counts``.
+        class_counts: training images per class (C,).
     """
     for part in loss.modules() if isinstance(loss, nn.Module) else ():
         if isinstance(part, ClassCounts) and part.class_counts is None:
-            part.class_counts = check_class_counts(class_counts())
+            part.class_counts = check_class_counts(class_counts)
 
 
 class LogitAdjusted(ClassCounts):

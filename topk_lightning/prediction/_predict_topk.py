@@ -27,6 +27,7 @@ def predict_topk(
     network: nn.Module | str | None = None,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
+    logit_adjustment: float = 0.0,
     batch_size: int = 32,
     on_bad_image: str = "skip",
     prepared: bool = False,
@@ -48,6 +49,8 @@ def predict_topk(
         network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         class_names: a list, {index: name} or {name: index}; None: those of the model.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
+        logit_adjustment: strength of the adjustment for classes of unequal frequency, 1 for scores as if all were equally
+            frequent: for a model that plain cross entropy has trained on a data module, whose counts its checkpoint keeps.
         batch_size: images at a time, at least 1.
         on_bad_image: what becomes of one of several images that cannot be read: "skip", it is answered by an empty tuple
             and named in a warning at the end, or "raise".
@@ -60,7 +63,7 @@ def predict_topk(
     Raises:
         FileNotFoundError: a path where nothing is.
         ValueError: a file that is no image, a folder without one, k > C, a checkpoint of something else, a network that
-            has to be passed, or a model without preprocessing.
+            has to be passed, a model without preprocessing, or an adjustment that it must not have.
         TypeError: something that is no image.
         ModuleNotFoundError: images to be read where torchvision is not installed.
 
@@ -73,7 +76,14 @@ def predict_topk(
     """
     check_integer("batch_size", batch_size)
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
-    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
+    trained = TrainedModel.load(
+        model,
+        network,
+        class_names=class_names,
+        preprocessing=preprocessing,
+        logit_adjustment=logit_adjustment,
+        trust=trust,
+    )
     single, source = iterate_images(images)
     images_of = _Prepared(trained, source, prepared, skip=not single and on_bad_image == "skip")
     predictions: dict[int, tuple[TopKPrediction, ...]] = {}

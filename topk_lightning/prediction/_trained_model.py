@@ -21,6 +21,7 @@ from topk_lightning.prediction._errors import (
     check_prepared_images,
     missing_preprocessing,
 )
+from topk_lightning.prediction._logit_adjustment import LogitAdjustment, adjustment_of
 
 if TYPE_CHECKING:
     from topk_lightning.data import Preprocessing
@@ -44,6 +45,7 @@ class TrainedModel:
         path: the checkpoint; None for a module.
         steps: optimizer steps of its training, where it is from a checkpoint.
         training_data: what the checkpoint keeps of its data, for :meth:`TrainingData.of`.
+        adjustment: what is done to the logits of the network; None: nothing.
 
     Examples:
         >>> model = TrainedModel.load(nn.Flatten(), class_names=["ant", "bee", "cat"])
@@ -60,6 +62,7 @@ class TrainedModel:
     path: Path | None = None
     steps: int = 0
     training_data: Mapping[str, Any] = field(default_factory=dict)
+    adjustment: LogitAdjustment | None = None
 
     @classmethod
     def load(
@@ -69,6 +72,8 @@ class TrainedModel:
         *,
         class_names: Sequence[str] | Mapping[Any, Any] | None = None,
         preprocessing: Any = None,
+        logit_adjustment: float = 0.0,
+        class_counts: Tensor | Sequence[int] | None = None,
         trust: Iterable[str] = (),
     ) -> TrainedModel:
         """Return a model with what is known of it; one from a checkpoint is on the GPU, if there is one.
@@ -83,11 +88,15 @@ class TrainedModel:
             network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
             class_names: a list, {index: name} or {name: index}; None: those of the model.
             preprocessing: a Preprocessing or the dict of one; None: that of the model.
+            logit_adjustment: strength of :func:`topk_lightning.losses.adjust_logits`, for a model that plain cross
+                entropy has trained on a long tail; 0: a model that was loaded before stays as it is.
+            class_counts: training images per class (C,) for it; None: those that the checkpoint keeps.
             trust: packages of others that the checkpoint may name.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: a damaged checkpoint, one of something else, or one that asks for `network`.
+            ValueError: a damaged checkpoint, one of something else, one that asks for `network`, or an adjustment of what
+                was adjusted in training or whose counts are not known.
         """
         if isinstance(model, TrainedModel):
             loaded = model
@@ -95,6 +104,9 @@ class TrainedModel:
             loaded = _from_module(model)
         else:
             loaded = _from_checkpoint(Path(model), network, trust)
+        adjustment = adjustment_of(logit_adjustment, class_counts, loaded.hyperparameters, loaded.training_data)
+        if adjustment is not None:
+            loaded = replace(loaded, adjustment=adjustment)
         if class_names is None and preprocessing is None:
             return loaded
         number = loaded.hyperparameters.get("num_classes")
@@ -144,7 +156,7 @@ class TrainedModel:
         if len(logits) and not self._seen:
             self._seen.append(True)
             warn_of_probabilities(logits, stacklevel=3)
-        return logits
+        return logits if self.adjustment is None else self.adjustment(logits)
 
     def prepare(self, image: Any, prepared: bool = False) -> Tensor:
         """Return the tensor (channels, H, W) that the network sees.

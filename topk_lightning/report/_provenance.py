@@ -28,6 +28,10 @@ def facts_of_the_model(model: TrainedModel) -> list[tuple[str, str]]:
     trained_with = [_named(model.hyperparameters.get(name)) for name in ("loss", "optimizer")]
     if any(trained_with):
         facts.append(("Trained with", ", ".join(part for part in trained_with if part)))
+    if model.adjustment is not None:
+        counts = model.adjustment.class_counts.tolist()
+        images = f"{min(counts):,} to {max(counts):,} training images a class"
+        facts.append(("Logits adjusted", f"for {images}, strength {model.adjustment.strength:g}"))
     if (prepared := model.preprocessing) is not None:
         size = f"{prepared.image_size}×{prepared.image_size} pixels, {prepared.resize}"
         facts.append(("Images prepared", f"{size}, mean {_short(prepared.mean)}, deviation {_short(prepared.std)}"))

@@ -29,6 +29,7 @@ def write_report(
     network: nn.Module | str | None = None,
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
+    logit_adjustment: float = 0.0,
     hierarchy: Any = None,
     epoch_table: str | Path | None = None,
     hard_images: int = 12,
@@ -59,6 +60,8 @@ def write_report(
         network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         class_names: a list, {index: name} or {name: index}; None: those of the model, else of the data.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
+        logit_adjustment: strength of the adjustment for classes of unequal frequency, 1 for scores as if all were equally
+            frequent: for a model that plain cross entropy has trained on a data module, whose counts its checkpoint keeps.
         hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups} from fine to coarse, a file as
             a Path; None: those of the data.
         epoch_table: file that TrainingTrace wrote; None: epochs.csv beside the checkpoint, else the table in it.
@@ -91,7 +94,14 @@ def write_report(
     path = _writable(out)
     check_integer("hard_images", hard_images, minimum=0)
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
-    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
+    trained = TrainedModel.load(
+        model,
+        network,
+        class_names=class_names,
+        preprocessing=preprocessing,
+        logit_adjustment=logit_adjustment,
+        trust=trust,
+    )
     splits = read_splits(data, trained, batch_size=batch_size, skip_unreadable=on_bad_image == "skip")
     results = run_test(
         trained,
