@@ -24,6 +24,7 @@ __all__ = [
     "missing_checkpoint",
     "missing_image",
     "missing_preprocessing",
+    "not_normalised",
     "not_numbers",
     "other_structure",
     "unknown_images",
@@ -149,3 +150,10 @@ def unknown_images(images: object) -> TypeError:
     """Return the error for anything that is not an image."""
     wanted = "be paths, folders, PIL images, arrays, tensors, or a list of these"
     return InvalidTypeError(must("images", wanted, type(images).__name__))
+
+
+def not_normalised(largest: float) -> ValueError:
+    """Return the error for floating-point images with values that only pixels have."""
+    wanted = "be normalised as in training where they are floating-point"
+    remedy = "Pass pixels as uint8, which are prepared here, or say prepared=True."
+    return InvalidValueError(must("images", wanted, f"values up to {largest:g}", remedy))

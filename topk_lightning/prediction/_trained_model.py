@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.class_names import check_class_names
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
@@ -20,6 +19,7 @@ from topk_lightning.prediction._checkpoint import read_checkpoint, trained_netwo
 from topk_lightning.prediction._errors import (
     check_prepared_images,
     missing_preprocessing,
+    not_normalised,
 )
 from topk_lightning.prediction._logit_adjustment import LogitAdjustment, adjustment_of
 
@@ -169,7 +169,7 @@ class TrainedModel:
         if isinstance(image, Tensor) and image.dtype != torch.uint8:
             check_prepared_images(image)
             if self.preprocessing is not None and not prepared and image.numel() and image.abs().max() > _MOST_PREPARED:
-                raise _pixels(float(image.abs().max()))
+                raise not_normalised(float(image.abs().max()))
             return image
         transform = self._transform
         return transform(self.preprocessing.load(image) if isinstance(image, Path) and self.preprocessing else image)
@@ -245,9 +245,3 @@ def _as_preprocessing(given: Any) -> Preprocessing:
     from topk_lightning.data import Preprocessing
 
     return Preprocessing.from_dict(given)
-
-
-def _pixels(largest: float) -> ValueError:
-    wanted = "be normalised as in training where they are floating-point"
-    remedy = "Pass pixels as uint8, which are prepared here, or say prepared=True."
-    return InvalidValueError(must("images", wanted, f"values up to {largest:g}", remedy))
