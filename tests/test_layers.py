@@ -18,6 +18,7 @@ LEVELS = (
     "_topk_ways",
     "_target_ranks",
     "ranking",
+    "feature_ranks",
     "schedules",
     "curricula",
     "relaxations",

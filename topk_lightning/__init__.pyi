@@ -24,6 +24,9 @@ from .data import (
 from .decisions import (
     PredictionSets as PredictionSets,
 )
+from .feature_ranks import (
+    target_rank_from_features as target_rank_from_features,
+)
 from .hierarchy import (
     Hierarchy as Hierarchy,
     coarsen_logits as coarsen_logits,

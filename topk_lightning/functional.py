@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from topk_lightning.feature_ranks import target_rank_from_features
 from topk_lightning.hierarchy import coarsen_logits, coarsen_target
 from topk_lightning.losses import (
     adjust_logits,
@@ -37,6 +38,7 @@ __all__ = [
     "soft_topk_mask",
     "softsort",
     "target_rank",
+    "target_rank_from_features",
     "temperature_cross_entropy_loss",
     "topk_accuracy",
     "topk_cross_entropy_loss",

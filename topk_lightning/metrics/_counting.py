@@ -148,10 +148,10 @@ class Counting:
             credit = self._credit(preds, target)
             weight = torch.ones_like(credit[:, 0]) if sample_weight is None else sample_weight
             weight = weight if kept is None else weight * kept.reshape(-1)
-            return Counts(None, self._fractional(credit, target.reshape(-1), weight))
+            return Counts(None, self.fractional(credit, target.reshape(-1), weight))
         rank = count_ahead(preds, target, class_dim=dim, ties=self.ties, below=self.max_k).clamp(max=self.max_k)
         kept = None if kept is None else kept.reshape(-1)
-        return Counts(self._whole(rank.reshape(-1), target.reshape(-1), kept), None)
+        return Counts(self.whole(rank.reshape(-1), target.reshape(-1), kept), None)
 
     def _are_plain(self, preds: Tensor, target: Tensor) -> bool:
         """Return whether a batch needs no further check than that of its labels: the case that has to be quick."""
@@ -176,7 +176,8 @@ class Counting:
             raise
         return Counts(torch.bincount(rank.clamp_(max=self.max_k), minlength=self.max_k + 1), None)
 
-    def _whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Tensor | Rows:
+    def whole(self, rank: Tensor, target: Tensor, kept: Tensor | None) -> Tensor | Rows:
+        """Return the table of whole hits from ranks in [0, max_k], labels and which rows count (None: all), (rows,) each."""
         if self.by_class:
             ones = torch.ones_like(rank) if kept is None else kept.to(rank.dtype)
             return Rows(target * (self.max_k + 1) + rank, ones)
@@ -186,19 +187,30 @@ class Counting:
         return rank.new_zeros(self.max_k + 1).scatter_add_(0, rank, ones)
 
     def _credit(self, preds: Tensor, target: Tensor) -> Tensor:
-        """Return the probability that the target has rank 0, 1, …, max_k − 1, and the rest: (rows, max_k + 1)."""
-        wide = wide_dtype(preds.device)
-        rank = torch.arange(self.max_k, device=preds.device)
         if self.ties == "expected":
-            counts = count_ahead_and_tied(preds, target, class_dim=self.class_dim)
-            ahead, tied = (count.reshape(-1, 1) for count in counts)
-            credit = ((rank >= ahead) & (rank < ahead + tied)).to(wide) / tied.clamp(min=1)
-            missed = torch.where(tied > 0, (tied - (self.max_k - ahead).clamp(min=0)).clamp(min=0) / tied.to(wide), 1)
-            return torch.cat([credit, missed], dim=1)
-        ahead = count_ahead(preds, target, class_dim=self.class_dim, ties=self.ties, below=self.max_k)
-        return torch.nn.functional.one_hot(ahead.reshape(-1).clamp(max=self.max_k), self.max_k + 1).to(wide)
+            ahead, tied = count_ahead_and_tied(preds, target, class_dim=self.class_dim)
+            return self.credit(ahead.reshape(-1), tied.reshape(-1))
+        ahead = count_ahead(preds, target, class_dim=self.class_dim, ties=self.ties, below=self.max_k).reshape(-1)
+        return self.credit(ahead, ahead)
 
-    def _fractional(self, credit: Tensor, target: Tensor, weight: Tensor) -> Tensor | Rows:
+    def credit(self, ahead: Tensor, tied: Tensor) -> Tensor:
+        """Return the probability that the target has rank 0, 1, …, max_k − 1, and the rest: (rows, max_k + 1).
+
+        Args:
+            ahead: by the tie rule; for "expected" the classes of a higher score, (rows,).
+            tied: classes of the target's score, itself included, (rows,); for "expected" alone.
+        """
+        wide = wide_dtype(ahead.device)
+        if self.ties != "expected":
+            return torch.nn.functional.one_hot(ahead.clamp(max=self.max_k), self.max_k + 1).to(wide)
+        rank = torch.arange(self.max_k, device=ahead.device)
+        ahead, tied = ahead.unsqueeze(1), tied.unsqueeze(1)
+        credit = ((rank >= ahead) & (rank < ahead + tied)).to(wide) / tied.clamp(min=1)
+        missed = torch.where(tied > 0, (tied - (self.max_k - ahead).clamp(min=0)).clamp(min=0) / tied.to(wide), 1)
+        return torch.cat([credit, missed], dim=1)
+
+    def fractional(self, credit: Tensor, target: Tensor, weight: Tensor) -> Tensor | Rows:
+        """Return the table of weighted hits from :meth:`credit`, labels and weights (rows,)."""
         rows = torch.cat([weight.unsqueeze(1) * credit, weight.square().unsqueeze(1)], dim=1)
         return Rows(target, rows) if self.by_class else rows.sum(0)
 
@@ -214,13 +226,13 @@ class Counting:
             credit = target.gather(1, best).masked_fill(preds.gather(1, best).isnan(), 0)
             missed = (1 - credit.sum(1, keepdim=True)).clamp(min=0)
             credit = torch.nn.functional.pad(credit, (0, self.max_k - k))
-            return Counts(None, self._fractional(torch.cat([credit, missed], dim=1), best, weight))
+            return Counts(None, self.fractional(torch.cat([credit, missed], dim=1), best, weight))
         # Each class with mass is a row of its own, which weighs its share.
         single = replace(self, ignore_index=None, class_dim=1, num_classes=preds.shape[1], by_class=True)
         _, table = single.empty(preds.device)
         for row, label in _pairs(target):
             credit = single._credit(preds[row], label)
-            cast(Rows, single._fractional(credit, label, weight[row] * target[row, label])).added_to(table)
+            cast(Rows, single.fractional(credit, label, weight[row] * target[row, label])).added_to(table)
         if self.by_class:
             return Counts(None, table)
         table = table.sum(0)

@@ -14,6 +14,7 @@ from topk_lightning._checks.scores import check_scores
 from topk_lightning.metrics._accuracies import accuracies, counting_of, interval, plot_curve
 from topk_lightning.metrics._counting import Counting, Counts, Rows
 from topk_lightning.metrics._exact import Amounts, ExactMetric
+from topk_lightning.metrics._from_features import CountsFeatures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def topk_accuracy(
     return values if isinstance(k, Iterable) else values[0]
 
 
-class TopKAccuracy(ExactMetric):
+class TopKAccuracy(CountsFeatures):
     r"""Count exactly, over batches and processes, how often the target is among the k best classes.
 
     The function is :func:`topk_accuracy`. Whole hits are counted in int64, so that they stay exact beyond 2^24 rows; rows

@@ -1,0 +1,227 @@
+"""Ranks of targets under a linear head of very many classes, without the scores of all rows and classes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks.options import check_choice
+from topk_lightning._checks.scores import check_labels
+from topk_lightning.ranking import TIES
+
+__all__ = ["FeatureCounts", "check_head", "count_from_features", "target_rank_from_features"]
+
+# Classes of a chunk, at least; the last has up to twice as many. Narrower ones are rounded otherwise by some libraries.
+_CHUNK = 2048
+# Rows at a time, at most: a chunk of them is one product. They are never cut into small parts, which round otherwise.
+_ROWS = 4096
+# Scores of a block that is compared at once, so that it stays in cache.
+_BLOCK = 2**17
+
+
+def target_rank_from_features(
+    features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, *, ties: str = "index"
+) -> Tensor:
+    r"""Return the rank of each target among the scores ``features @ weight.T + bias``, which are never held as a whole.
+
+    The ranks are those that :func:`topk_lightning.target_rank` gives for ``F.linear(features, weight, bias)``, ties
+    and the rounding of the target's own score included: the score that a target is compared by is the one that the
+    product of all rows with its chunk of classes gave, which a product of its own would round otherwise. Where a library
+    rounds a product of thousands of classes otherwise than a wider one (some do on a GPU), classes within one rounding of the
+    target may change places with it.
+
+    One pass over the classes, in chunks of at least 2,048; a second one where very many scores tie with the target's.
+    Beside some numbers a row it holds the scores of one chunk of at most 4,096 rows.
+
+    Shape:
+        features (…, D), weight (C, D), bias (C,), target (…), to the shape of the target.
+
+    Args:
+        features: what the head is given, of a float dtype.
+        weight: of the head, in the dtype of the features.
+        bias: of the head, or None.
+        target: class indices of any integer dtype.
+        ties: as in :func:`topk_lightning.target_rank`.
+
+    Returns:
+        Ranks in [0, C], int64; C for a target whose score is NaN.
+
+    Raises:
+        TypeError: if a dtype is wrong.
+        ValueError: if shapes do not match or a label is out of range.
+
+    Examples:
+        >>> head = torch.nn.Linear(8, 100_000)
+        >>> features, target = torch.randn(4, 8), torch.tensor([0, 1, 2, 99_999])
+        >>> ranks = target_rank_from_features(features, head.weight, head.bias, target)
+        >>> torch.equal(ranks, torch.stack([(row > row[y]).sum() for row, y in zip(head(features), target)]))
+        True
+    """
+    check_choice("ties", ties, TIES)
+    check_head(features, weight, bias, target)
+    counts = count_from_features(features, weight, bias, target)
+    return counts.rank(ties)
+
+
+class FeatureCounts(NamedTuple):
+    """How the classes of each row stand to its target: how many score higher, tie with it, and tie at a lower index.
+
+    The target itself is among the tied; one whose score is NaN has all classes ahead and none tied.
+    """
+
+    higher: Tensor
+    tied: Tensor
+    lower: Tensor
+
+    def rank(self, ties: str) -> Tensor:
+        """Return the rank by a tie rule of :mod:`topk_lightning.ranking`."""
+        if ties == "strict":
+            return self.higher + (self.tied - 1).clamp(min=0)
+        return self.higher + self.lower if ties == "index" else self.higher
+
+
+def check_head(features: object, weight: object, bias: object, target: object) -> None:
+    """Check features (…, D), weight (C, D), bias (C,) or None and labels (…) in [0, C)."""
+    named = {"features": features, "weight": weight, "target": target} | ({} if bias is None else {"bias": bias})
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            raise InvalidTypeError(must(name, "be a torch.Tensor", type(value).__name__))
+    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    if not tensors["features"].is_floating_point():
+        raise InvalidTypeError(must("features", "be of a float dtype", tensors["features"].dtype))
+    for name in tensors.keys() - {"features", "target"}:
+        if tensors[name].dtype != tensors["features"].dtype:
+            raise InvalidTypeError(
+                must(name, f"be of the dtype of the features ({tensors['features'].dtype})", tensors[name].dtype)
+            )
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if len(shapes["weight"]) != 2 or not shapes["features"] or shapes["features"][-1] != shapes["weight"][1]:
+        requirement = f"have shape (C, D) to features of shape {shapes['features']}"
+        raise InvalidValueError(must("weight", requirement, shapes["weight"]))
+    if shapes.get("bias", shapes["weight"][:1]) != shapes["weight"][:1]:
+        raise InvalidValueError(must("bias", f"have shape ({shapes['weight'][0]},), one a class", shapes["bias"]))
+    if shapes["target"] != shapes["features"][:-1]:
+        requirement = f"have shape {shapes['features'][:-1]} to match features of shape {shapes['features']}"
+        raise InvalidValueError(must("target", requirement, shapes["target"]))
+    if tensors["target"].is_floating_point() or tensors["target"].dtype == torch.bool:
+        raise InvalidTypeError(must("target", "hold class indices of an integer dtype", tensors["target"].dtype))
+    check_labels(tensors["target"], shapes["weight"][0])
+
+
+@torch.no_grad()
+def count_from_features(features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> FeatureCounts:
+    """Return how the classes stand to the target, in the shape of the target: without checks."""
+    rows, labels = features.reshape(-1, features.shape[-1]), target.reshape(-1).long()
+    # Blocks of about one size: none is small.
+    number = max(1, -(-len(rows) // _ROWS))
+    blocks = zip(rows.tensor_split(number), labels.tensor_split(number), strict=True)
+    parts = [_Head(part, weight, bias).count(label) for part, label in blocks]
+    return FeatureCounts(*(torch.cat(counts).view(target.shape) for counts in zip(*parts, strict=True)))
+
+
+class _Head(NamedTuple):
+    """Some rows of features before a head."""
+
+    features: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+    def chunks(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield the first class of each chunk and its scores, in memory that the next chunk takes over."""
+        num_classes = len(self.weight)
+        starts = range(0, max(1, num_classes // _CHUNK) * _CHUNK, _CHUNK)
+        buffer = self.features.new_empty(len(self.features) * min(num_classes, 2 * _CHUNK - 1))
+        for start in starts:
+            part = slice(start, num_classes if start == starts[-1] else start + _CHUNK)
+            weight = self.weight[part].t()
+            out = buffer[: len(self.features) * weight.shape[1]].view(-1, weight.shape[1])
+            if self.bias is None:
+                yield start, torch.mm(self.features, weight, out=out)
+            else:
+                yield start, torch.addmm(self.bias[part], self.features, weight, out=out)
+
+    def count(self, label: Tensor) -> FeatureCounts:
+        """Count in one pass by bounds of the target's score, and again where these do not decide."""
+        low, high = self.bounds(label)
+        found, own, near = torch.zeros_like(label), low.clone(), list[tuple[Tensor, Tensor, Tensor]]()
+        limit, is_decided = len(label) * 2 * _CHUNK, True
+        for start, scores in self.chunks():
+            _take_own(own, scores, label - start)
+            if not is_decided:
+                continue
+            above, inside = _compare(scores, low, high)
+            found += above
+            rows = inside.nonzero().squeeze(1)
+            candidates = scores[rows]
+            row, column = ((candidates >= low[rows]) & (candidates <= high[rows])).nonzero(as_tuple=True)
+            near.append((rows[row], column + start, candidates[row, column]))
+            is_decided = (limit := limit - len(row)) >= 0
+        broken = own.isnan()
+        if not is_decided or not ((low <= own) & (own <= high) | broken).all():
+            return self.count_again(label, own)
+        row, column, score = (torch.cat(parts) for parts in zip(*near, strict=True))
+        of_row = own.squeeze(1)[row]
+        is_tied = score == of_row
+        kinds = (score > of_row, is_tied, is_tied & (column < label[row]))
+        higher, tied, lower = (torch.zeros_like(label).index_add_(0, row, kind.long()) for kind in kinds)
+        return _without_broken(FeatureCounts(found + higher, tied, lower), broken, len(self.weight))
+
+    def count_again(self, label: Tensor, own: Tensor) -> FeatureCounts:
+        """Count by the target's known score."""
+        counts = [torch.zeros_like(label) for _ in FeatureCounts._fields]
+        for start, scores in self.chunks():
+            column = torch.arange(start, start + scores.shape[1], device=scores.device)
+            for part in _row_parts(scores):
+                is_tied = scores[part] == own[part]
+                kinds = (~(scores[part] <= own[part]), is_tied, is_tied & (column < label[part].unsqueeze(1)))
+                for count, kind in zip(counts, kinds, strict=True):
+                    count[part] += kind.sum(1)
+        return _without_broken(FeatureCounts(*counts), own.isnan(), len(self.weight))
+
+    def bounds(self, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Return between which scores that of the target stands, (M, 1) each, from a product of its own."""
+        features, weight = self.features.float(), self.weight[label].float()
+        if self.features.dtype == torch.float64:
+            features, weight = self.features, self.weight[label]
+        own = (features * weight).sum(1, keepdim=True)
+        if self.bias is not None:
+            own += self.bias[label].unsqueeze(1)
+        size = features.norm(dim=1, keepdim=True) * weight.norm(dim=1, keepdim=True)
+        slack = 8 * torch.finfo(own.dtype).eps * (size + own.abs()) + torch.finfo(self.features.dtype).eps * own.abs()
+        return (own - slack).to(self.features.dtype), (own + slack).to(self.features.dtype)
+
+
+def _row_parts(scores: Tensor) -> Iterator[slice]:
+    step = max(1, _BLOCK // scores.shape[1]) if scores.device.type == "cpu" else max(1, len(scores))
+    for start in range(0, len(scores), step):
+        yield slice(start, start + step)
+
+
+def _take_own(own: Tensor, scores: Tensor, column: Tensor) -> None:
+    """Put the target's score into `own` (M, 1) where its column stands in these scores."""
+    here = ((column >= 0) & (column < scores.shape[1])).unsqueeze(1)
+    found = scores.gather(1, column.clamp(0, scores.shape[1] - 1).unsqueeze(1))
+    own.copy_(torch.where(here, found, own))
+
+
+def _compare(scores: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many scores of each row are not at most `high`, NaN among them, and how many are from `low` to `high`."""
+    counts = torch.empty(2, len(scores), dtype=torch.float32, device=scores.device)
+    mask = None
+    for part in _row_parts(scores):
+        block = scores[part]
+        mask = torch.empty_like(block) if mask is None else mask
+        torch.sum(torch.le(block, high[part], out=mask[: len(block)]), 1, dtype=torch.float32, out=counts[0, part])
+        torch.sum(torch.lt(block, low[part], out=mask[: len(block)]), 1, dtype=torch.float32, out=counts[1, part])
+    at_most, below = counts.long()
+    return scores.shape[1] - at_most, at_most - below
+
+
+def _without_broken(counts: FeatureCounts, broken: Tensor, num_classes: int) -> FeatureCounts:
+    broken = broken.squeeze(1)
+    higher = counts.higher.masked_fill(broken, num_classes)
+    return FeatureCounts(higher, *(count.masked_fill(broken, 0) for count in counts[1:]))
