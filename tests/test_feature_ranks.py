@@ -103,6 +103,14 @@ def test_parameters_with_a_gradient_stay_as_they_are():
     assert not ranks.requires_grad
 
 
+def test_under_autocast_the_scores_are_those_of_the_head_under_autocast():
+    layer, target = torch.nn.Linear(16, 5000), torch.arange(40)
+    features = torch.randn(40, 16, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = target_rank_from_features(features, layer.weight, layer.bias, target)
+        assert torch.equal(found, target_rank(layer(features), target))
+
+
 def test_it_holds_no_more_than_a_chunk_of_scores():
     features, weight, bias, target = head(64, 100_000, 8)
     held = peak_extra_bytes(lambda: target_rank_from_features(features, weight, bias, target))

@@ -25,6 +25,7 @@ LEVELS = (
     "hierarchy",
     "losses",
     "metrics",
+    "linear_topk_loss",
     "functional",
     "temperature_scaler",
     "_topk_prediction",

@@ -33,6 +33,9 @@ from .hierarchy import (
     coarsen_target as coarsen_target,
     load_pretrained as load_pretrained,
 )
+from .linear_topk_loss import (
+    LinearTopKLoss as LinearTopKLoss,
+)
 from .losses import (
     CalibratedTopKHingeLoss as CalibratedTopKHingeLoss,
     GroupedTopKCrossEntropyLoss as GroupedTopKCrossEntropyLoss,

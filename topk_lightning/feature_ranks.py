@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +14,14 @@ from topk_lightning._checks.options import check_choice
 from topk_lightning._checks.scores import check_labels
 from topk_lightning.ranking import TIES
 
-__all__ = ["FeatureCounts", "check_head", "count_from_features", "target_rank_from_features"]
+__all__ = [
+    "FeatureCounts",
+    "cast_by_autocast",
+    "check_head",
+    "check_linear",
+    "count_from_features",
+    "target_rank_from_features",
+]
 
 # Classes of a chunk, at least; the last has up to twice as many. Narrower ones are rounded otherwise by some libraries.
 _CHUNK = 2048
@@ -62,6 +70,7 @@ def target_rank_from_features(
         True
     """
     check_choice("ties", ties, TIES)
+    features, weight, bias = cast_by_autocast(features, weight, bias)
     check_head(features, weight, bias, target)
     counts = count_from_features(features, weight, bias, target)
     return counts.rank(ties)
@@ -84,32 +93,45 @@ class FeatureCounts(NamedTuple):
         return self.higher + self.lower if ties == "index" else self.higher
 
 
+def cast_by_autocast(features: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return features and head in the dtype that ``F.linear`` would take them in where autocast is on."""
+    device = features.device.type if isinstance(features, Tensor) else "cpu"
+    if not torch.is_autocast_enabled(device):
+        return features, weight, bias
+    dtype = torch.get_autocast_dtype(device)
+    return features.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
 def check_head(features: object, weight: object, bias: object, target: object) -> None:
     """Check features (…, D), weight (C, D), bias (C,) or None and labels (…) in [0, C)."""
-    named = {"features": features, "weight": weight, "target": target} | ({} if bias is None else {"bias": bias})
-    for name, value in named.items():
-        if not isinstance(value, Tensor):
+    rows, weight = check_linear(features, weight, bias)
+    if not isinstance(target, Tensor):
+        raise InvalidTypeError(must("target", "be a torch.Tensor", type(target).__name__))
+    if target.is_floating_point() or target.dtype == torch.bool:
+        raise InvalidTypeError(must("target", "hold class indices of an integer dtype", target.dtype))
+    if target.shape != rows.shape[:-1]:
+        requirement = f"have shape {tuple(rows.shape[:-1])} to match features of shape {tuple(rows.shape)}"
+        raise InvalidValueError(must("target", requirement, tuple(target.shape)))
+    check_labels(target, len(weight))
+
+
+def check_linear(features: object, weight: object, bias: object) -> tuple[Tensor, Tensor]:
+    """Return features (…, D) and the weight (C, D) of a head that takes them; its bias is (C,) or None."""
+    for name, value in (("features", features), ("weight", weight), ("bias", bias)):
+        if not isinstance(value, Tensor) and (name != "bias" or value is not None):
             raise InvalidTypeError(must(name, "be a torch.Tensor", type(value).__name__))
-    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
-    if not tensors["features"].is_floating_point():
-        raise InvalidTypeError(must("features", "be of a float dtype", tensors["features"].dtype))
-    for name in tensors.keys() - {"features", "target"}:
-        if tensors[name].dtype != tensors["features"].dtype:
-            raise InvalidTypeError(
-                must(name, f"be of the dtype of the features ({tensors['features'].dtype})", tensors[name].dtype)
-            )
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if len(shapes["weight"]) != 2 or not shapes["features"] or shapes["features"][-1] != shapes["weight"][1]:
-        requirement = f"have shape (C, D) to features of shape {shapes['features']}"
-        raise InvalidValueError(must("weight", requirement, shapes["weight"]))
-    if shapes.get("bias", shapes["weight"][:1]) != shapes["weight"][:1]:
-        raise InvalidValueError(must("bias", f"have shape ({shapes['weight'][0]},), one a class", shapes["bias"]))
-    if shapes["target"] != shapes["features"][:-1]:
-        requirement = f"have shape {shapes['features'][:-1]} to match features of shape {shapes['features']}"
-        raise InvalidValueError(must("target", requirement, shapes["target"]))
-    if tensors["target"].is_floating_point() or tensors["target"].dtype == torch.bool:
-        raise InvalidTypeError(must("target", "hold class indices of an integer dtype", tensors["target"].dtype))
-    check_labels(tensors["target"], shapes["weight"][0])
+    features, weight = cast(Tensor, features), cast(Tensor, weight)
+    if not features.is_floating_point():
+        raise InvalidTypeError(must("features", "be of a float dtype", features.dtype))
+    for name, value in (("weight", weight), ("bias", bias)):
+        if isinstance(value, Tensor) and value.dtype != features.dtype:
+            raise InvalidTypeError(must(name, f"be of the dtype of the features ({features.dtype})", value.dtype))
+    if weight.ndim != 2 or features.ndim == 0 or features.shape[-1] != weight.shape[1]:
+        requirement = f"have shape (C, D) to features of shape {tuple(features.shape)}"
+        raise InvalidValueError(must("weight", requirement, tuple(weight.shape)))
+    if isinstance(bias, Tensor) and bias.shape != weight.shape[:1]:
+        raise InvalidValueError(must("bias", f"have shape ({len(weight)},), one a class", tuple(bias.shape)))
+    return features, weight
 
 
 @torch.no_grad()
@@ -123,7 +145,8 @@ def count_from_features(features: Tensor, weight: Tensor, bias: Tensor | None, t
     return FeatureCounts(*(torch.cat(counts).view(target.shape) for counts in zip(*parts, strict=True)))
 
 
-class _Head(NamedTuple):
+@dataclass(frozen=True)
+class _Head:
     """Some rows of features before a head."""
 
     features: Tensor
@@ -147,7 +170,7 @@ class _Head(NamedTuple):
     def count(self, label: Tensor) -> FeatureCounts:
         """Count in one pass by bounds of the target's score, and again where these do not decide."""
         low, high = self.bounds(label)
-        found, own, near = torch.zeros_like(label), low.clone(), list[tuple[Tensor, Tensor, Tensor]]()
+        found, own, near = torch.zeros_like(label), low.clone(), []
         limit, is_decided = len(label) * 2 * _CHUNK, True
         for start, scores in self.chunks():
             _take_own(own, scores, label - start)

@@ -8,7 +8,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_k
 from topk_lightning._checks.scores import check_weights
-from topk_lightning.feature_ranks import check_head, count_from_features
+from topk_lightning.feature_ranks import cast_by_autocast, check_head, count_from_features
 from topk_lightning.metrics._counting import Counting, Counts, wide_dtype
 from topk_lightning.metrics._exact import ExactMetric
 
@@ -50,6 +50,7 @@ def _count(
     if counting.ignore_index is not None and isinstance(target, Tensor) and not target.is_floating_point():
         kept = target.long() != counting.ignore_index
         target = torch.where(kept, target.long(), 0)
+    features, weight, bias = cast_by_autocast(features, weight, bias)
     check_head(features, weight, bias, target)
     num_classes = len(weight)
     if counting.fits:
