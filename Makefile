@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench docs oldest versions fuzz clean
+.PHONY: demo test check bench study docs oldest versions fuzz clean
 
 demo: $(INSTALLED)
 	$(BIN)/topk-lightning demo
@@ -18,6 +18,10 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+# What helps top-k, where, by how much: about 2 hours on 2 cores; goes on where it was. FORM=--smoke or FORM=--full.
+study: $(INSTALLED)
+	$(BIN)/python examples/study $(FORM)
 
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict

@@ -1,0 +1,110 @@
+"""What is compared where: the settings of the study, and the candidates that every method is tuned over."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+__all__ = ["FULL", "SMOKE", "STANDARD", "Candidate", "Setting", "candidates"]
+
+# Decoupled weight decay in the published scripts of the smooth top-k SVM, which is next to none.
+DECAY_OFF = 1e-4
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A task for all methods.
+
+    Attributes:
+        name: what it is called in tables.
+        data: "glyphs", "emoji" or "synthetic".
+        noise: among which classes a wrong label is drawn, the own one included: "groups" (of similar classes), "uniform".
+        share: of the training and validation labels that are drawn anew.
+        train_images: training images, the same number in every split; of a tail the most frequent class gives way.
+        tail: whether the images a class fall from 50 to 1; accuracies are then means over the classes.
+        rank: features before the last layer, without an activation; None: 64, with ReLU.
+        decay: weight decay for all; None: tuned.
+        epochs: epochs for all.
+        batch_size: images a step.
+        curricula: whether curricula are compared too, with the accuracy after every epoch.
+    """
+
+    name: str
+    data: str = "glyphs"
+    noise: str | None = None
+    share: float = 0.0
+    train_images: int = 2700
+    tail: bool = False
+    rank: int | None = None
+    decay: float | None = None
+    epochs: int = 16
+    batch_size: int = 128
+    curricula: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a method is tuned over: rate and decay, and a place in the list of its own option."""
+
+    number: int
+    learning_rate: float
+    decay: float
+    option: int
+
+
+def candidates(setting: Setting) -> list[Candidate]:
+    """Return the 16 candidates of every method in a setting.
+
+    An orthogonal array: four levels of the rate with four of the decay, each pair once, and each value of the own option
+    once with each level of either. Within its level each rate and each decay is another one.
+    """
+    within = (2, 0, 3, 1)
+    found = []
+    for number in range(16):
+        rate_level, decay_level = divmod(number, 4)
+        rate = _between(2e-3, 0.2, (4 * rate_level + within[decay_level] + 0.5) / 16)
+        decay = _between(0.03, 10, (4 * decay_level + within[rate_level] + 0.5) / 16)
+        option = (rate_level + decay_level) % 4
+        found.append(Candidate(number, rate, setting.decay or decay, option))
+    return found
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """Return the number at a share of the way from low to high, in logarithms, with three digits."""
+    return float(f"{low * math.exp(share * math.log(high / low)):.3g}")
+
+
+def _noisy(name: str, **options: object) -> list[Setting]:
+    tuned = Setting(name, **options)  # type: ignore[arg-type]
+    return [tuned, replace(tuned, name=f"{name}, decay off", decay=DECAY_OFF)]
+
+
+_CLEAN = Setting("glyphs, clean", curricula=True)
+_EMOJI = {"data": "emoji", "train_images": 1200, "epochs": 28}
+
+#: In the order in which they are run, so that a part of them is of use.
+STANDARD: list[Setting] = [
+    _CLEAN,
+    *_noisy("glyphs, noise .6 in groups", noise="groups", share=0.6),
+    Setting("glyphs, tail 50:1", tail=True, train_images=1940, epochs=24),
+    *_noisy("glyphs, noise .2 in groups", noise="groups", share=0.2),
+    *_noisy("glyphs, noise .4 in groups", noise="groups", share=0.4),
+    *_noisy("glyphs, noise .8 in groups", noise="groups", share=0.8),
+    Setting("glyphs, few images", train_images=800, epochs=28, batch_size=64),
+    Setting("glyphs, rank 4", train_images=3600, rank=4, epochs=14),
+    Setting("emoji, clean", curricula=True, **_EMOJI),  # type: ignore[arg-type]
+    *_noisy("emoji, noise .6 in groups", noise="groups", share=0.6, **_EMOJI),
+    *_noisy("glyphs, uniform noise .4", noise="uniform", share=0.4),
+    *_noisy("glyphs, uniform noise .6", noise="uniform", share=0.6),
+]
+
+#: What `--full` adds.
+FULL: list[Setting] = [
+    Setting("synthetic, rank 4", data="synthetic", train_images=4000, rank=4, epochs=14),
+    Setting("synthetic", data="synthetic", train_images=4000, epochs=14),
+]
+
+SMOKE: list[Setting] = [
+    Setting("synthetic, smoke", data="synthetic", train_images=600, epochs=4, curricula=True),
+    *_noisy("emoji, noise .6, smoke", noise="groups", share=0.6, data="emoji", train_images=1200, epochs=4),
+]
