@@ -1,6 +1,7 @@
 """TemperatureAnnealing in real Learners: which batch sees which value, and what is left alone."""
 
 import pickle
+import re
 
 import pytest
 import torch
@@ -192,3 +193,19 @@ def test_they_pickle():
     again.fit(1)
     assert again.temperature_annealing.history == ramp(4)
     assert again.loss_func is not learn.loss_func
+
+
+@pytest.mark.parametrize(
+    ("annealing", "name"),
+    [(TemperatureAnnealing(4.0, 1.0), "temperature"), (KAnnealing((3, 1), (0, 0.5)), "k")],
+    ids=["temperature", "k"],
+)
+def test_annealing_a_loss_in_published_units_warns(annealing, name):
+    sentence = (
+        f"loss_func.{name} must belong to a loss in units of the logits to be annealed by {name} alone, got "
+        'SmoothTopKSVMLoss(units="published"), whose units change with k. Pass units="logits".'
+    )
+    learn, _ = watched(annealing, name=name, loss=SmoothTopKSVMLoss(k=3, units="published"))
+    with pytest.warns(UserWarning, match=f"^{re.escape(sentence)}$") as caught:
+        learn.fit(2)
+    assert [str(warning.message) for warning in caught].count(sentence) == 1

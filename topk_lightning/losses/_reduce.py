@@ -119,24 +119,36 @@ def _hard_rows(
     rows: Rows, logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
 ) -> tuple[Tensor, Tensor | None]:
     """Return the weighted loss and the weight of each row for class indices (M,); None if each weight is 1."""
-    ignored = target == ignore_index
     if reads_values(target):
-        if not ignored.any():
-            check_rows(target, logits.shape[1])
+        kept = None
+        if not _all_count(target, logits.shape[1], ignore_index):
+            kept = (target != ignore_index).nonzero().squeeze(1)
+            if len(kept) == len(target):
+                check_rows(target, logits.shape[1])
+                kept = None
+        if kept is None:
             losses = _evaluate(rows, logits, target)
             if weight is None:
                 return losses, None
             weights = weight[target]
             return _scale(losses, weights), weights
-        kept = (~ignored).nonzero().squeeze(1)
         losses, kept_weights = _hard_rows(rows, logits[kept], target[kept], weight, ignore_index)
         empty = logits.new_zeros(logits.shape[0])
         weights = torch.ones_like(losses) if kept_weights is None else kept_weights
         return empty.index_copy(0, kept, losses), empty.index_copy(0, kept, weights)
     # Without reading values: an ignored row becomes one of zeros, of class 0 and weight 0.
+    ignored = target == ignore_index
     target = target.masked_fill(ignored, 0)
     weights = (logits.new_ones(logits.shape[1]) if weight is None else weight)[target].masked_fill(ignored, 0)
     return _scale(_evaluate(rows, logits.masked_fill(ignored.unsqueeze(1), 0), target), weights), weights
+
+
+def _all_count(target: Tensor, num_classes: int, ignore_index: int) -> bool:
+    """Return whether one look at labels (M,) shows that all are classes and none is ignored."""
+    if not target.numel():
+        return True
+    low, high = (int(value) for value in target.aminmax())
+    return low >= 0 and high < num_classes and not low <= ignore_index <= high
 
 
 def _soft_rows(rows: Rows, logits: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:

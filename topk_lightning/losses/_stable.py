@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from topk_lightning._checks.losses import refuse_second_derivative
+from topk_lightning._checks.losses import reads_values, refuse_second_derivative
 from topk_lightning.relaxations.rows import small_dtype
 
 __all__ = ["LogOdds", "hinge", "log_share", "softplus"]
@@ -105,5 +106,7 @@ def hinge(margin: Tensor | float, gap: Tensor, best: Tensor) -> Tensor:
         best: the k largest scores, best first, (M, k). Where the last is −inf, fewer than k competitors are left: the
             target is in the top k whatever happens. Where the first is NaN, the model is broken, and must show it.
     """
+    if reads_values(best) and math.isfinite(best.sum()):
+        return (margin + gap).relu()
     loss = (margin + gap).relu().masked_fill(best[:, -1] == -torch.inf, 0)
     return loss.masked_fill(best[:, 0].isnan(), torch.nan)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.losses import check_at_least_zero
+from topk_lightning._checks.losses import check_at_least_zero, reads_values
 from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
 from topk_lightning.losses._stable import hinge
-from topk_lightning.ranking import topk_indices
+from topk_lightning.relaxations.rows import largest
 
 __all__ = ["CalibratedTopKHingeLoss", "calibrated_topk_hinge_loss"]
 
@@ -60,26 +60,35 @@ class CalibratedTopKHingeLoss(ClassificationLoss):
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each row."""
         k, margin = settle_k(self.k, logits.shape[1]), check_at_least_zero("margin", self.margin)
-        target_logit = logits.gather(1, target.unsqueeze(1)).squeeze(1)
+        target = target.unsqueeze(1)
         if k == logits.shape[1]:
+            target_logit = logits.gather(1, target).squeeze(1)
             return torch.where(target_logit.isnan(), target_logit, 0)
-        best, bar = best_and_bar(logits, target, k)
-        # A finite bar keeps the gap of a masked target at +inf where the bar is masked too.
-        return hinge(margin, bar.clamp(min=torch.finfo(logits.dtype).min) - target_logit, best)
+        best, bar = best_and_bar(logits.detach(), target, k)
+        return hinge(margin, gap_to(bar, logits, target), best)
 
 
-def best_and_bar(logits: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k best scores, (M, k), and the (k + 1)-th, (M,), for k < C.
+def best_and_bar(scores: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best scores, (M, k), and which class is (k + 1)-th, (M, 1), for target (M, 1) and k < C.
 
-    Where the target stands at rank k + 1 and another class ties with it, the other one gets the gradient of the bar.
+    Where the target stands at rank k + 1 and another class ties with it, the other one is named; of equal others, any.
     """
-    order = topk_indices(logits, min(k + 2, logits.shape[1]))
-    scores = logits.gather(1, order)
-    is_target = order[:, k] == target
-    bar = scores[:, k]
-    for neighbour in (k - 1, k + 1)[: order.shape[1] - k]:
-        bar = torch.where(is_target & (scores[:, neighbour] == bar), scores[:, neighbour], bar)
-    return scores[:, :k], bar
+    values, order = largest(scores, min(k + 2, scores.shape[1]))
+    bar = order[:, k : k + 1]
+    is_target = bar == target
+    if not reads_values(scores) or is_target.any():
+        for other in (k - 1, k + 1)[: order.shape[1] - k]:
+            tied = values[:, other : other + 1] == values[:, k : k + 1]
+            bar = torch.where(is_target & tied, order[:, other : other + 1], bar)
+    return values[:, :k], bar
+
+
+def gap_to(bar: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+    """Return how far the mean score of the classes `bar` (M, B) is above that of the target (M, 1), (M,)."""
+    scores = logits.gather(1, torch.cat([bar, target], 1))
+    # A finite bar keeps the gap of a masked target at +inf where the bar is masked too.
+    reached = scores[:, :-1].clamp(min=torch.finfo(logits.dtype).min)
+    return (reached.squeeze(1) if bar.shape[1] == 1 else reached.mean(1)) - scores[:, -1]
 
 
 calibrated_topk_hinge_loss = loss_function(CalibratedTopKHingeLoss)

@@ -19,10 +19,13 @@ from topk_lightning.losses._base import (
 )
 from topk_lightning.losses._class_counts import check_class_counts
 from topk_lightning.losses._stable import hinge
-from topk_lightning.losses.calibrated_topk_hinge import best_and_bar
-from topk_lightning.ranking import topk_indices
+from topk_lightning.losses.calibrated_topk_hinge import best_and_bar, gap_to
+from topk_lightning.relaxations.rows import largest
 
 __all__ = ["NoisedTopKHingeLoss", "imbalanced_margins", "noised_topk_hinge_loss"]
+
+# Noise that is drawn at once, at most, beyond one number a score: it stays in cache.
+_DRAWN = 2**17
 
 
 def imbalanced_margins(class_counts: Tensor | Sequence[int], max_margin: float = 1.0) -> Tensor:
@@ -116,29 +119,34 @@ class NoisedTopKHingeLoss(ClassificationLoss):
         """Return the loss of each row."""
         num_classes = logits.shape[1]
         k, noise = settle_k(self.k, num_classes), check_at_least_zero("noise", self.noise)
-        target_logit = logits.gather(1, target.unsqueeze(1))
+        target, label = target.unsqueeze(1), target
         if k == num_classes:
-            return torch.where(target_logit.isnan(), target_logit, 0).squeeze(1)
-        margin = 1.0 if self.margins is None else _check_margins(self.margins, num_classes).to(logits)[target]
-        best, bar = best_and_bar(logits, target, k)
-        lowest = torch.finfo(logits.dtype).min
+            target_logit = logits.gather(1, target).squeeze(1)
+            return torch.where(target_logit.isnan(), target_logit, 0)
+        margin = 1.0 if self.margins is None else _check_margins(self.margins, num_classes).to(logits)[label]
+        best, bar = best_and_bar(logits.detach(), target, k)
         if noise == 0 or not self.training:
-            gap = bar.clamp(min=lowest) - target_logit.squeeze(1)
+            gap = gap_to(bar, logits, target)
         else:
-            places, drawn = self._draw(logits, k, noise)
-            gap = (logits.gather(1, places).clamp(min=lowest) - target_logit).mean(1) + drawn.mean(1).clamp(min=0)
+            places, drawn = self._draw(logits.detach(), k, noise)
+            gap = gap_to(places, logits, target) + drawn.mean(1).clamp(min=0)
         return check_temperature(self.scale, "scale") * hinge(margin, gap, best)
 
-    @torch.no_grad()
-    def _draw(self, logits: Tensor, k: int, noise: float) -> tuple[Tensor, Tensor]:
-        """Return which class comes out (k + 1)-th in each sample, and its noise, both (M, B): one (M, C) buffer in all."""
-        _check_generator(self.generator, logits)
+    def _draw(self, scores: Tensor, k: int, noise: float) -> tuple[Tensor, Tensor]:
+        """Return which class comes out (k + 1)-th in each sample, and its noise, both (M, B).
+
+        Small batches are drawn several samples at once, large ones in a buffer of their own size.
+        """
+        _check_generator(self.generator, scores)
+        samples = check_integer("num_samples", self.num_samples)
+        step = max(1, _DRAWN // max(1, scores.numel()))
         places, noises = [], []
-        for _ in range(check_integer("num_samples", self.num_samples)):
-            draw = torch.randn(logits.shape, dtype=logits.dtype, device=logits.device, generator=self.generator) * noise
-            kth = topk_indices(logits + draw, k + 1)[:, k:]
-            places.append(kth)
-            noises.append(draw.gather(1, kth))
+        for start in range(0, samples, step):
+            shape = (min(step, samples - start), *scores.shape)
+            draw = torch.randn(shape, dtype=scores.dtype, device=scores.device, generator=self.generator).mul_(noise)
+            kth = largest((draw + scores).flatten(0, 1), k + 1)[1][:, k:]
+            noises.append(draw.flatten(0, 1).gather(1, kth).view(shape[:2]).t())
+            places.append(kth.view(shape[:2]).t())
         return torch.cat(places, 1), torch.cat(noises, 1)
 
 
