@@ -24,7 +24,8 @@ study: $(INSTALLED)
 	$(BIN)/python examples/study $(FORM)
 
 docs: $(INSTALLED)
-	$(BIN)/mkdocs build --strict
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Open $(CURDIR)/site/index.html"
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -42,11 +42,7 @@ def _metrics(root: Path) -> Iterator[Place]:
             root, name, "topk_lightning/metrics/__init__.py", "topk_lightning/__init__.pyi", "CHANGELOG.md"
         )
         yield from _named(root, name, "tests/metrics/test_contract.py")
-        yield (
-            name,
-            "docs/*.md",
-            _in_any(root, "docs/*.md", f"::: topk_lightning.{name}", f"::: topk_lightning.metrics.{name}"),
-        )
+        yield name, "docs/*.md", _in_any(root, "docs/*.md", name)
 
 
 def _callbacks(root: Path) -> Iterator[Place]:
@@ -57,7 +53,7 @@ def _callbacks(root: Path) -> Iterator[Place]:
         )
         page = f"callbacks/{file.stem}.md"
         yield name, f"docs/{page}", (root / "docs" / page).is_file()
-        yield from _named(root, page, "mkdocs.yml")
+        yield from _named(root, file.stem + ".md", "docs/callbacks/index.md")
 
 
 def _data_sets(root: Path) -> Iterator[Place]:

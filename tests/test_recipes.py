@@ -182,7 +182,7 @@ TOYS = {
             "topk_lightning/metrics/__init__.py": "from topk_lightning.metrics.toy import ToyCount\n__all__ += ['ToyCount']\n",
             "topk_lightning/__init__.pyi": "from .metrics import ToyCount as ToyCount\n",
             "tests/metrics/test_contract.py": "# ToyCount\n",
-            "docs/toy.md": "::: topk_lightning.ToyCount\n",
+            "docs/toy.md": "`ToyCount`\n",
             "CHANGELOG.md": "- `ToyCount`\n",
         },
         6,
@@ -194,7 +194,7 @@ TOYS = {
             "topk_lightning/callbacks/__init__.py": "from topk_lightning.callbacks.toy import ToyCallback\n__all__ += ['ToyCallback']\n",
             "topk_lightning/__init__.pyi": "from .callbacks import ToyCallback as ToyCallback\n",
             "docs/callbacks/toy.md": "# Toy\n",
-            "mkdocs.yml": "# callbacks/toy.md\n",
+            "docs/callbacks/index.md": "[ToyCallback](toy.md)\n",
             "CHANGELOG.md": "- `ToyCallback`\n",
         },
         6,
@@ -231,7 +231,7 @@ TOYS = {
 @pytest.fixture
 def copy(tmp_path):
     """A scratch copy of the repository."""
-    for name in ("topk_lightning", "tests", "docs", "CHANGELOG.md", "mkdocs.yml", "pyproject.toml"):
+    for name in ("topk_lightning", "tests", "docs", "CHANGELOG.md", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,0 +1,77 @@
+"""The site as `make docs` builds it: whole, with one home for each name, and readable on a phone and in the dark."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.browser import LOOKS
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="the site is built with Python 3.11 or later")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site; a warning ends the build."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hook(site):
+    sys.path.insert(0, str(ROOT / "docs" / "programs"))
+    return importlib.import_module("site_pages")
+
+
+def test_each_public_name_has_one_home(site, hook):
+    pages = {path: path.read_text() for path in site.rglob("*.html")}
+    for package, names in hook._packages().items():
+        text = pages[site / f"reference/{package.replace('.', '_')}.html"]
+        for name in names:
+            address = re.search(rf'<a href="([^"#]*)#([^"]+)"><code>{name}</code></a>', text)
+            assert address, f"{package}.{name} is no link"
+            here = site / f"reference/{package.replace('.', '_')}.html"
+            home = (here.parent / address[1]).resolve() if address[1] else here
+            assert f'id="{address[2]}"' in pages[home], f"{package}.{name} is not on {home.name}"
+
+
+def test_the_first_page_is_the_readme(site):
+    text = (site / "index.html").read_text()
+    for heading in re.findall(r"^#+ (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE):
+        assert re.sub(r"[`*]", "", heading) in re.sub(r"<[^>]+>", "", text), heading
+
+
+def test_every_error_sentence_is_on_the_page_of_errors(site):
+    text = re.sub(r"<[^>]+>", "", (site / "reference/errors.html").read_text())
+    assert "class_dim must be a dimension of ndim that is not the batch (dimension 0), got class_dim." in text
+    calls = sum(len(re.findall(r"\bmust\(", path.read_text())) for path in (ROOT / "topk_lightning").rglob("*.py"))
+    assert text.count(" must ") > 0.7 * calls
+
+
+def test_a_formula_of_a_page_is_drawn_and_code_is_left_alone(hook):
+    drawn = hook.on_page_markdown("a $x^2$, `$y$`, 5 $ and 6 $\n\n$$\nz\n$$\n\n```bash\necho $HOME$x\n```\n")
+    assert drawn.count("<math") == 2
+    assert "`$y$`" in drawn
+    assert "echo $HOME$x" in drawn
+    assert "5 $ and 6 $" in drawn
+
+
+@pytest.mark.parametrize(*LOOKS)
+def test_no_page_pans_sideways(site, open_page, scheme, width):
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > 40
+    opened = open_page(site / "index.html", scheme, width)
+    for page in pages if (scheme, width) in [("light", 390), ("dark", 1280)] else pages[:3]:
+        opened.page.goto(page.as_uri())
+        opened.assert_fits()
+        broken = opened.page.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)")
+        assert not broken, page
