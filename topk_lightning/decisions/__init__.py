@@ -1,16 +1,50 @@
-"""Decisions from scores: whether one model is better than another."""
+"""Decisions from scores: what to show, what a person must see, which model is better, which labels look wrong."""
 
+from topk_lightning.decisions._best_k import BestK, Costs, best_k
+from topk_lightning.decisions._binomial import error_bound, least_images
+from topk_lightning.decisions._class_list import ClassList
 from topk_lightning.decisions._mcnemar import mcnemar
+from topk_lightning.decisions._merging import MergePair, pairs_to_merge
 from topk_lightning.decisions._paired import PairedComparison, compare_hits
 from topk_lightning.decisions._prediction_sets import PredictionSets
+from topk_lightning.decisions._review import ReviewPlan, review_plan
+from topk_lightning.decisions._review_outcome import PILES, ReviewOutcome
+from topk_lightning.decisions._risk_coverage import RiskCoverage, risk_coverage
+from topk_lightning.decisions._roll_up import RollUp, SureAnswer, group_of_set, roll_up
+from topk_lightning.decisions._roll_up_outcome import LevelAnswers, RollUpOutcome
+from topk_lightning.decisions._suspect_labels import ConfidentJoint, SuspectLabels, confident_joint, suspect_labels
 from topk_lightning.decisions._topk import ClassComparison, compare_classes, compare_topk
 
 __all__ = [
+    "PILES",
+    "BestK",
     "ClassComparison",
+    "ClassList",
+    "ConfidentJoint",
+    "Costs",
+    "LevelAnswers",
+    "MergePair",
     "PairedComparison",
     "PredictionSets",
+    "ReviewOutcome",
+    "ReviewPlan",
+    "RiskCoverage",
+    "RollUp",
+    "RollUpOutcome",
+    "SureAnswer",
+    "SuspectLabels",
+    "best_k",
     "compare_classes",
     "compare_hits",
     "compare_topk",
+    "confident_joint",
+    "error_bound",
+    "group_of_set",
+    "least_images",
     "mcnemar",
+    "pairs_to_merge",
+    "review_plan",
+    "risk_coverage",
+    "roll_up",
+    "suspect_labels",
 ]

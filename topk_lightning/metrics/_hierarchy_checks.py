@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 
-__all__ = ["check_confusions", "check_levels", "check_nested"]
+__all__ = ["check_confusions", "check_levels"]
 
 
 def check_levels(levels: object) -> None:
@@ -21,19 +21,6 @@ def check_levels(levels: object) -> None:
         )
     if not levels:
         raise InvalidValueError(must("levels", "hold at least one level", "none"))
-
-
-def check_nested(name: str, groups: Sequence[int], coarser: str, coarser_groups: Sequence[int]) -> None:
-    """Check that two levels speak of the same classes and that each group of the finer lies in one of the coarser."""
-    if len(groups) != len(coarser_groups):
-        actual = f"{len(groups)} for {name!r} and {len(coarser_groups)} for {coarser!r}"
-        raise InvalidValueError(must("levels", "name a group for each class at every level", actual))
-    parents: dict[int, int] = {}
-    for group, parent in zip(groups, coarser_groups, strict=True):
-        if parents.setdefault(group, parent) != parent:
-            wanted = f"go from fine to coarse, each group of {name!r} within one of {coarser!r}"
-            actual = f"group {group} of {name!r} in groups {parents[group]} and {parent}"
-            raise InvalidValueError(must("levels", wanted, actual))
 
 
 def check_confusions(confusions: object, num_classes: int) -> Tensor:

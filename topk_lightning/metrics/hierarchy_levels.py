@@ -13,8 +13,8 @@ from torch import Tensor
 
 from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_integer
-from topk_lightning.hierarchy import Hierarchy
-from topk_lightning.metrics._hierarchy_checks import check_confusions, check_levels, check_nested
+from topk_lightning.hierarchy import Hierarchy, check_nested
+from topk_lightning.metrics._hierarchy_checks import check_confusions, check_levels
 from topk_lightning.metrics.intervals import wilson_interval
 
 __all__ = ["HierarchyLevels", "LevelAccuracy", "MistakeDistance", "hierarchy_levels"]
