@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.decisions._confidences import as_scores
 from topk_lightning.ranking import topk_indices
@@ -117,7 +116,8 @@ def confident_joint(scores: Any, target: Any = None, *, kind: str = "logits") ->
     """Return how many images labelled with one class are confidently another.
 
     The threshold of a class is its mean probability among the images labelled with it. An image is confidently a class if
-    its probability reaches the threshold; of several such classes it is the most probable.
+    its probability reaches the threshold; of several such classes it is the most probable. A row with a score that is no
+    number is confidently nothing.
 
     Shape:
         scores (N, C), target (N,).
@@ -144,7 +144,7 @@ def confident_joint(scores: Any, target: Any = None, *, kind: str = "logits") ->
     counts = torch.zeros(classes * classes, dtype=torch.int64)
     for block in given.blocks("the confident joint"):
         p = block.log_probabilities().exp()
-        confident = torch.where(p >= thresholds - 1e-6, p, -1.0)
+        confident = torch.where(p >= thresholds - 1e-6, p, -1.0)  # NaN reaches nothing
         guess = topk_indices(confident, 1)
         kept = confident.gather(1, guess).flatten() >= 0
         of_block = label[block.start : block.start + len(block)]
@@ -158,8 +158,5 @@ def _own_probability(scores: Scores, label: Tensor, classes: int) -> Tensor:
     for block in scores.blocks("the confident joint"):
         of_block = label[block.start : block.start + len(block)]
         own = block.log_probabilities().gather(1, of_block.unsqueeze(1)).flatten().exp()
-        if not own.isfinite().all():
-            row = block.start + int((~own.isfinite()).nonzero()[0])
-            raise InvalidValueError(must("scores", "be numbers for the confident joint", f"NaN in row {row}"))
-        sums.index_add_(0, of_block, own)
+        sums.index_add_(0, of_block, own.nan_to_num())
     return sums
