@@ -1,4 +1,4 @@
-"""The command line: ``topk-lightning demo | fit | resume | test | report | predict | trace | serve``.
+"""The command line: ``topk-lightning demo | fit | resume | test | report | predict | trace | review | serve``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("test a checkpoint and write a page about it", "_report"),
     "predict": ("name the k best classes of images", "_predict"),
     "trace": ("show what each layer of a network does with an image", "_trace"),
+    "review": ("say which pictures a person must see, with a promise about the errors", "_review"),
     "serve": ("show a page where a picture is dropped and its k best classes appear", "_serve"),
 }
 
