@@ -239,7 +239,7 @@ def _cheapest(seen: Confidences, k: int, threshold: float, lists: float, costs: 
 def _least(confidence: Tensor, gain: Tensor, bound: float) -> float:
     """Return the threshold from `bound` on above which the sum of `gain` is least."""
     allowed = (confidence >= bound) & (confidence >= 0)
-    places, inverse = confidence[allowed].neg().unique(return_inverse=True)
+    places, inverse = confidence[allowed].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
     if not len(places):
         return bound
     sums = torch.zeros(len(places), dtype=torch.float64).index_add(0, inverse, gain[allowed]).cumsum(0)

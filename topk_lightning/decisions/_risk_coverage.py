@@ -126,7 +126,7 @@ def risk_coverage(scores: Any, target: Any = None, *, level: float = 0.95, kind:
     if not len(given):
         raise InvalidValueError(must("scores", "hold at least one image", "none"))
     seen = confidences(given, 1, "a risk-coverage curve")
-    places, inverse, count = seen.first.neg().unique(return_inverse=True, return_counts=True)
+    places, inverse, count = seen.first.neg().unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
     wrong = torch.zeros_like(count).index_add(0, inverse, seen.wrong.long())
     accepted, errors = count.cumsum(0), wrong.cumsum(0)
     bounds = wilson_interval(errors.double() / accepted, accepted.double(), level)

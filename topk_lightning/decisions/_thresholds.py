@@ -48,7 +48,7 @@ def threshold_of_events(confidence: Tensor, change: Tensor, images: int, rate: f
     if allowed < 0:
         return NOTHING
     usable = confidence >= 0
-    places, inverse = confidence[usable].neg().unique(return_inverse=True)
+    places, inverse = confidence[usable].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
     errors = torch.zeros(len(places), dtype=torch.int64).index_add(0, inverse, change[usable]).cumsum(0)
     failed = (errors > allowed).nonzero().flatten()
     if not len(failed):
