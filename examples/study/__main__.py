@@ -10,18 +10,22 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
 from grid_a import Budget, run_method
+from grid_b import NETWORK_METHODS, run_network
 from methods import methods_of
 from pages import DOCS, write_pages
 from records import RESULTS, Records, read_parquet, write_parquet
-from settings import FULL, SMOKE, STANDARD
+from settings import FULL, NETWORKS, NETWORKS_FULL, NETWORKS_SMOKE, SMOKE, STANDARD, Setting
 from splits import available
 
 __all__ = ["main"]
+
+Cell = tuple[Callable[..., None], Setting, str, Budget]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,24 +45,41 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, records: Records) -> None:
-    settings = SMOKE if options.smoke else [*STANDARD, *(FULL if options.full else [])]
-    budget = Budget(candidates=3, tuning_splits=2, test_splits=3) if options.smoke else Budget()
     cells = [
-        (setting, method.name)
-        for setting in settings
-        for method in methods_of(setting, full=options.full)[: 3 if options.smoke else None]
-        if (options.settings is None or setting.name in options.settings)
-        and (options.methods is None or method.name in options.methods)
+        cell
+        for cell in _cells(options)
+        if (options.settings is None or cell[1].name in options.settings)
+        and (options.methods is None or cell[2] in options.methods)
     ]
-    if not all(available(setting, options.out) for setting, _ in cells):
+    if not all(available(setting, options.out) for _, setting, *_ in cells):
         print("Left out: the glyphs, since their fonts are not installed (apt-get install fonts-aenigma).")
-        cells = [cell for cell in cells if available(cell[0], options.out)]
+        cells = [cell for cell in cells if available(cell[1], options.out)]
     with ProcessPoolExecutor(options.workers, initializer=_one_thread) as pool:
-        running = {pool.submit(run_method, *cell, budget, records, options.out): cell for cell in cells}
+        running = {pool.submit(run, *cell, records, options.out): cell for run, *cell in cells}
         for number, future in enumerate(as_completed(running), 1):
             future.result()
-            setting, method = running[future]
+            setting, method, _ = running[future]
             print(f"{number} of {len(cells)}: {setting.name}, {method}", flush=True)
+
+
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    """Return what is run, in this order: how, in which setting, which method, how much is tried."""
+    settings, networks = (
+        [*STANDARD, *(FULL if options.full else [])],
+        [*NETWORKS, *(NETWORKS_FULL if options.full else [])],
+    )
+    budget, for_networks, number = Budget(), Budget(6, 2, 8), len(STANDARD) + len(FULL)
+    if options.smoke:
+        settings, networks = SMOKE, NETWORKS_SMOKE
+        budget, for_networks, number = Budget(3, 2, 3), Budget(2, 1, 2), 3
+    return [
+        *(
+            (run_method, setting, method.name, budget)
+            for setting in settings
+            for method in methods_of(setting, full=options.full)[:number]
+        ),
+        *((run_network, setting, name, for_networks) for setting in networks for name in NETWORK_METHODS),
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:

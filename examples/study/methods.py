@@ -206,9 +206,9 @@ _MORE: list[Method] = [
 ]
 
 
-def methods_of(setting: Setting, *, full: bool = False) -> list[Method]:
-    """Return what is compared in a setting, the baseline first."""
-    found = [*METHODS, *(CURRICULA if setting.curricula else ()), *(_MORE if full else ())]
+def methods_of(setting: Setting, *, full: bool = False, curricula: bool = False) -> list[Method]:
+    """Return what is compared in a setting, the baseline first; curricula where the setting says so, or always."""
+    found = [*METHODS, *(CURRICULA if curricula or setting.curricula else ()), *(_MORE if full else ())]
     if setting.tail:
         with_margins = Method("noised hinge", "noise", _NOISED.values, _with_margins, by_split=True)
         found[found.index(_NOISED)] = with_margins
@@ -217,4 +217,5 @@ def methods_of(setting: Setting, *, full: bool = False) -> list[Method]:
 
 def method_named(setting: Setting, name: str) -> Method:
     """Return the method of a name, as it is in a setting."""
-    return next(method for method in methods_of(setting, full=True) if method.name == name)
+    known = methods_of(setting, full=True, curricula=True)
+    return next(method for method in known if method.name == name)

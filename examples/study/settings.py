@@ -5,7 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-__all__ = ["FULL", "SMOKE", "STANDARD", "Candidate", "Setting", "candidates"]
+__all__ = [
+    "FULL",
+    "NETWORKS",
+    "NETWORKS_FULL",
+    "NETWORKS_SMOKE",
+    "SMOKE",
+    "STANDARD",
+    "Candidate",
+    "Setting",
+    "candidates",
+    "network_candidates",
+]
 
 # Decoupled weight decay in the published scripts of the smooth top-k SVM, which is next to none.
 DECAY_OFF = 1e-4
@@ -27,6 +38,7 @@ class Setting:
         epochs: epochs for all.
         batch_size: images a step.
         curricula: whether curricula are compared too, with the accuracy after every epoch.
+        network: "perceptron" (grid A), "small_cnn" or "resnet18" (grid B).
     """
 
     name: str
@@ -40,6 +52,7 @@ class Setting:
     epochs: int = 16
     batch_size: int = 128
     curricula: bool = False
+    network: str = "perceptron"
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,12 @@ def candidates(setting: Setting) -> list[Candidate]:
         option = (rate_level + decay_level) % 4
         found.append(Candidate(number, rate, setting.decay or decay, option))
     return found
+
+
+def network_candidates() -> list[Candidate]:
+    """Return the 6 candidates of every method in grid B: three rates, two decays."""
+    pairs = [(rate, decay) for decay in (0.02, 0.5) for rate in (1e-3, 3e-3, 1e-2)]
+    return [Candidate(number, *pair, number % 4) for number, pair in enumerate(pairs)]
 
 
 def _between(low: float, high: float, share: float) -> float:
@@ -107,4 +126,20 @@ FULL: list[Setting] = [
 SMOKE: list[Setting] = [
     Setting("synthetic, smoke", data="synthetic", train_images=600, epochs=4, curricula=True),
     *_noisy("emoji, noise .6, smoke", noise="groups", share=0.6, data="emoji", train_images=1200, epochs=4),
+]
+
+_CNN = Setting("glyphs, small CNN, clean", network="small_cnn", epochs=12, batch_size=64)
+
+#: Grid B.
+NETWORKS: list[Setting] = [
+    _CNN,
+    replace(_CNN, name="glyphs, small CNN, noise .6 in groups", noise="groups", share=0.6),
+]
+
+NETWORKS_FULL: list[Setting] = [
+    replace(setting, name=setting.name.replace("small CNN", "resnet18"), network="resnet18") for setting in NETWORKS
+]
+
+NETWORKS_SMOKE: list[Setting] = [
+    Setting("emoji, small CNN, smoke", data="emoji", network="small_cnn", train_images=300, epochs=1, batch_size=64)
 ]

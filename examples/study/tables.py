@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import isnan
 from statistics import mean, median
 
 from comparisons import Comparison, compare, epochs_to_reach, paired, results_of, tuning
+from grid_b import NETWORK_METHODS
 from methods import BASELINE, CURRICULA, METHODS, methods_of
 from records import Record
-from settings import FULL, SMOKE, STANDARD, Setting
+from settings import FULL, NETWORKS, NETWORKS_FULL, NETWORKS_SMOKE, SMOKE, STANDARD, Setting
 
 __all__ = ["TABLES", "difference", "measured_settings"]
 
@@ -32,7 +34,8 @@ _DETAILS = [
 
 def measured_settings(records: Sequence[Record], grid: str = "a") -> list[Setting]:
     """Return the settings in which cross entropy and at least one other method were tested."""
-    known = {setting.name: setting for setting in (*STANDARD, *FULL, *SMOKE)}
+    every = (*STANDARD, *FULL, *SMOKE, *NETWORKS, *NETWORKS_FULL, *NETWORKS_SMOKE)
+    known = {setting.name: setting for setting in every}
     names = dict.fromkeys(r["setting"] for r in records if r["grid"] == grid and r["stage"] == "test")
     found = [known[name] for name in known if name in names]
     return [setting for setting in found if compare(records, setting.name, 5, grid)]
@@ -59,14 +62,14 @@ def summary(records: Sequence[Record]) -> list[str]:
     return _table(["setting", "cross entropy, %", *methods], rows)
 
 
-def details(records: Sequence[Record]) -> list[str]:
+def details(records: Sequence[Record], grid: str = "a") -> list[str]:
     """Return a table for each setting, with what was chosen and how easy it was to tune."""
     lines: list[str] = []
-    for setting in measured_settings(records):
-        by_k = {k: compare(records, setting.name, k) for k in (1, 5, 10)}
+    for setting in measured_settings(records, grid):
+        by_k = {k: compare(records, setting.name, k, grid) for k in (1, 5, 10)}
         rows = []
-        for name in [BASELINE, *(m.name for m in methods_of(setting, full=True) if m.name in by_k[5])]:
-            tests, tuned = results_of(records, setting.name, name), tuning(records, setting.name, name)
+        for name in (BASELINE, *(m.name for m in methods_of(setting, full=True, curricula=True) if m.name in by_k[5])):
+            tests, tuned = results_of(records, setting.name, name, grid), tuning(records, setting.name, name, grid)
             if tuned is None:
                 continue
             chosen = tuned.chosen
@@ -81,11 +84,11 @@ def details(records: Sequence[Record]) -> list[str]:
                     *differences,
                     detectable,
                     f"{100 * (tuned.median - tuned.best):.1f}".replace("-", "−"),
-                    f"{100 * tuned.regret:.1f}",
+                    "–" if isnan(tuned.regret) else f"{100 * tuned.regret:.1f}",
                     f"{mean(r['seconds'] for r in tests.values()):.2f}",
                 ]
             )
-        splits = min(len(results_of(records, setting.name, row[0])) for row in rows)
+        splits = min(len(results_of(records, setting.name, row[0], grid)) for row in rows)
         lines += [f"**{setting.name}**, {setting.epochs} epochs, {splits} splits", ""]
         lines += [*_table(_DETAILS, rows), ""]
     return lines
@@ -109,6 +112,11 @@ def decay(records: Sequence[Record]) -> list[str]:
     return _table([*heads, "temperature CE, decay off", "smooth SVM, decay off"], rows)
 
 
+def networks(records: Sequence[Record]) -> list[str]:
+    """Return the tables of grid B."""
+    return details(records, "b") or ["Not run yet."]
+
+
 def speed(records: Sequence[Record]) -> list[str]:
     """Return the epochs after which the curricula come near to where cross entropy ends."""
     rows = []
@@ -123,9 +131,10 @@ def speed(records: Sequence[Record]) -> list[str]:
 def missing(records: Sequence[Record]) -> list[str]:
     """Return what of the standard form is not there, as a list."""
     lines = []
-    for setting in STANDARD:
-        names = [m.name for m in methods_of(setting)]
-        left = [name for name in names if len(results_of(records, setting.name, name)) < 20]
+    planned = [(setting, "a", [m.name for m in methods_of(setting)], 20) for setting in STANDARD]
+    planned += [(setting, "b", list(NETWORK_METHODS), 8) for setting in NETWORKS]
+    for setting, grid, names, splits in planned:
+        left = [name for name in names if len(results_of(records, setting.name, name, grid)) < splits]
         if left:
             what = "all methods" if len(left) == len(names) else ", ".join(left)
             lines.append(f"- {setting.name}: {what}")
@@ -144,6 +153,7 @@ TABLES = {
     "summary": summary,
     "decay": decay,
     "details": details,
+    "networks": networks,
     "speed": speed,
     "missing": missing,
     "origins": origins,

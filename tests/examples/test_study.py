@@ -43,12 +43,13 @@ def test_the_smoke_form_runs_and_what_is_there_is_not_run_again(tmp_path):
     out = tmp_path / "study"
     printed = run(out)
     records = lines(out)
-    # 3 settings, 3 methods each: 3 candidates on 2 tuning splits, the chosen one on 3 others
-    assert len(records) == 3 * 3 * (3 * 2 + 3)
+    # 3 settings, 3 methods each: 3 candidates on 2 tuning splits, the chosen one on 3 others; a CNN by 4 methods
+    assert len(records) == 3 * 3 * (3 * 2 + 3) + 4 * (2 * 1 + 2)
     assert len({tuple(record[name] for name in KEY) for record in records}) == len(records)
-    assert printed.count("of 9:") == 9
+    assert printed.count("of 13:") == 13
     page = (out / "docs" / "study.md").read_text()
     assert "| synthetic, smoke | " in page
+    assert "**emoji, small CNN, smoke**, 1 epochs, 2 splits" in page
     assert {path.name for path in (out / "docs" / "assets").iterdir()} >= {"study_forest.svg", "study_curves.svg"}
 
     # The parquet alone is enough: nothing is trained again, and the page is the same.
