@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -116,7 +117,10 @@ def _rates(records: Sequence[Record], path: Path) -> None:
         layout="constrained",
     )
     for axes, method in zip(columns[0], methods, strict=True):
-        mine = sorted((r for r in rows if r["method"] == method), key=lambda r: (r["option"], r["candidate"]))
+        mine = [r for r in rows if r["method"] == method]
+        options = list(dict.fromkeys(r["option"] for r in sorted(mine, key=lambda r: r["candidate"])))
+        options.sort(key=lambda option: [float(n) for n in re.findall(r"[\d.]+", option)])
+        mine.sort(key=lambda r: (options.index(r["option"]), r["candidate"]))
         for number, (option, of_option) in enumerate(groupby(mine, key=lambda r: str(r["option"]))):
             points: dict[float, list[float]] = {}
             for r in of_option:
