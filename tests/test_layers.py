@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "topk_lightning"
 LEVELS = (
     "_checks",
     "_files",
+    "_repr",
     "_topk_ways",
     "_target_ranks",
     "ranking",

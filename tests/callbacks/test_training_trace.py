@@ -464,11 +464,21 @@ import warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from tests.callbacks.test_training_trace import TrainingTrace, classifier, loader, trainer
-trainer(Path("."), TrainingTrace(), enable_progress_bar=True).fit(classifier(), loader(), loader(1))
+trace = TrainingTrace()
+warnings.simplefilter("default")
+fit = trainer(Path("."), trace, enable_progress_bar=True)
+warnings.simplefilter("ignore")
+warnings.filterwarnings("default", message='install "ipywidgets"')
+fit.fit(classifier(), loader(), loader(1))
 """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("trace")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     nbclient.NotebookClient(notebook, timeout=300).execute()
     outputs = notebook.cells[0].outputs
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
     shown = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
     assert shown.count("train loss") == 1
+    assert "ipywidgets" not in shown
+    (table,) = notebook.cells[1].outputs
+    assert "<td" in table["data"]["text/html"]
+    assert "data:image/png;base64," in table["data"]["text/html"]

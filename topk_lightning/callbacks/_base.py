@@ -14,6 +14,7 @@ import pytorch_lightning
 
 from topk_lightning._checks import must
 from topk_lightning._checks.callback_error import CallbackError
+from topk_lightning._repr import described
 
 __all__ = ["Callback"]
 
@@ -31,6 +32,9 @@ else:
 
     class Callback(*_bases):
         """A callback that trainers of both package names accept."""
+
+        def __repr__(self) -> str:
+            return described(self)
 
         @property
         def learn(self) -> NoReturn:

@@ -22,6 +22,7 @@ from topk_lightning.epoch_table import (
     known_columns,
     new_of_training,
     note,
+    notebook_table,
     part_of_epoch,
     plain_number,
     row_lines,
@@ -84,10 +85,8 @@ class TrainingTrace(Callback):
     def _begin(self) -> None:
         self._before: dict[str, Any] = {}
         self._logged: dict[str, Any] | None = None
-        self._has_validated = self._monitor_checked = False
-        self._is_resumed = self._has_begun = False
-        self._partial = ""
-        self._shown = 0
+        self._has_validated = self._monitor_checked = self._is_resumed = self._has_begun = False
+        self._partial, self._shown = "", 0
         self._shown_columns: list[str] = []
         self._notebook = NotebookPicture()
 
@@ -171,6 +170,9 @@ class TrainingTrace(Callback):
             warnings.warn(must("logged names", wanted, _names_in_words(logged), remedy), stacklevel=1)
         self._show(trainer)
         self._write(trainer)
+
+    def _repr_html_(self) -> str:
+        return notebook_table(self.rows, self.columns, repr(self))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the table, and what was validated since its last row, for a checkpoint."""

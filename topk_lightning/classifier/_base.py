@@ -20,12 +20,14 @@ from topk_lightning._checks.options import (
     check_positive,
 )
 from topk_lightning._files import replacing
+from topk_lightning._repr import without_widget_hints
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
 from topk_lightning.classifier._soft_targets import SoftTargets
 from topk_lightning.classifier._steps import MeasuredSteps
 from topk_lightning.data import TrainingData
+from topk_lightning.epoch_table import in_notebook
 from topk_lightning.networks.class_paths import trusted_options
 from topk_lightning.networks.compiled import compiled_names, original_module, original_names
 from topk_lightning.networks.description import describe_callable, describe_network
@@ -126,6 +128,8 @@ class TopKClassifierBase(MeasuredSteps):
     def setup(self, stage: str) -> None:
         """Release the backbone, and begin as :class:`MeasuredSteps` does."""
         self._frozen_backbone.release()
+        if in_notebook():
+            without_widget_hints()
         super().setup(stage)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:

@@ -50,6 +50,8 @@ from .image_files import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     ImageFiles as ImageFiles,
     find_images as find_images,
+    left_out_kinds as left_out_kinds,
+    left_out_remedy as left_out_remedy,
     left_out_sentence as left_out_sentence,
 )
 from .image_folder import (

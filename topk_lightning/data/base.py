@@ -14,6 +14,7 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning._repr import described, html_text
 from topk_lightning.data._augmentation import Augmentation, check_augment
 from topk_lightning.data._errors import SPLITS, ImageSizeWarning, LeakageWarning, UnreadableImageError
 from topk_lightning.data._inspection import Look, look_at_all, statistics_of
@@ -23,7 +24,7 @@ from topk_lightning.data._torchvision import import_torchvision
 from topk_lightning.data.digests import duplicates_across_splits, leakage_sentence, pixel_digest
 from topk_lightning.data.preprocessing import Preprocessing, check_resize, check_statistics
 from topk_lightning.data.samples import Samples
-from topk_lightning.data.summary import DataSummary
+from topk_lightning.data.summary import DataSummary, summary_html
 
 __all__ = ["ImageDataModuleBase"]
 
@@ -172,6 +173,17 @@ class ImageDataModuleBase(ImageLoaders):
         looks = {split: [of_split[index] for index in sorted(of_split)] for split, of_split in seen.items()}
         self._keep_looks(looks)
         return looks
+
+    def __repr__(self) -> str:
+        return described(self)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        if self._preprocessing is None:
+            return html_text(f"{self!r}, not set up")
+        return html_text(repr(self)) + summary_html(self)
 
     def describe(self) -> DataSummary:
         """Return how many classes and images there are; sets the module up if need be."""

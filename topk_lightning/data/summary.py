@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from topk_lightning._repr import html_picture, html_table, html_text
 from topk_lightning.data.image_files import left_out_kinds
+from topk_lightning.drawing import NamedPicture, draw_picture, new_figure, png_of
 
-__all__ = ["DataSummary"]
+__all__ = ["DataSummary", "summary_html"]
+
+_SHOWN = 8  # pictures in a notebook
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,18 @@ class DataSummary:
         if self.left_out:
             text += f"; left out: {left_out_kinds(self.left_out)}"
         return text
+
+
+def summary_html(data: Any) -> str:
+    """Return what a data module holds for a notebook: a sentence, images of each class and split, some pictures."""
+    counts = {split: data.class_counts(split) for split in ("train", "val", "test")}
+    rows = [[name, *(of_split[index] for of_split in counts.values())] for index, name in enumerate(data.class_names)]
+    targets = data.targets("train")
+    chosen = range(0, len(targets), -(-len(targets) // _SHOWN))
+    figure = new_figure(1.6 * len(chosen), 1.9)
+    for place, (index, picture) in enumerate(zip(chosen, data.pictures("train", chosen), strict=True), 1):
+        named = NamedPicture(picture, data.class_names[targets[index]], ())
+        draw_picture(figure.add_subplot(1, len(chosen), place), named)
+    figure.tight_layout(pad=0.4)
+    pictures = html_picture(png_of(figure), "Some of the training images with their classes")
+    return html_text(f"{data.describe()}.") + pictures + html_table(["class", *counts], rows)

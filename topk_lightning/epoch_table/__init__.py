@@ -14,7 +14,7 @@ from topk_lightning.epoch_table._files import (
     training_folders,
     write_table,
 )
-from topk_lightning.epoch_table._notebook import NotebookPicture, in_notebook
+from topk_lightning.epoch_table._notebook import NotebookPicture, in_notebook, notebook_table
 from topk_lightning.epoch_table._notes import note, part_of_epoch
 from topk_lightning.epoch_table._terminal import header_line, row_lines, terminal_text
 from topk_lightning.epoch_table._values import new_of_training, plain_number
@@ -31,6 +31,7 @@ __all__ = [
     "known_columns",
     "new_of_training",
     "note",
+    "notebook_table",
     "part_of_epoch",
     "plain_number",
     "read_table",

@@ -13,8 +13,10 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss, refuse_learner
+from topk_lightning._repr import described
 from topk_lightning.metrics._all_reduce import sum_over_processes
 from topk_lightning.metrics._counting import Rows, wide_dtype
+from topk_lightning.metrics._values_html import values_html
 
 __all__ = ["ExactMetric"]
 
@@ -40,6 +42,12 @@ class ExactMetric(Metric):
     plot_upper_bound: float | None = 1.0
     #: Asks fastai's MixUp to leave the target as it is, so that it comes as far as the sentence about losses.
     y_int = True
+
+    def __repr__(self) -> str:
+        return described(self, without=["max_k"] if getattr(self, "max_k", None) == getattr(self, "k", None) else [])
+
+    def _repr_html_(self) -> str:
+        return values_html(repr(self), self)
 
     def add_counts(self, settings: Mapping[str, object], **tables: Tensor | list[Tensor]) -> None:
         """Add a state for each table, or for a list of tensors, under a name that holds the settings."""

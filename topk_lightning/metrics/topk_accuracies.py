@@ -18,6 +18,7 @@ from topk_lightning.metrics._accuracies import accuracies
 from topk_lightning.metrics._all_reduce import is_anywhere, sum_over_processes
 from topk_lightning.metrics._counting import Counts
 from topk_lightning.metrics._exact import Amounts
+from topk_lightning.metrics._values_html import values_html
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy
 
 __all__ = ["TopKAccuracies"]
@@ -82,6 +83,18 @@ class TopKAccuracies(MetricCollection):
         for member in others:
             member.counting = self.counting
             member.share_with(lead)
+
+    def __repr__(self) -> str:
+        members = self._members()
+        return f"{type(self).__name__}(k={tuple(member.k for member in members)})" if members else super().__repr__()
+
+    def _repr_html_(self) -> str:
+        return values_html(repr(self), self)
+
+    @property
+    def update_called(self) -> bool:
+        """Whether anything was counted since the last reset."""
+        return any(member.update_called for member in self.values())
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Count one batch in every metric."""

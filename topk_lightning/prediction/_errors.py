@@ -141,9 +141,10 @@ def missing_image(path: str) -> FileNotFoundError:
     return MissingFileError(must("images", "be existing files or folders", repr(path)))
 
 
-def empty_folder(path: str, suffixes: Sequence[str]) -> ValueError:
-    """Return the error for a folder without an image."""
-    return InvalidValueError(must("images", f"hold a file that ends in {', '.join(suffixes)}", f"none in {path!r}"))
+def empty_folder(path: str, suffixes: Sequence[str], found: str = "", remedy: str = "") -> ValueError:
+    """Return the error for a folder without an image; `found` says what it holds instead."""
+    actual = f"{found or 'none'} in {path!r}"
+    return InvalidValueError(must("images", f"hold a file that ends in {', '.join(suffixes)}", actual, remedy))
 
 
 def unknown_images(images: object) -> TypeError:

@@ -10,7 +10,15 @@ from typing import Any
 from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, must
-from topk_lightning.data import IMAGE_SUFFIXES, LeftOutWarning, find_images, import_torchvision, left_out_sentence
+from topk_lightning.data import (
+    IMAGE_SUFFIXES,
+    LeftOutWarning,
+    find_images,
+    import_torchvision,
+    left_out_kinds,
+    left_out_remedy,
+    left_out_sentence,
+)
 from topk_lightning.prediction._errors import check_prepared_images, empty_folder, missing_image, unknown_images
 
 __all__ = ["iterate_images", "list_images"]
@@ -36,7 +44,8 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         images = find_images(path)
         if not images.names:
-            raise empty_folder(str(path), sorted(IMAGE_SUFFIXES))
+            found, remedy = left_out_kinds(images.left_out), left_out_remedy(images.left_out)
+            raise empty_folder(str(path), sorted(IMAGE_SUFFIXES), found, remedy)
         if images.left_out:
             warnings.warn(left_out_sentence(images.left_out, path), LeftOutWarning, stacklevel=3)
         return images.paths

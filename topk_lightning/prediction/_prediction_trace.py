@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from topk_lightning.drawing import visible_text
+from topk_lightning._repr import html_picture, html_table, html_text
+from topk_lightning.drawing import NamedPicture, draw_picture, draw_predictions, new_figure, png_of, visible_text
 from topk_lightning.prediction._layers import LayerTrace
 from topk_lightning.prediction._topk_predictions import TopKPrediction
 
@@ -65,6 +66,24 @@ class PredictionTrace:
             "within" if self.in_topk else "not within",
         )
         return f"The true class {self.target_name!r} has {place}: {found} the top {len(self.predictions)}."
+
+    def __repr__(self) -> str:
+        best = "" if not self.predictions else f", {self.predictions[0]}"
+        return f"{type(self).__name__}({self.kind}, {len(self.layers)} layers{best}{self.problem and f', {self.problem!r}'})"
+
+    def _repr_html_(self) -> str:
+        layers = [
+            [_name(layer), layer.kind, ", ".join(map(_shape, layer.shapes)), layer.parameters] for layer in self.layers
+        ]
+        table = html_table(["layer", "kind", "output", "parameters"], layers) + html_text(_total(self))
+        if self.problem:
+            return table + html_text(self.problem)
+        figure = new_figure(6.0, 2.2)
+        named = NamedPicture(self.picture.squeeze(-1).numpy(), self.target_name or "", self.predictions)
+        draw_picture(figure.add_subplot(1, 2, 1), named)
+        draw_predictions(figure.add_subplot(1, 2, 2), named)
+        best = ", ".join(f"{prediction.label} {prediction.probability:.2f}" for prediction in self.predictions)
+        return table + html_picture(png_of(figure), best) + html_text(self.verdict)
 
     def __rich__(self) -> RenderableType:
         if self.problem:
