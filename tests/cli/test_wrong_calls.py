@@ -48,7 +48,7 @@ CASES = [
     ("fit emoji --show-batches", 2, "--show-batches must be an option of fit, got an unknown one. Did you mean --show-batch?"),
     ("fit --freeze-backbone-epochs -1", 2, "freeze_backbone_epochs must be at least 0, got -1."),
     ("fit --mixup -1", 2, "mixup must be at least 0, got -1.0."),
-    ("fit --label-smoothing 1", 2, "label_smoothing must be at least 0 and below 1, got 1.0."),
+    ("fit --label-smoothing 1.0", 2, "label_smoothing must be at least 0 and below 1, got 1.0."),
     ("fit --ema 2", 2, "ema must be a fraction in [0, 1], got 2.0."),
     ("fit --lr 0", 2, "lr must be a finite number above 0, got 0.0."),
     ("fit --batch-size 0", 2, "batch_size must be at least 1, got 0."),
