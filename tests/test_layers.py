@@ -18,6 +18,7 @@ LEVELS = (
     "_repr",
     "_topk_ways",
     "_target_ranks",
+    "class_shards",
     "ranking",
     "feature_ranks",
     "schedules",

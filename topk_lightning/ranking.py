@@ -20,6 +20,7 @@ from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_labels, check_scores, check_target
 from topk_lightning._target_ranks import CPU_BLOCK, count_plainly, count_rows
 from topk_lightning._topk_ways import best_of_rows
+from topk_lightning.class_shards import ClassShard, is_sharded
 
 __all__ = ["TIES", "count_ahead", "count_ahead_and_tied", "in_topk", "target_rank", "topk_indices"]
 
@@ -133,6 +134,11 @@ def count_ahead(
         ties: "index", "strict" or "optimistic".
         below: ranks from here on need not be told apart, so the index rule is left out for them.
     """
+    if is_sharded(preds):
+        higher, tied, lower = ClassShard.of(preds).count(target.long())
+        if ties == "strict":
+            return higher + (tied - 1).clamp(min=0)
+        return higher + lower if ties == "index" else higher
     if torch.compiler.is_compiling():
         return count_plainly(preds, target, class_dim, ties)
     below = preds.shape[class_dim] + 1 if below is None else below
@@ -151,6 +157,8 @@ def count_ahead_and_tied(preds: Tensor, target: Tensor, *, class_dim: int = 1) -
     Returns:
         Two int64 tensors of the shape of the target. A NaN target has C classes ahead and 0 tied.
     """
+    if is_sharded(preds):
+        return ClassShard.of(preds).count(target.long())[:2]
     return _count(preds, target, class_dim, "optimistic", 0)
 
 

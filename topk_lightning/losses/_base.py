@@ -10,9 +10,12 @@ from typing import Concatenate, ParamSpec
 import torch
 from torch import Tensor, nn
 
+from topk_lightning._checks import InvalidTypeError, must
 from topk_lightning._checks.losses import check_reduction
 from topk_lightning._checks.options import check_k
+from topk_lightning.class_shards import ClassShard, is_sharded
 from topk_lightning.losses._reduce import reduce_rows
+from topk_lightning.losses._sharded import reduce_shard
 from topk_lightning.ranking import topk_indices
 
 __all__ = ["ClassificationLoss", "check_optional_k", "float_tensor", "loss_function", "settle_k"]
@@ -97,8 +100,22 @@ class ClassificationLoss(nn.Module):
         """Return the loss of each row, (M,), of float32 or float64 logits (M, C) and labels (M,) in [0, C)."""
         raise NotImplementedError
 
+    def sharded_rows(self, shard: ClassShard, target: Tensor) -> Tensor:
+        """Return the loss of each row, (M,), where each process has the logits of some classes."""
+        remedy = "TemperatureCrossEntropyLoss and TruncatedTopKEntropyLoss take such logits."
+        raise InvalidTypeError(must("logits", f"be whole for {type(self).__name__}", "a DTensor", remedy))
+
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch."""
+        if is_sharded(logits):
+            return reduce_shard(
+                self.sharded_rows,
+                logits,
+                target,
+                weight=self.weight,
+                ignore_index=self.ignore_index,
+                reduction=self.reduction,
+            )
         return reduce_rows(
             self.rows,
             logits,

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.losses import check_temperature
 from topk_lightning._checks.options import check_choice, check_fraction
+from topk_lightning.class_shards import ClassShard
 from topk_lightning.losses._base import ClassificationLoss, loss_function
-from topk_lightning.losses._stable import log_share
+from topk_lightning.losses._sharded import log_odds
+from topk_lightning.losses._stable import log_share, softplus
 
 __all__ = ["TemperatureCrossEntropyLoss", "temperature_cross_entropy_loss"]
 
@@ -74,6 +77,16 @@ class TemperatureCrossEntropyLoss(ClassificationLoss):
             scaled = (logits - logits.detach().amax(1, keepdim=True)) / temperature
             loss = (1 - smoothing) * loss + smoothing * (scaled.logsumexp(1) - scaled.mean(1))
         return factor * loss
+
+    def sharded_rows(self, shard: ClassShard, target: Tensor) -> Tensor:
+        """Return the loss of each row where each process has the logits of some classes."""
+        temperature = check_temperature(self.temperature)
+        factor = temperature ** SCALES[check_choice("scale_loss", self.scale_loss, SCALES)]
+        if self.label_smoothing:
+            raise InvalidValueError(
+                must("label_smoothing", "be 0 for logits that are sharded by class", self.label_smoothing)
+            )
+        return factor * softplus(log_odds(shard, target, target.new_empty(len(target), 0), temperature))
 
 
 temperature_cross_entropy_loss = loss_function(TemperatureCrossEntropyLoss)

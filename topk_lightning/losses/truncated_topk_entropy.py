@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.losses import check_temperature
+from topk_lightning.class_shards import ClassShard
 from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
+from topk_lightning.losses._sharded import log_odds, strongest
 from topk_lightning.losses._stable import LogOdds, softplus
 from topk_lightning.ranking import topk_indices
 
@@ -73,6 +75,13 @@ class TruncatedTopKEntropyLoss(ClassificationLoss):
         # A NaN may stand among the forgiven; a broken model must show.
         broken = logits.detach().gather(1, best[:, :1]).squeeze(1).isnan()
         return loss.masked_fill(broken, torch.nan)
+
+    def sharded_rows(self, shard: ClassShard, target: Tensor) -> Tensor:
+        """Return the loss of each row where each process has the logits of some classes."""
+        k, temperature = settle_k(self.k, shard.num_classes), check_temperature(self.temperature)
+        forgiven, best = strongest(shard, target, k - 1)
+        loss: Tensor = temperature * softplus(log_odds(shard, target, forgiven, temperature))
+        return loss.masked_fill(best.isnan(), torch.nan)
 
 
 truncated_topk_entropy_loss = loss_function(TruncatedTopKEntropyLoss)
