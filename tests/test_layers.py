@@ -43,6 +43,7 @@ LEVELS = (
     "callbacks",
     "integrations",
     "report",
+    "export",
     "serving",
     "lightning",
     "cli",

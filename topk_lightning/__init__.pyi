@@ -24,6 +24,9 @@ from .data import (
 from .decisions import (
     PredictionSets as PredictionSets,
 )
+from .export import (
+    export_model as export_model,
+)
 from .feature_ranks import (
     target_rank_from_features as target_rank_from_features,
 )

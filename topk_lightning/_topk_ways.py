@@ -13,6 +13,8 @@ _SORTED = (torch.uint16, torch.uint32, torch.uint64)
 
 def best_of_rows(scores: Tensor, k: int) -> Tensor:
     """Return the indices (…, k) of the k best of each row of (…, C), best first."""
+    if torch.onnx.is_in_onnx_export():
+        return _topk_of_onnx(scores, k)
     compiling, device = torch.compiler.is_compiling(), scores.device.type
     if k == 1 and not compiling and device in ("cpu", "cuda"):
         # Of equal scores torch.max names the first, and NaN is its largest: a sixth of the time of what follows.
@@ -56,6 +58,17 @@ def _topk_of_keys(scores: Tensor, k: int) -> Tensor:
     key = key.masked_fill((scores > kth) | (broken & ~broken_kth), num_classes)
     indices = key.topk(k).indices.sort(dim=-1).values
     return indices.gather(-1, _falling(scores.gather(-1, indices)))
+
+
+def _topk_of_onnx(scores: Tensor, k: int) -> Tensor:
+    """Return the k best of each row as ONNX has it: its TopK is specified to name the lower index of equal scores first.
+
+    What it makes of NaN is not specified, so NaN becomes +inf and +inf the largest number, with which it then ties.
+    """
+    if scores.is_floating_point():
+        finite = scores.clamp(max=torch.finfo(scores.dtype).max)
+        scores = torch.where(scores.isnan(), torch.full_like(finite, torch.inf), finite)
+    return scores.topk(k, dim=-1).indices
 
 
 def _ordered_bits(scores: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The command line: ``topk-lightning demo | fit | resume | test | report | predict | trace | review | serve``.
+"""The command line: ``topk-lightning demo | fit | resume | test | report | predict | trace | review | export | serve``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("name the k best classes of images", "_predict"),
     "trace": ("show what each layer of a network does with an image", "_trace"),
     "review": ("say which pictures a person must see, with a promise about the errors", "_review"),
+    "export": ("write a model as ONNX, as a program of torch.export or for Hugging Face", "_export"),
     "serve": ("show a page where a picture is dropped and its k best classes appear", "_serve"),
 }
 

@@ -28,6 +28,8 @@ __all__ = [
 BEST, LAST, INTERRUPTED = "best.ckpt", "last.ckpt", "interrupted.ckpt"
 CONFIG, TABLE, REPORT = "config.yaml", "epochs.csv", "report.html"
 BATCH = "batch.png"
+# What a folder holds that export --format hf wrote.
+EXPORTED = ("config.json", "model.safetensors")
 
 _RUNS = Path("runs")
 _LOCK = ".lock"
@@ -62,7 +64,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def checkpoint_of(path: str) -> str:
-    """Return the checkpoint of a path: a file itself, of the folder of a run its best one.
+    """Return the checkpoint of a path: a file itself, of the folder of a run its best one, an exported folder as it is.
 
     Raises:
         FileNotFoundError: nothing there, or a folder without a checkpoint.
@@ -75,6 +77,8 @@ def checkpoint_of(path: str) -> str:
     for name in (BEST, LAST):
         if (given / name).is_file():
             return str(given / name)
+    if all((given / name).is_file() for name in EXPORTED):
+        return path
     raise MissingFileError(must("checkpoint", f"be a file, or a folder with {BEST}", repr(path)))
 
 

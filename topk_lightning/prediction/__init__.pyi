@@ -2,6 +2,12 @@
 from ._checkpoint import (
     read_checkpoint as read_checkpoint,
 )
+from ._folder import (
+    CONFIG as CONFIG,
+    OPTIONS as OPTIONS,
+    WEIGHTS as WEIGHTS,
+    is_model_folder as is_model_folder,
+)
 from ._image_sources import (
     list_images as list_images,
 )

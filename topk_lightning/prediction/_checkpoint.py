@@ -20,17 +20,21 @@ from topk_lightning.prediction._errors import (
     missing_checkpoint,
     other_structure,
 )
+from topk_lightning.prediction._folder import read_folder
 
 __all__ = ["read_checkpoint", "trained_network"]
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a checkpoint of TopKClassifier holds, and the options of the classifier among it.
+    """Return what a checkpoint of TopKClassifier, or an exported folder, holds, and the options of the classifier among it.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a damaged checkpoint, or one of something else.
     """
+    if Path(path).is_dir():
+        checkpoint = read_folder(Path(path))
+        return checkpoint, check_checkpoint(checkpoint, str(path))
     if not Path(path).is_file():
         raise missing_checkpoint(str(path))
     checkpoint = read_archive(path, "model", CHECKPOINT, OTHER_WEIGHTS)
