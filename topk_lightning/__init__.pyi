@@ -6,6 +6,7 @@ from . import (
 from .callbacks import (
     CoarseToFine as CoarseToFine,
     KAnnealing as KAnnealing,
+    LoggerReport as LoggerReport,
     TemperatureAnnealing as TemperatureAnnealing,
     TopKMonitor as TopKMonitor,
     TopKPredictionWriter as TopKPredictionWriter,

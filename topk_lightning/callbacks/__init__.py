@@ -3,6 +3,7 @@
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning.callbacks.coarse_to_fine import CoarseToFine
 from topk_lightning.callbacks.k_annealing import KAnnealing
+from topk_lightning.callbacks.logger_report import LoggerReport
 from topk_lightning.callbacks.prediction_writer import TopKPredictionWriter
 from topk_lightning.callbacks.temperature_annealing import TemperatureAnnealing
 from topk_lightning.callbacks.topk_monitor import TopKMonitor
@@ -12,6 +13,7 @@ __all__ = [
     "CallbackError",
     "CoarseToFine",
     "KAnnealing",
+    "LoggerReport",
     "TemperatureAnnealing",
     "TopKMonitor",
     "TopKPredictionWriter",

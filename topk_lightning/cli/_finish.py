@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich
 
+from topk_lightning.callbacks import LoggerReport
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._keep_last import KeepLast
 from topk_lightning.cli._running import until_stopped
@@ -71,6 +72,9 @@ def _test_and_report(
     rich.get_console().print()
     show_test(trainer, result)
     write_report(checkpoint, data, page, facts=facts)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, LoggerReport):
+            callback.send_report(trainer, page)
 
 
 def show_test(trainer: Trainer, result: TestResult) -> None:

@@ -54,13 +54,14 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "run": {
         "out": ("out", "FOLDER", "where the run is written (default: runs/NAME, NAME as the folder of images)"),
         "report": ("report", "BOOL", "test at the end and write report.html (default: true)"),
+        "logger": ("logger", "NAME", "tensorboard, csv or wandb (offline): curves, k, figures and the report"),
         "show-batch": ("show_batch", "", "only write a picture of images as the network would see them"),
     },
 }
 
 _LONG = {short: long for group in OPTIONS.values() for short, (long, _, _) in group.items()}
 # Options of Lightning's command line that have no dot.
-_OTHERS = frozenset(("ckpt_path", "config", "data", "find_lr", "help", "model", "out", "print_config", "report", "seed_everything", "show_batch", "trainer", "version", "weights_only"))  # fmt: skip
+_OTHERS = frozenset(("ckpt_path", "config", "data", "find_lr", "help", "logger", "model", "out", "print_config", "report", "seed_everything", "show_batch", "trainer", "version", "weights_only"))  # fmt: skip
 
 FOLDER_DATA = "topk_lightning.data.ImageFolderDataModule"
 DEFAULT_DATA = "topk_lightning.data.EmojiDataModule"
