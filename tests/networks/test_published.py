@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.data.drawings import class_folders, noise
 from topk_lightning.data import EmojiDataModule, ImageFolderDataModule, ImageSizeWarning, Preprocessing
-from topk_lightning.networks.published import published_preprocessing
+from topk_lightning.networks.published import published_class_names, published_preprocessing
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
@@ -100,3 +100,18 @@ def test_another_size_is_warned_of_and_drawings_are_not_cut_twice(tmp_path):
     data = EmojiDataModule(image_size=32, classes=2)
     data.prepare_for(PUBLISHED)
     assert (data.resize, data.interpolation) == ("crop", "bicubic")
+
+
+def test_published_weights_name_their_classes():
+    from torchvision.models import ResNet18_Weights
+
+    assert published_class_names("resnet18", "DEFAULT") == ResNet18_Weights.DEFAULT.meta["categories"]
+    assert published_class_names("resnet18", None) is None
+    assert published_class_names("small_cnn", "DEFAULT") is None
+
+
+def test_timm_names_the_classes_of_its_imagenet_weights():
+    pytest.importorskip("timm")
+    names = published_class_names("timm/resnet18", "DEFAULT")
+    assert len(names) == 1000
+    assert names[0].startswith("tench")

@@ -33,7 +33,7 @@ from topk_lightning.networks.compiled import compiled_names, original_module, or
 from topk_lightning.networks.description import describe_callable, describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
-from topk_lightning.networks.published import published_preprocessing
+from topk_lightning.networks.published import published_class_names, published_preprocessing
 from topk_lightning.networks.specification import build_callable
 from topk_lightning.prediction import read_checkpoint
 
@@ -68,6 +68,8 @@ class TopKClassifierBase(MeasuredSteps):
         super().__init__()
         if num_classes is not None:
             check_integer("num_classes", num_classes, minimum=2)
+        if class_names is None and num_classes is None:
+            class_names = published_class_names(network, weights)
         names = None if class_names is None else check_class_names(class_names, num_classes)
         self.num_classes = check_class_count(num_classes, names)
         self.class_names = names

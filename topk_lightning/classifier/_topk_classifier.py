@@ -30,7 +30,8 @@ class TopKClassifier(TopKClassifierBase, LightningModule):
         network: "small_cnn", a torchvision classification model ("resnet18"), "timm/<model>", the import path of an
             nn.Module, {"class_path": …, "init_args": {…}}, or an nn.Module that returns logits. The last layer of a
             torchvision or timm network is replaced where it has another number of outputs.
-        num_classes: number of classes C, at least 2; may be left out where `class_names` is given.
+        num_classes: number of classes C, at least 2; may be left out where `class_names` is given, and for
+            published `weights`, whose classes are then those of the model.
         class_names: a list, {index: name} or {name: index}. With `num_classes` alone they are taken from the data module.
         loss: any callable of (logits, target) that returns a scalar; None: cross entropy.
         k: one k or several; None: those of 1, 3, 5 below the number of classes.

@@ -7,13 +7,16 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
+from topk_lightning.data._source_names import names_beside_shards, names_of_features
+
 __all__ = ["find_class_names"]
 
 
 def find_class_names(source: Any) -> list[str] | None:
     """Return the names of the classes in the order of the targets, or None where it is not certain what they are.
 
-    Certain are a data module's `class_names`, and the `classes` of a data set as torchvision's ImageFolder has them, also
+    Certain are a data module's `class_names`, the `classes` of a data set as torchvision's ImageFolder has them, the
+    ``ClassLabel`` of a data set of Hugging Face, in memory or streaming, and classnames.txt beside the tars of webdataset; also
     behind loaders, ``Subset`` and ``ConcatDataset``; not those of a data set that changes its targets
     (``target_transform``), and not those of several data sets that disagree.
 
@@ -38,6 +41,8 @@ def find_class_names(source: Any) -> list[str] | None:
         return _agreed(source.datasets)
     if hasattr(source, "flattened"):  # Lightning's CombinedLoader
         return _agreed(source.flattened)
+    if hasattr(source, "pipeline"):  # webdataset's
+        return _texts(names_beside_shards(source))
     if isinstance(source, DataLoader) or (isinstance(source, Subset) and _is_plain(source)):
         return find_class_names(source.dataset)
     return _of_data_set(source)
@@ -49,7 +54,7 @@ def _of_data_set(dataset: Any) -> list[str] | None:
         return None
     if transforms is not None and type(transforms).__name__ != "StandardTransform":
         return None
-    names = _texts(getattr(dataset, "classes", None))
+    names = _texts(names_of_features(dataset)) or _texts(getattr(dataset, "classes", None))
     numbers = getattr(dataset, "class_to_idx", None)
     if names is None or numbers is None:
         return names
