@@ -24,7 +24,7 @@ def data(request, tmp_path):
     kind = getattr(topk_lightning.data, request.param)
     parameters = inspect.signature(kind).parameters
     root = class_folders(tmp_path, {"cat": 9, "dog": 10})
-    options = {"image_size": 16, "batch_size": 8, "root": root, "classes": 4}
+    options = {"image_size": 16, "batch_size": 8, "root": root, "classes": 4, "name": "ImageFolder"}
     return kind(**{name: value for name, value in options.items() if name in parameters})
 
 

@@ -86,6 +86,9 @@ from .samples import (
 from .summary import (
     DataSummary as DataSummary,
 )
+from .torchvision_data import (
+    TorchvisionDataModule as TorchvisionDataModule,
+)
 from .training_data import (
     TrainingData as TrainingData,
 )
