@@ -20,12 +20,11 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._files import read_archive
-from topk_lightning.callbacks import LoggerReport
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._before_training import find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say, say_how_to_go_on, show_test
-from topk_lightning.cli._loggers import named_logger
+from topk_lightning.cli._loggers import logger_options
 from topk_lightning.cli._parser import OneSentence, check_loss_options
 from topk_lightning.cli._progress import LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
@@ -172,9 +171,7 @@ class FitAndTest(LightningCLI):
             monitor = "val/loss" if isinstance(self.model, TopKClassifier) else None
             saves = config.get("enable_checkpointing") is not False and not config.get("fast_dev_run")
             callbacks = fit_callbacks(callbacks, self.folder, monitor, saves)
-            if (named := self._get(self.config, "logger")) is not None:
-                kwargs["logger"] = named_logger(named, self.folder)
-                callbacks.append(LoggerReport(report=False))  # it is sent once it is written, at the end
+            kwargs |= logger_options(self._get(self.config, "logger"), self.folder, callbacks)
         if isinstance(self.datamodule, ImageDataModuleBase) and shows_progress():
             self.datamodule.on_look = LookBar()
         trainer: Trainer = super().instantiate_trainer(**{**kwargs, **trainer_options(config, callbacks)})

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from topk_lightning._checks import MissingPackageError, must
 from topk_lightning._checks.options import check_choice
+from topk_lightning.callbacks import LoggerReport
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
-__all__ = ["named_logger"]
+__all__ = ["logger_options"]
 
 # What each needs that a plain installation lacks.
 _PACKAGES = {"tensorboard": "tensorboard", "csv": "", "wandb": "wandb"}
 
 
-def named_logger(name: str, folder: Path) -> Logger:
+def logger_options(name: str | None, folder: Path, callbacks: list[Any]) -> dict[str, Any]:
+    """Return the trainer's option for a logger of this name, and add to its callbacks what sends the rest; None: neither."""
+    if name is None:
+        return {}
+    callbacks.append(LoggerReport(report=False))  # it is sent once it is written, at the end
+    return {"logger": _named(name, folder)}
+
+
+def _named(name: str, folder: Path) -> Logger:
     """Return the logger of a name; it writes below the folder of the run, and W&B stays offline.
 
     Raises:

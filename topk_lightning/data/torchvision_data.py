@@ -100,7 +100,7 @@ class TorchvisionDataModule(ImageDataModuleBase):
 
     def _data_sets(self) -> dict[str, Any]:
         if not self._sets:
-            self._sets = build_splits(self.name, self.root, self.options, self.download)
+            self._sets = build_splits(str(self.name), self.root, self.options, self.download)
         return self._sets
 
     def _find_samples(self) -> dict[str, Samples]:
