@@ -2,6 +2,9 @@
 from ._report_path import (
     check_report_path as check_report_path,
 )
+from ._score_images import (
+    score_images as score_images,
+)
 from .training_summary import (
     training_summary as training_summary,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from topk_lightning.prediction import TrainedModel
 from topk_lightning.ranking import target_rank, topk_indices
 from topk_lightning.report._labelled_images import LabelledImages
 
-__all__ = ["Evaluation", "Evaluator"]
+__all__ = ["Answers", "Evaluation", "Evaluator", "Outside", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,51 @@ class Outside:
     are_probabilities: bool = True
 
 
-class Scores(NamedTuple):
-    """Logits (n, C) of some images, their target (n,) and their indices in the data (n,)."""
+class Answers(NamedTuple):
+    """What was said of some images.
+
+    Attributes:
+        logits: logits (n, C).
+        target: class of each image (n,).
+        indices: of the images in the data (n,).
+        order: scores (n, C) that say the order of the classes; None: the logits do.
+    """
 
     logits: Tensor
     target: Tensor
     indices: Tensor
+    order: Tensor | None = None
+
+
+def evaluate(
+    batches: Iterable[Answers], k: int, outside: Outside, report: Any = None, *metrics: Any
+) -> Evaluation | None:
+    """Return what was said of all images; None where there is none.
+
+    Args:
+        batches: the images, some at a time.
+        k: how many best classes to keep of each.
+        outside: what the batches notice besides the scores.
+        report: updated with the scores that say the order, and the target.
+        metrics: updated with logits and target.
+    """
+    parts = []
+    for logits, target, indices, order in batches:
+        scores = logits if order is None else order
+        for metric, given in ((report, scores), *((metric, logits) for metric in metrics)):
+            if metric is not None:
+                metric.update(given, target)
+        # float64 for float64, float32 for the rest, as predictions for people have it.
+        log_probability = logits.log_softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        best = topk_indices(scores, k)
+        chosen = log_probability.gather(1, torch.cat([target[:, None], best], dim=1)).float()
+        # A maximum that is NaN or infinite leaves a row of NaN in part or whole: none of it is trusted.
+        chosen[~logits.amax(1).isfinite()] = torch.nan
+        parts.append((indices, target, target_rank(scores, target), -chosen[:, 0], best.int(), chosen[:, 1:].exp()))
+    if not parts:
+        return None
+    index, target, rank, loss, best, probability = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    return Evaluation(index, target, rank, loss, best, probability, outside)
 
 
 @dataclass(frozen=True)
@@ -88,31 +127,21 @@ class Evaluator:
 
     def evaluate(self, images: LabelledImages, k: int, *metrics: Any, at_most: int | None = None) -> Evaluation:
         """Return what the model says of the images, and update each of `metrics` with (logits, target)."""
-        parts, outside = [], Outside()
-        for logits, target, indices in self.scores(images, at_most, outside):
-            for metric in metrics:
-                metric.update(logits, target)
-            # float64 for float64, float32 for the rest, as predictions for people have it.
-            log_probability = logits.log_softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
-            best = topk_indices(logits, k)
-            chosen = log_probability.gather(1, torch.cat([target[:, None], best], dim=1)).float()
-            # A maximum that is NaN or infinite leaves a row of NaN in part or whole: none of it is trusted.
-            chosen[~logits.amax(1).isfinite()] = torch.nan
-            parts.append((indices, target, target_rank(logits, target), -chosen[:, 0], best.int(), chosen[:, 1:].exp()))
-        if not parts:
+        outside = Outside()
+        evaluation = evaluate(self.answers(images, at_most, outside), k, outside, *metrics)
+        if evaluation is None:
             raise _none_left(images, outside)
-        index, target, rank, loss, best, probability = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-        return Evaluation(index, target, rank, loss, best, probability, outside)
+        return evaluation
 
     def count_outputs(self, images: LabelledImages) -> int:
         """Return the number of scores that the model gives the first image that can be read."""
         outside = Outside()
         alone = replace(images, options={**images.options, "batch_size": 1, "num_workers": 0})
-        for logits, _, _ in self.scores(alone, None, outside):
+        for logits, *_ in self.answers(alone, None, outside):
             return logits.shape[1]
         raise _none_left(images, outside)
 
-    def scores(self, images: LabelledImages, at_most: int | None, outside: Outside | None = None) -> Iterator[Scores]:
+    def answers(self, images: LabelledImages, at_most: int | None, outside: Outside | None = None) -> Iterator[Answers]:
         """Yield logits, target and indices of each batch, on the network's device, in evaluation mode."""
         device, outside = self.model.device, outside or Outside()
         with self.model.evaluating(), torch.inference_mode():
@@ -128,16 +157,16 @@ class Evaluator:
                 target = torch.as_tensor(target).to(device)
                 # Accepted labels as 0 and 1 are no indices.
                 target = self.match(target.float() if target.ndim == 2 else target)
-                scores = Scores(logits, target, torch.tensor(indices, device=device))
+                answers = Answers(logits, target, torch.tensor(indices, device=device))
                 if target.ndim == 2:
-                    scores = _best_accepted(scores, outside)
-                if len(scores.target):
-                    yield scores
+                    answers = _best_accepted(answers, outside)
+                if len(answers.target):
+                    yield answers
 
 
-def _best_accepted(scores: Scores, outside: Outside) -> Scores:
-    """Return the scores with one label a row, of the accepted ones that which stands first; rows without any left out."""
-    logits, accepted = scores.logits, scores.target
+def _best_accepted(answers: Answers, outside: Outside) -> Answers:
+    """Return the answers with one label a row, of the accepted ones that which stands first; rows without any left out."""
+    logits, accepted = answers.logits, answers.target
     is_binary = ((accepted == 0) | (accepted == 1)).all()
     if accepted.shape != logits.shape or not is_binary:
         wanted = f"be a class index an image, or its accepted labels as 0 and 1, of shape {tuple(logits.shape)}"
@@ -147,7 +176,7 @@ def _best_accepted(scores: Scores, outside: Outside) -> Scores:
     count = accepted.sum(1).long()
     outside.without_label += int((count == 0).sum())
     outside.several_labels += int((count > 1).sum())
-    logits, accepted, indices = logits[count > 0], accepted[count > 0].bool(), scores.indices[count > 0]
+    logits, accepted, indices = logits[count > 0], accepted[count > 0].bool(), answers.indices[count > 0]
     target, rank = torch.empty_like(indices), torch.full_like(indices, logits.shape[1] + 1)
     for label in accepted.any(0).nonzero().flatten():
         rows = accepted[:, label]
@@ -155,7 +184,7 @@ def _best_accepted(scores: Scores, outside: Outside) -> Scores:
         first = candidate < rank[rows]
         target[rows] = torch.where(first, label, target[rows])
         rank[rows] = torch.where(first, candidate, rank[rows])
-    return Scores(logits, target, indices)
+    return Answers(logits, target, indices)
 
 
 def _none_left(images: LabelledImages, outside: Outside) -> InvalidValueError:

@@ -59,7 +59,7 @@ def _csv(rows: Sequence[Any], k: int) -> bytes:
     names = {"name": "class", "recall_topk": f"recall_top{k}", "taken_for": "most_often_taken_for", "taken": "times"}
     header = [names.get(f.name, f.name) for f in fields(rows[0])]
     table = (["" if cell is None else cell for cell in row.values()] for row in map(_plain, rows))
-    return csv_text([header, *table]).encode(errors="backslashreplace")
+    return csv_text([header, *table], spreadsheet_safe=True).encode(errors="backslashreplace")
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport, ReliabilityCurve
-from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import DataSplits
 from topk_lightning.report._evaluation import Evaluation
 
@@ -23,7 +22,6 @@ class Results:
     """What a test came to.
 
     Args:
-        model: the classifier.
         data: its test images, and what the data knows beyond them.
         class_names: in the order of the model's outputs.
         k: the k that "among the first k" means.
@@ -39,9 +37,9 @@ class Results:
         facts: how the report was made, each with its heading.
         hard_images: how many to show of each kind.
         trained_on: test images that were trained on; None where it is not known.
+        unknown: what cannot be told without the images, in a sentence; "" where they are there.
     """
 
-    model: TrainedModel
     data: DataSplits
     class_names: Sequence[str]
     k: int
@@ -57,6 +55,7 @@ class Results:
     facts: Sequence[tuple[str, str]]
     hard_images: int
     trained_on: int | None = None
+    unknown: str = ""
 
     @property
     def images(self) -> int:

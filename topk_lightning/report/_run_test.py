@@ -25,7 +25,7 @@ from topk_lightning.report._provenance import facts_of_the_model, facts_of_the_r
 from topk_lightning.report._results import Results
 from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
 
-__all__ = ["Labels", "run_test"]
+__all__ = ["SAMPLE", "Labels", "Scaled", "best_temperature", "classes_of", "given_levels", "run_test"]
 
 #: Images of training and of validation that are looked at: enough for an accuracy to two digits and for one temperature.
 SAMPLE = 1000
@@ -51,7 +51,7 @@ def run_test(
 ) -> Results:
     """Return what the test came to; see :class:`Results` and :func:`topk_lightning.write_report`."""
     seconds = stopwatch()
-    names, match = _classes(model, data, labels.names_given)
+    names, match = classes_of(model, data, labels.names_given)
     num_classes, shown = len(names), distinct_names(names)
     fitting = [number for number in {1, *(model.k or (3, 5))} if number <= num_classes]
     k = max(fitting) if k is None else check_k(k, num_classes)
@@ -63,10 +63,9 @@ def run_test(
     metrics: list[Any] = [report, calibration]
     scaler = _temperature(evaluator, data.validation)
     if scaler is not None:
-        metrics.append(_Scaled(scaled, scaler))
+        metrics.append(Scaled(scaled, scaler))
     evaluation = evaluator.evaluate(data.test, k, *metrics)
     return Results(
-        model=model,
         data=data,
         class_names=shown,
         k=k,
@@ -77,7 +76,7 @@ def run_test(
         temperature=None if scaler is None else (float(scaler.temperature), *scaler.confidence_interval()),
         train_accuracy=_accuracy(evaluator, data.training),
         val_accuracy=_accuracy(evaluator, data.validation),
-        levels=_given_levels(labels.hierarchy, names) or _levels_of_data(data.levels, match),
+        levels=given_levels(labels.hierarchy, names) or _levels_of_data(data.levels, match),
         epochs=epochs,
         facts=[
             *facts_of_the_model(model),
@@ -91,17 +90,18 @@ def run_test(
     )
 
 
-class _Scaled:
+class Scaled:
     """Pass logits on, divided by a temperature."""
 
     def __init__(self, metric: CalibrationError, scaler: TemperatureScaler) -> None:
         self.metric, self.scaler = metric, scaler
 
     def update(self, logits: Tensor, target: Tensor) -> None:
+        """Count one batch."""
         self.metric.update(self.scaler.to(logits.device)(logits), target)
 
 
-def _classes(model: TrainedModel, data: DataSplits, names_given: bool) -> tuple[list[str], ClassMatch]:
+def classes_of(model: TrainedModel, data: DataSplits, names_given: bool) -> tuple[list[str], ClassMatch]:
     """Return the names of the model's classes, and which of them each class of the data is."""
     names = model.class_names
     if names is None or names_given:  # names that are not the model's own are held against its outputs
@@ -132,10 +132,14 @@ def _trained_on(model: TrainedModel, images: LabelledImages, tested: Sequence[in
 
 def _temperature(evaluator: Evaluator, images: LabelledImages | None) -> TemperatureScaler | None:
     """Return the temperature that validation images ask for; None without such images, or if there is no best one."""
-    batches = [] if images is None else list(evaluator.scores(images, SAMPLE))
+    batches = [] if images is None else list(evaluator.answers(images, SAMPLE))
     if not batches:
         return None
-    logits, target, _ = (torch.cat(part) for part in zip(*batches, strict=True))
+    return best_temperature(torch.cat([one.logits for one in batches]), torch.cat([one.target for one in batches]))
+
+
+def best_temperature(logits: Tensor, target: Tensor) -> TemperatureScaler | None:
+    """Return the temperature that logits ask for; None where there is no best one."""
     usable = logits.isfinite().all(1)
     if not usable.any():
         return None
@@ -152,7 +156,8 @@ def _accuracy(evaluator: Evaluator, images: LabelledImages | None) -> float | No
     return float((evaluator.evaluate(images, 1, at_most=SAMPLE).rank == 0).double().mean())
 
 
-def _given_levels(given: Any, names: list[str]) -> dict[str, Hierarchy]:
+def given_levels(given: Any, names: list[str]) -> dict[str, Hierarchy]:
+    """Return the groups of classes that the caller gave, by the name of their level."""
     if given is None:
         return {}
     is_one = isinstance(given, Mapping) and all(isinstance(group, str | int) for group in given.values())

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.prediction import TrainedModel
@@ -16,13 +17,15 @@ from topk_lightning.report._data_splits import read_splits
 from topk_lightning.report._files import write_files
 from topk_lightning.report._report_path import check_report_path
 from topk_lightning.report._run_test import Labels, run_test
+from topk_lightning.report._stored_test import run_stored_test
+from topk_lightning.scores import Scores
 
 __all__ = ["write_report"]
 
 
 def write_report(
-    model: str | Path | nn.Module | TrainedModel,
-    data: Any,
+    model: str | Path | nn.Module | TrainedModel | Scores,
+    data: Any = None,
     out: str | Path = "report.html",
     *,
     k: int | None = None,
@@ -38,6 +41,7 @@ def write_report(
     facts: Mapping[str, str] | None = None,
     on_bad_image: str = "skip",
     trust: Iterable[str] = (),
+    validation: Scores | None = None,
 ) -> Path:
     """Test a classifier and write what came out as one HTML file, which needs neither network nor further files.
 
@@ -50,7 +54,8 @@ def write_report(
     these is set beside that of the test. Up to 20,000 images of all splits are compared to find (near-)duplicates.
 
     Args:
-        model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, or any nn.Module that returns logits (N, C).
+        model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, or any nn.Module that returns logits (N, C);
+            or :class:`topk_lightning.Scores`, of any framework: then there is no data, and what needs pictures says so.
         data: a data module, a DataLoader (read in the order of its data set, each image once), or a folder of test images
             with one folder a class; of a folder with train, val and test the last is the test. A target is a class index,
             or the accepted labels of an image as 0 and 1 (C,), of which any is right. Classes are recognised by name where
@@ -71,6 +76,7 @@ def write_report(
         facts: further lines for the last section, such as {"Seed": "0"}.
         on_bad_image: "skip": leave images out that cannot be read, and name them; or "raise".
         trust: packages of others that a checkpoint may name; importing them runs their code.
+        validation: beside scores, those of validation images, which the temperature is fitted on.
 
     Returns:
         The path of the file.
@@ -94,6 +100,22 @@ def write_report(
     path = _writable(out)
     check_integer("hard_images", hard_images, minimum=0)
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
+    if isinstance(model, Scores):
+        others = {"data": data, "network": network, "class_names": class_names, "preprocessing": preprocessing}
+        others["logit_adjustment"] = logit_adjustment
+        _check_left_out(others, "stored scores")
+        results = run_stored_test(
+            model,
+            validation,
+            hierarchy=hierarchy,
+            k=k,
+            epochs=("", []) if epoch_table is None else (str(epoch_table), read_table(epoch_table)),
+            facts=facts or {},
+            hard_images=hard_images,
+        )
+        write_files(results, title or f"Stored scores of {len(results.class_names):,} classes", path)
+        return path
+    _check_left_out({"validation": validation}, "a test on images, whose data has its own")
     trained = TrainedModel.load(
         model,
         network,
@@ -115,6 +137,12 @@ def write_report(
     heading = title or f"{trained.kind} on {len(results.class_names):,} classes"
     write_files(results, heading, path)
     return path
+
+
+def _check_left_out(given: Mapping[str, Any], why: str) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidValueError(must(name, f"be left out for {why}", type(value).__name__))
 
 
 def _writable(out: str | Path) -> Path:

@@ -28,4 +28,6 @@ def section(results: Results) -> Section:
         {"kind": type(finding).__name__, "severity": finding.severity, "sentence": finding.sentence, "numbers": finding}
         for finding in told
     ]
-    return Section("Findings", {"findings": told}, {"findings": values})
+    return Section(
+        "Findings", {"findings": told, "unknown": results.unknown}, {"findings": values, "unknown": results.unknown}
+    )

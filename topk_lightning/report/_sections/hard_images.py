@@ -55,6 +55,7 @@ def section(results: Results) -> Section:
     ]
     broken = evaluation.broken.nonzero().flatten().tolist()
     data: dict[str, Any] = {
+        "note": "Pictures need the images: stored scores hold their names alone." if results.unknown else "",
         "confident_errors": [_card(results, index) for index in errors],
         "highest_loss": [_card(results, index) for index in losses],
         "broken": [
@@ -66,7 +67,7 @@ def section(results: Results) -> Section:
         "confusion. Where it is the score of the true class, it is a miss at every k.",
     }
     values = {name: data[name] for name in ("confident_errors", "highest_loss")}
-    return Section("Hard images", data, {**values, "not_finite": data["broken"]})
+    return Section("Hard images", data, {**values, "not_finite": data["broken"], "note": data["note"]})
 
 
 def _card(results: Results, index: int) -> HardImage:

@@ -1,0 +1,75 @@
+"""Scores of labelled images: what a network says of them, kept for every later question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.options import check_choice
+from topk_lightning.prediction import TrainedModel
+from topk_lightning.report._data_splits import read_splits
+from topk_lightning.report._evaluation import Evaluator, Outside
+from topk_lightning.report._run_test import classes_of
+from topk_lightning.scores import Scores
+
+__all__ = ["score_images"]
+
+_SPLITS = {"test": "test", "val": "validation", "train": "training"}
+
+
+def score_images(
+    model: str | Path | nn.Module | TrainedModel,
+    data: Any,
+    split: str = "test",
+    *,
+    network: nn.Module | str | None = None,
+    class_names: Sequence[str] | Mapping[Any, Any] | None = None,
+    preprocessing: Any = None,
+    batch_size: int = 32,
+    trust: Iterable[str] = (),
+) -> Scores:
+    """Return the logits of labelled images with their classes and names, in the dtype of the network, on the CPU.
+
+    Images that cannot be read are left out; of several accepted labels an image keeps the one that its scores put first.
+
+    Args:
+        model: as for :func:`topk_lightning.write_report`.
+        data: as there.
+        split: "test", "val" or "train", of data that has them.
+        network: as there.
+        class_names: as there.
+        preprocessing: as there.
+        batch_size: images at a time, where the data does not say.
+        trust: as there.
+
+    Raises:
+        ValueError: a split that the data does not have, and all that :func:`topk_lightning.write_report` refuses.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> images, target = torch.eye(3).view(3, 3, 1, 1), torch.tensor([0, 1, 1])
+        >>> score_images(nn.Flatten(), DataLoader(TensorDataset(images, target)))
+        Scores(3 × 3 logits in torch.float32, with target)
+    """
+    check_choice("split", split, _SPLITS)
+    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
+    splits = read_splits(data, trained, batch_size=batch_size)
+    images = getattr(splits, _SPLITS[split])
+    if images is None or not len(images):
+        raise InvalidValueError(must("data", f"have {_SPLITS[split]} images", "none"))
+    names, match = classes_of(trained, splits, class_names is not None)
+    outside = Outside()
+    parts = [one[:3] for one in Evaluator(trained, len(names), match).answers(images, None, outside)]
+    if not parts:
+        raise InvalidValueError(must("data", "hold at least one readable image with a label", "none"))
+    logits, target, indices = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    ids = [images.name(index) for index in indices.tolist()]
+    if len(set(ids)) < len(ids):
+        ids = [f"{index}: {name}" for index, name in zip(indices.tolist(), ids, strict=True)]
+    known = trained.class_names is not None or splits.class_names is not None
+    return Scores(logits, target, kind="logits", class_names=names if known else None, ids=ids)
