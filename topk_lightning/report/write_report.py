@@ -102,7 +102,7 @@ def write_report(
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
     if isinstance(model, Scores):
         others = {"data": data, "network": network, "class_names": class_names, "preprocessing": preprocessing}
-        others["logit_adjustment"] = logit_adjustment
+        others["logit_adjustment"] = logit_adjustment or None
         _check_left_out(others, "stored scores")
         results = run_stored_test(
             model,
