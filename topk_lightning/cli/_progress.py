@@ -27,16 +27,17 @@ class EpochProgressBar(RichProgressBar):
 
 
 class LookBar:
-    """The bar of a data module's look at all images, which is gone when the look is over."""
+    """The bar of a look at all images or their scores, which is gone when the look is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str = "Looking at the images") -> None:
+        self._title = title
         self._bar: Progress | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """Show how many of the images were looked at."""
         if self._bar is None:
             self._bar = Progress(console=rich.get_console(), transient=True)
-            self._bar.add_task("Looking at the images", total=total)
+            self._bar.add_task(self._title, total=total)
             self._bar.start()
         self._bar.update(self._bar.task_ids[0], completed=done)
         if done == total:

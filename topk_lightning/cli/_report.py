@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import rich
 
@@ -13,6 +14,7 @@ from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning.cli._errors import usage
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
 from topk_lightning.report import check_report_path
 
 __all__ = ["main"]
@@ -27,8 +29,11 @@ def main(words: Sequence[str]) -> None:
     with usage():
         check_report_path(options.out)
         check_logit_adjustment(options.logit_adjustment)
-    checkpoint = checkpoint_of(options.checkpoint)
     check_writable(Path(options.out))
+    if is_scores(options.checkpoint):
+        _report_scores(options, words)
+        return
+    checkpoint = checkpoint_of(options.checkpoint)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
     from topk_lightning.cli._trained_data import trained_data
@@ -57,6 +62,26 @@ def main(words: Sequence[str]) -> None:
     _check_all_read(out)
 
 
+def _report_scores(options: Any, words: Sequence[str]) -> None:
+    """Write the report of stored scores: no network and no images."""
+    from topk_lightning.report import write_report
+
+    validation = None if options.validation is None else stored_scores(options.validation, options)
+    out = write_report(
+        stored_scores(options.checkpoint, options),
+        None,
+        options.out,
+        k=options.k,
+        hierarchy=options.hierarchy,
+        epoch_table=options.epoch_table,
+        hard_images=options.hard_images,
+        title=options.title,
+        facts={"Command": shlex.join(["topk-lightning", *words])},
+        validation=validation,
+    )
+    rich.get_console().print(f"report: {out}", soft_wrap=True, highlight=False, markup=False)
+
+
 def _check_all_read(report: Path) -> None:
     """Raise, now that the report is written, where images could not be read."""
     images = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["images"]
@@ -73,7 +98,9 @@ def _parser() -> OptionParser:
         "report", "Test a checkpoint and write findings, numbers, mistakes and hard images as one HTML file."
     )
     parser.add_argument(
-        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
+        "checkpoint",
+        type=str,
+        help="file that a training of TopKClassifier saved, the folder of a run, or a file of scores (.npz, .npy, …)",
     )
     parser.add_argument(
         "--data",
@@ -89,5 +116,9 @@ def _parser() -> OptionParser:
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
     parser.add_logit_adjustment()
+    parser.add_argument(
+        "--validation", type=str | None, default=None, help="beside a file of scores: that of validation images"
+    )
+    add_scores_options(parser)
     parser.add_network_options()
     return parser

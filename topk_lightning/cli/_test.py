@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._parser import OptionParser
-from topk_lightning.cli._runs import checkpoint_of
+from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
 
 __all__ = ["main"]
 
@@ -27,7 +29,12 @@ def main(words: Sequence[str]) -> None:
     if options.batch_size is not None:
         with usage():
             check_integer("--batch-size", options.batch_size)
+    if is_scores(options.checkpoint):
+        _test_scores(options)
+        return
     checkpoint = checkpoint_of(options.checkpoint)
+    if options.save_scores is not None:
+        check_writable(Path(options.save_scores))
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
 
@@ -66,6 +73,52 @@ def _test(checkpoint: str, options: Any) -> None:
     if not until_stopped(lambda: trainer.test(model, data, verbose=False)):
         raise Stopped
     show_test(trainer, result)
+    if options.save_scores is not None:
+        _save(checkpoint, data, options)
+
+
+def _save(checkpoint: str, data: Any, options: Any) -> None:
+    import rich
+    import torch
+
+    from topk_lightning.report import score_images
+    from topk_lightning.scores import write_scores
+
+    scores = score_images(checkpoint, data)
+    dtype = None if options.scores_dtype is None else getattr(torch, options.scores_dtype)
+    changed = write_scores(scores, options.save_scores, dtype=dtype)
+    said = f"scores: {options.save_scores}"
+    if dtype is not None:
+        said += f", in {options.scores_dtype}: the class of {changed:.2%} of the images has another rank"
+    rich.get_console().print(said, soft_wrap=True, highlight=False, markup=False)
+
+
+def _test_scores(options: Any) -> None:
+    """Measure stored scores: no network and no images."""
+    import rich
+
+    from topk_lightning.cli._test_result import TestResult, TopKResult, result_table
+    from topk_lightning.metrics import TopKAccuracies, wilson_interval
+
+    scores = stored_scores(options.checkpoint, options)
+    result = TestResult()
+    if scores.best is None:
+        metrics = TopKAccuracies([k for k in (1, 3, 5) if k <= scores.num_classes])
+        for block in scores.blocks():
+            metrics.update(block.values, block.target, sample_weight=block.sample_weight)
+        for metric in metrics.values():
+            low, high = metric.confidence_interval(0.95).tolist()
+            result.topk.append(TopKResult(metric.k, float(metric.compute()), low, high, metric.k / scores.num_classes))
+    else:
+        import torch
+
+        for k in (1, 3, 5):
+            if k <= scores.best.shape[1]:
+                share, count = scores.hits(k).double().mean(), torch.tensor(float(len(scores)))
+                low, high = wilson_interval(share, count, 0.95).tolist()
+                result.topk.append(TopKResult(k, float(share), low, high, k / scores.num_classes))
+    rich.get_console().print(f"{scores}", highlight=False, markup=False)
+    rich.get_console().print(result_table(result))
 
 
 def _parser() -> OptionParser:
@@ -75,7 +128,9 @@ def _parser() -> OptionParser:
         "Options of fit's yaml form (--config FILE --ckpt_path CHECKPOINT) test any module and data.",
     )
     parser.add_argument(
-        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
+        "checkpoint",
+        type=str,
+        help="file that a training of TopKClassifier saved, the folder of a run, or a file of scores (.npz, .npy, …)",
     )
     parser.add_argument(
         "--data", type=str | None, default=None, help="a yaml file of fit, emoji, or the training's folder"
@@ -83,5 +138,15 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "--batch-size", type=int | None, default=None, help="images at a time (default: the training's)"
     )
+    parser.add_argument(
+        "--save-scores", type=str | None, default=None, help="file for the scores (.npz, .parquet, .csv)"
+    )
+    parser.add_argument(
+        "--scores-dtype",
+        type=Literal["float16", "float32"] | None,
+        default=None,
+        help="float16 or float32 (default: as they are)",
+    )
+    add_scores_options(parser)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, gpu or mps")
     return parser

@@ -3,6 +3,7 @@
 from topk_lightning.decisions._best_k import BestK, Costs, best_k
 from topk_lightning.decisions._binomial import error_bound, least_images
 from topk_lightning.decisions._class_list import ClassList
+from topk_lightning.decisions._compare_scores import ScoresComparison, compare_scores
 from topk_lightning.decisions._mcnemar import mcnemar
 from topk_lightning.decisions._merging import MergePair, pairs_to_merge
 from topk_lightning.decisions._paired import PairedComparison, compare_hits
@@ -31,11 +32,13 @@ __all__ = [
     "RiskCoverage",
     "RollUp",
     "RollUpOutcome",
+    "ScoresComparison",
     "SureAnswer",
     "SuspectLabels",
     "best_k",
     "compare_classes",
     "compare_hits",
+    "compare_scores",
     "compare_topk",
     "confident_joint",
     "error_bound",

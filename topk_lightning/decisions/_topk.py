@@ -12,7 +12,7 @@ from topk_lightning._checks.options import check_k, check_ks
 from topk_lightning.decisions._paired import PairedComparison, compare_hits
 from topk_lightning.ranking import target_rank
 
-__all__ = ["ClassComparison", "compare_classes", "compare_topk"]
+__all__ = ["ClassComparison", "classes_of_hits", "compare_classes", "compare_topk"]
 
 
 def compare_topk(
@@ -100,10 +100,15 @@ def compare_classes(
     """
     ranks = _ranks(first, second, target)
     check_k(k, first.shape[1])
+    return classes_of_hits(ranks[0] < k, ranks[1] < k, target, level)
+
+
+def classes_of_hits(first: Tensor, second: Tensor, target: Tensor, level: float) -> list[ClassComparison]:
+    """Return the same from whether each model is right about each image."""
     by_class = []
     for index in target.unique().tolist():  # type: ignore[no-untyped-call]
         rows = (target == index).nonzero().flatten()
-        compared = compare_hits(*(rank[rows] < k for rank in ranks), level=level)
+        compared = compare_hits(first[rows], second[rows], level=level)
         rows = rows.cpu()
         won, lost = rows[compared.won], rows[compared.lost]
         by_class.append(

@@ -1,0 +1,56 @@
+"""Which scores a command reads: those of a file, or what a checkpoint says of the images of its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from topk_lightning.cli._runs import checkpoint_of
+
+if TYPE_CHECKING:
+    from topk_lightning.cli._parser import OptionParser
+    from topk_lightning.scores import Scores
+
+__all__ = ["add_scores_options", "is_scores", "scores_of", "stored_scores"]
+
+_SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
+
+
+def is_scores(path: str) -> bool:
+    """Return whether a path is a file of scores by its ending, and no checkpoint."""
+    return Path(path).suffix.lower() in _SUFFIXES
+
+
+def add_scores_options(parser: OptionParser) -> None:
+    """Add what a file of scores may leave unsaid."""
+    parser.add_argument(
+        "--kind", type=str | None, default=None, help="logits or probabilities, for a file of values alone (.npy)"
+    )
+    parser.add_argument(
+        "--target", type=str | None, default=None, help="file of the right classes (.npy, .txt, .json, .csv)"
+    )
+    parser.add_argument("--class-names", type=str | None, default=None, help="file of the class names (.txt, .json)")
+
+
+def stored_scores(path: str, options: Any) -> Scores:
+    """Return the scores of a file; a bar shows how far they are read."""
+    from topk_lightning.cli._progress import LookBar, shows_progress
+    from topk_lightning.scores import read_scores
+
+    scores = read_scores(path, kind=options.kind, target=options.target, class_names=options.class_names)
+    if shows_progress():
+        scores.progress = LookBar("Reading the scores")
+    return scores
+
+
+def scores_of(path: str, options: Any) -> Scores:
+    """Return the scores of a file, or of the test images of a checkpoint."""
+    if is_scores(path):
+        return stored_scores(path, options)
+    checkpoint = checkpoint_of(path)
+    from topk_lightning.cli._trained_data import trained_data
+    from topk_lightning.prediction import TrainedModel
+    from topk_lightning.report import score_images
+
+    model = TrainedModel.load(checkpoint)
+    return score_images(model, trained_data(options.data, model))
