@@ -106,7 +106,8 @@ def _test_scores(options: Any) -> None:
         metrics = TopKAccuracies([k for k in (1, 3, 5) if k <= scores.num_classes])
         for block in scores.blocks():
             metrics.update(block.values, block.target, sample_weight=block.sample_weight)
-        for metric in metrics.values():
+        for member in metrics.values():
+            metric: Any = member
             low, high = metric.confidence_interval(0.95).tolist()
             result.topk.append(TopKResult(metric.k, float(metric.compute()), low, high, metric.k / scores.num_classes))
     else:
