@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench study docs oldest versions fuzz clean
+.PHONY: demo test check bench study docs oldest versions fuzz kills mutants clean
 
 demo: $(INSTALLED)
 	$(BIN)/topk-lightning demo
@@ -61,6 +61,15 @@ versions:
 MINUTES ?= 10
 fuzz: $(INSTALLED)
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+# One training, stopped by kill -9, SIGTERM and Ctrl-C at random batches, again and again: `make kills KILLS=50`.
+KILLS ?= 50
+kills: $(INSTALLED)
+	TOPK_LIGHTNING_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 7200 tests/cli/test_stops.py -k again_and_again
+
+# Changes to ranking, counting, the loss base and the classifier's step, each of which a test must notice.
+mutants: $(INSTALLED)
+	$(BIN)/python -m tests.mutation
 
 clean:
 	rm -rf .venv .venv-oldest .venv-torch-* site dist runs

@@ -115,6 +115,17 @@ def test_fifty_random_bytes_anywhere_in_the_weights_are_an_error_that_names_the_
     )
 
 
+@pytest.mark.parametrize("attributes", [0x10, 0x7F, 0xFF])
+def test_a_tensor_that_is_marked_as_a_folder_is_damage(archive, attributes):
+    """torch would return whatever stands in memory."""
+    data = bytearray(archive.read_bytes())
+    entry = data.rindex(b"/data/0", 0, data.index(b"/version", data.index(b"PK\x01\x02"))) - len("weights") - 46
+    assert data[entry : entry + 4] == b"PK\x01\x02"
+    data[entry + 38] = attributes  # DOS's, of the entry in the directory
+    archive.write_bytes(data)
+    assert "must be an undamaged file" in refusal(archive)
+
+
 def test_a_file_cut_short_or_of_anything_else_is_named(archive, tmp_path):
     whole = archive.read_bytes()
     sentence = f"weights must be a file of tensors, got {str(archive)!r}. Pass another."

@@ -307,3 +307,17 @@ def test_wrong_types_get_one_sentence():
     with pytest.raises(TypeError) as error:
         target_rank([[0.1, 0.9]], torch.tensor([1]))
     assert str(error.value) == "preds must be a torch.Tensor, got list. Convert it with torch.as_tensor."
+
+
+def test_in_topk_looks_along_the_class_dimension():
+    scores = torch.tensor([[[0.1, 0.9, 0.0], [0.5, 0.2, 0.3]]])  # (N, T, C): classes stand last
+    target = torch.tensor([[1, 2]])
+    assert in_topk(scores, target, k=1, class_dim=-1).tolist() == [[True, False]]
+    assert in_topk(scores, target, k=2, class_dim=-1).tolist() == [[True, True]]
+
+
+def test_a_float_target_of_the_shape_of_the_scores_is_no_class():
+    with pytest.raises(TypeError) as raised:
+        target_rank(torch.zeros(2, 3), torch.full((2, 3), 1 / 3))
+    wanted = "target must hold class indices of an integer dtype, got a float tensor of the shape of preds."
+    assert str(raised.value) == wanted

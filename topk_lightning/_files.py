@@ -44,12 +44,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if target.exists():
             shutil.copymode(target, part)
         os.replace(part, target)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # of a full disk
+            error.filename = str(path)
         raise
 
 
-def write_file(path: str | Path, data: bytes) -> None:
+def write_file(path: str | Path, data: bytes | memoryview) -> None:
     """Write a file in one move, as :func:`replacing` does."""
     with replacing(path) as part:
         part.write_bytes(data)
@@ -93,7 +95,9 @@ def read_archive(path: str | Path, argument: str, wanted: str, remedy: str = "")
     """
     has_checksums = check_archive(path, argument, wanted, remedy)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of what is refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the bytes of a file that is no archive make torch stumble over
         raise InvalidValueError(must(argument, wanted, repr(str(path)), remedy)) from error
     if not has_checksums:
@@ -135,7 +139,9 @@ def check_archive(path: str | Path, argument: str, wanted: str, remedy: str = ""
             has_checksums = any(entry.CRC for entry in entries)
             # What is compressed, as torch writes nothing, may be a thousand times as large as its file.
             damaged = archive.testzip() if is_plain and has_checksums else None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
+            # What is marked as a folder torch does not read at all: its tensor is whatever stood in memory.
+            damaged = damaged or next((entry.filename for entry in entries if entry.external_attr & 0x10), None)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, RuntimeError) as error:
         raise foreign from error
     if not is_plain:
         raise foreign

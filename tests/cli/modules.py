@@ -9,6 +9,8 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from topk_lightning.data import ImageFolderDataModule
+
 
 class PlainModule(LightningModule):
     def __init__(self, width: int = 3) -> None:
@@ -59,6 +61,24 @@ class OwnNetwork(PlainModule):
         super().__init__()
 
 
+def wait(marker: Path) -> None:
+    """Say by a file that something has begun, the first time, and let it last long enough for somebody to stop it."""
+    if not marker.exists():
+        marker.touch()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+class WaitingLook(ImageFolderDataModule):
+    """Photos at which the look lasts."""
+
+    def __init__(self, root: str, marker: str) -> None:
+        super().__init__(root, image_size=16, batch_size=4, num_workers=0)
+        self.marker = marker
+        self.on_look = lambda *_: wait(Path(marker))
+
+
 class Waiting(Callback):
     """Says in a file that a phase has begun, and lets it last long enough for somebody to stop it."""
 
@@ -66,11 +86,8 @@ class Waiting(Callback):
         self.phase, self.marker = phase, Path(marker)
 
     def _wait(self, phase: str) -> None:
-        if phase == self.phase and not self.marker.exists():
-            self.marker.touch()
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline:
-                time.sleep(0.01)
+        if phase == self.phase:
+            wait(self.marker)
 
     def setup(self, trainer, pl_module, stage):
         self._wait("setup")

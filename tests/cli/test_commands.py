@@ -216,13 +216,12 @@ def test_a_stop_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, ste
     else:
         assert torch.load(last, weights_only=True)["global_step"] == 2
         assert said == (
-            f"{word}. The last finished epoch is kept in {last}. This step is kept in {kept}. "
-            f"Go on with: topk-lightning resume {tmp_path}\n"
+            f"{word}. This step is kept in {kept}: topk-lightning resume {kept} goes on from it. The last finished epoch "
+            f"is kept in {last}. Go on from there, as if never stopped, with: topk-lightning resume {tmp_path}\n"
         )
     # Nobody presses it again: the step is behind.
-    assert (
-        main([*shlex.split(said.split("Go on with: ")[1])[1:], "--trainer.callbacks", "null", "--report", "false"]) == 0
-    )
+    command = shlex.split(said.split(" with: ")[1])[1:]
+    assert main([*command, "--trainer.callbacks", "null", "--report", "false"]) == 0
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()[:1].isdigit()]
     assert rows == ["1", "2"]
 

@@ -13,10 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from topk_lightning._files import read_archive
 
 #: How often a training is stopped in the test of resuming; 50 in the long form (``make kills``).
 KILLS = int(os.environ.get("TOPK_LIGHTNING_KILLS", "3"))
 
+#: Seconds that a step of a test may last on a busy machine.
+BOUND = 300
 FAST = shlex.split("--data.classes 12 --image-size 16 --batch-size 12 --device cpu")
 STARTED: list[subprocess.Popen] = []
 WORDS = {signal.SIGINT: ("Interrupted", 130), signal.SIGTERM: ("Terminated", 143)}
@@ -49,7 +54,7 @@ def start(words, cwd):
 
 
 def wait_for(process, happened):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + BOUND
     while not happened():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -58,7 +63,7 @@ def wait_for(process, happened):
 
 def stop(process, signum):
     process.send_signal(signum)
-    shown, said = process.communicate(timeout=120)
+    shown, said = process.communicate(timeout=BOUND)
     word, status = WORDS[signum]
     assert process.returncode == status, (process.returncode, said)
     assert "Traceback" not in said
@@ -105,6 +110,43 @@ def test_a_stop_while_a_command_is_imported(signum, tmp_path):
     assert said == f"{WORDS[signum][0]}.\n"
 
 
+@pytest.mark.parametrize("signum", WORDS)
+def test_a_stop_while_the_photos_are_looked_at(signum, tmp_path):
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.effect_noise((16, 16), 50 + number).save(tmp_path / "photos" / name / f"{number}.png")
+    data = [
+        "--data",
+        "tests.cli.modules.WaitingLook",
+        "--data.root",
+        "photos",
+        "--data.marker",
+        str(tmp_path / "marker"),
+    ]
+    process = start(["fit", *data, "--device", "cpu"], tmp_path)
+    wait_for(process, (tmp_path / "marker").exists)
+    _, said = stop(process, signum)
+    assert said == f"{WORDS[signum][0]}. Nothing was saved.\n"
+
+
+@pytest.mark.parametrize("signum", WORDS)
+def test_a_stop_of_two_processes_that_train_together(signum, tmp_path):
+    """A terminal and a scheduler send the signal to all of them; none waits for another."""
+    slow = ["--trainer.callbacks+", "tests.cli.modules.SlowSteps"]
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--epochs", "500", "--out", "run"]
+    process = start(["fit", *FAST, *two, *slow], tmp_path)
+    wait_for(process, (tmp_path / "run" / "last.ckpt").is_file)
+    os.killpg(process.pid, signum)
+    _, said = process.communicate(timeout=BOUND)  # both hold the pipe
+    assert process.returncode == WORDS[signum][1], said
+    assert "Traceback" not in said
+    word = WORDS[signum][0]
+    sentence = f"{word}. The last finished epoch is kept in run/last.ckpt. Go on with: topk-lightning resume run\n"
+    assert said.count(sentence) >= 1, said
+    read_archive(tmp_path / "run" / "last.ckpt", "model", "be whole")
+
+
 def test_a_stop_while_the_report_is_written(tmp_path):
     process = start(["fit", *FAST, "--epochs", "1"], tmp_path)
     line = ""
@@ -134,7 +176,7 @@ def test_two_trainings_in_one_folder_the_second_is_refused_by_name(tmp_path):
     first = start([*words, "--epochs", "500"], tmp_path)
     wait_for(first, (tmp_path / "run" / ".lock").exists)
     second = start([*words, "--epochs", "1"], tmp_path)
-    _, said = second.communicate(timeout=120)
+    _, said = second.communicate(timeout=BOUND)
     assert said == (
         f"error: --out must be a folder in which no other training runs, got 'run', where process {first.pid} trains. "
         "Wait for it, or name another folder.\n"
@@ -145,7 +187,7 @@ def test_two_trainings_in_one_folder_the_second_is_refused_by_name(tmp_path):
     for name in ("best.ckpt", "last.ckpt"):
         (tmp_path / "run" / name).unlink(missing_ok=True)
     third = start([*words, "--epochs", "1"], tmp_path)
-    assert third.communicate(timeout=120)[1] == ""
+    assert third.communicate(timeout=BOUND)[1] == ""
     assert third.returncode == 0
 
 
@@ -163,7 +205,7 @@ def test_a_training_that_is_killed_again_and_again_is_the_whole_one(tmp_path):
     slow = "--trainer.callbacks+ tests.cli.modules.SlowSteps"
     words = ["fit", *FAST, "--epochs", str(epochs), "--report", "false", *shlex.split(monitored)]
     whole = start([*words, "--out", "whole"], tmp_path)
-    assert whole.communicate(timeout=300)[1] == ""
+    assert whole.communicate(timeout=10 * BOUND)[1] == ""
 
     chance = random.Random(0)
     folder = tmp_path / "run"
@@ -179,10 +221,10 @@ def test_a_training_that_is_killed_again_and_again_is_the_whole_one(tmp_path):
             process.communicate()
         else:
             _, said = stop(process, signum)
-            assert said.endswith("Go on with: topk-lightning resume run\n")
+            assert said.endswith(" with: topk-lightning resume run\n")
         process = start(["resume", "run"], tmp_path)
         wait_for(process, lambda shown=shown: len(rows(folder)) >= len(shown))
-    assert process.communicate(timeout=300)[1] == ""
+    assert process.communicate(timeout=10 * BOUND)[1] == ""
     assert process.returncode == 0
     assert rows(folder) == rows(tmp_path / "whole")
 

@@ -155,7 +155,7 @@ def test_a_table_without_splits_is_split_as_a_folder_is(tmp_path):
     [
         (
             [("file", "class")],
-            "root must name the columns path and label in the first line of {path}, got file, class.",
+            "root must name the columns path and label in the first line of {path}, got 'file, class'.",
         ),
         ([("path", "label"), ("a.png", "")], "root must hold a label in line 2 of {path}, got an empty cell."),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import signal
 import sys
 import time
 import traceback
@@ -65,9 +66,12 @@ def main() -> int:
     first = time.time_ns() // 10**9 if options.seed is None else options.seed
     counts: Counter[str] = Counter()
     failed = {name for name, number in known if name in laws and not holds(laws[name], int(number), counts)}
-    rounds = 0
-    while time.process_time() < 60 * options.minutes and len(failed) < len(laws):
+    rounds, told = 0, [False]
+    signal.signal(signal.SIGTERM, lambda *_: told.__setitem__(0, True))  # enough for today: the counts so far are shown
+    while time.process_time() < 60 * options.minutes and len(failed) < len(laws) and not told[0]:
         for name, law in laws.items():
+            if told[0]:
+                break
             if name not in failed and not holds(law, first + rounds, counts):
                 failed.add(name)
                 with SEEDS.open("a") as file:

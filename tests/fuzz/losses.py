@@ -16,6 +16,8 @@ def rows(draw):
     """A loss, logits (N, C) that may tie, labels and a temperature."""
     case = EVERY_CASE[draw(st.sampled_from(sorted(EVERY_CASE)))]
     number, classes = draw(st.integers(1, 3)), draw(st.integers(max(4, case.smallest_number_of_classes), 9))
+    if "class_counts" in case.options:
+        classes = len(case.options["class_counts"])
     scale = 10.0 ** draw(st.integers(-3, 4))
     values = draw(st.lists(st.floats(-1, 1, width=16), min_size=1, max_size=12))
     picks = draw(st.lists(st.integers(0, len(values) - 1), min_size=number * classes, max_size=number * classes))

@@ -86,7 +86,12 @@ def test_the_command_line_trusts_by_the_same_word_and_takes_a_function(stranger,
     words = ["predict", str(path), str(tmp_path / "image.png"), "--k", "3"]
     assert main(words) == 1
     assert "--trust strangers" in capsys.readouterr().err
+    for command in ("test", "report", "serve"):
+        assert main([command, str(path)]) == 1
+        assert "--trust strangers" in capsys.readouterr().err
     assert not stranger.exists()
+    assert main(["test", str(path), "--trust", "strangers"]) == 1
+    assert capsys.readouterr().err.startswith("error: --data must be given for ")  # it got past the gate
     assert main([*words, "--trust", "strangers"]) == 0
     checkpoint(path, {"unnamed": "a network"}, linear_state(), **prepared)
     assert main(words) == 1
@@ -126,6 +131,7 @@ def test_a_class_path_of_another_kind_is_refused_before_anything_is_called(argum
 @pytest.mark.parametrize(
     ("argument", "path"),
     [(argument, path) for argument in ("network", "loss") for path in ("os.system", "subprocess.Popen", "os.getcwd")]
+    + [("loss", "os.rename"), ("optimizer", "os.system"), ("optimizer", "subprocess.call")]
     + [("optimizer", "subprocess.Popen"), ("optimizer", "torch.nn.Linear")],
 )
 def test_a_users_own_configuration_calls_nothing_of_another_kind(argument, path):
@@ -148,6 +154,13 @@ def test_arguments_that_read_a_file_or_a_connection_are_dropped_on_rebuilding(gi
     assert trusted_options({"network": network})["network"]["init_args"] == {"num_classes": 3}
     beside = {"class_path": "resnet18", **given}
     assert trusted_options({"network": beside})["network"].keys() - {"anything"} == {"class_path"}
+
+
+def test_arguments_do_not_change_which_network_is_built():
+    """timm would take "hf-hub:…" and ask a server for it."""
+    pytest.importorskip("timm")
+    named = {"class_path": "timm/resnet10t", "init_args": {"model_name": "hf-hub:nobody/nothing"}}
+    assert build_network(trusted_options({"network": named})["network"], 3).default_cfg["architecture"] == "resnet10t"
 
 
 def test_rebuilding_opens_no_connection(tmp_path):

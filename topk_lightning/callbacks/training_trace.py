@@ -127,7 +127,8 @@ class TrainingTrace(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Remember which part of its epoch a training sees that goes on within it."""
         if not self._has_begun and batch_idx:
-            self._partial = part_of_epoch(batch_idx, trainer.num_training_batches, trainer.train_dataloader)
+            loader, batches = trainer.train_dataloader, trainer.num_training_batches
+            self._partial = part_of_epoch(batch_idx, batches, loader, trainer.world_size)
         self._has_begun = True
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:

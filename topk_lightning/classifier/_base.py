@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +20,9 @@ from topk_lightning._checks.options import (
     check_number,
     check_positive,
 )
-from topk_lightning._files import replacing
+from topk_lightning._files import write_file
 from topk_lightning._repr import without_widget_hints
+from topk_lightning.classifier._checkpoint_file import local_file
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
@@ -197,8 +199,9 @@ class TopKClassifierBase(MeasuredSteps):
         self.on_save_checkpoint(checkpoint)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            torch.save(checkpoint, part)
+        content = io.BytesIO()  # torch's own writer does not say that a disk is full
+        torch.save(checkpoint, content)
+        write_file(path, content.getbuffer())
         return path
 
     @classmethod
@@ -209,7 +212,7 @@ class TopKClassifierBase(MeasuredSteps):
         file or a connection.
 
         Args:
-            checkpoint_path: the file.
+            checkpoint_path: the file, its address, or the file opened for reading.
             args: as Lightning takes them.
             trust: packages of others that the checkpoint may name; importing them runs their code.
             kwargs: as Lightning takes them, and arguments of the constructor that go before those of the checkpoint.
@@ -217,12 +220,12 @@ class TopKClassifierBase(MeasuredSteps):
         Raises:
             ValueError: a damaged file, one of something else, or a class path of a package that is not trusted.
         """
-        if isinstance(checkpoint_path, str | Path) and "://" not in str(checkpoint_path):
-            _, options = read_checkpoint(checkpoint_path)
+        with local_file(checkpoint_path) as path:
+            _, options = read_checkpoint(path)
             built = [argument for argument in ("network", "loss", "optimizer") if argument not in kwargs]
             safe = trusted_options(options, trust, built)
             kwargs = {**{argument: safe[argument] for argument in built if argument in safe}, **kwargs}
-        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+            return super().load_from_checkpoint(path, *args, **{"weights_only": True, **kwargs})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save weights under the names that they have where nothing is compiled, and what is known of the data."""

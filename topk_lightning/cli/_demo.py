@@ -154,12 +154,13 @@ def _pictures_table(pictures: Sequence[NamedPicture]) -> Any:
 
 
 def _write_summary(out: Path, rows: Sequence[Any], pictures: Sequence[NamedPicture], result: Any) -> None:
+    from topk_lightning._files import write_file
     from topk_lightning.drawing import png_of
     from topk_lightning.report import training_summary
 
     numbers = ", ".join(f"top-{row.k} {row.accuracy:.3f}" for row in result.topk)
     title = f"Test on a vendor never seen in training: {numbers}"
-    (out / "demo.png").write_bytes(png_of(training_summary(rows, pictures, title)))
+    write_file(out / "demo.png", png_of(training_summary(rows, pictures, title)))
 
 
 def _write_drawings(folder: Path, pictures: Sequence[NamedPicture]) -> None:

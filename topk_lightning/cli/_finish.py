@@ -13,10 +13,11 @@ from topk_lightning.callbacks import LoggerReport
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._keep_last import KeepLast
 from topk_lightning.cli._running import until_stopped
-from topk_lightning.cli._runs import INTERRUPTED, REPORT
+from topk_lightning.cli._runs import REPORT
 from topk_lightning.cli._stops import STOPS, Stopped
 from topk_lightning.cli._test_result import TestResult, result_table
 from topk_lightning.data import ImageDataModuleBase
+from topk_lightning.drawing import visible_text
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -89,7 +90,8 @@ def say(lines: list[tuple[str, str]]) -> None:
     width = max(len(what) for what, _ in lines) + 1
     for what, where in lines:
         # Not wrapped: a command over two lines could not be copied.
-        console.print(f"{what + ':':<{width}} {where}", soft_wrap=True, highlight=False, markup=False)
+        line = f"{what + ':':<{width}} {visible_text(where)}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def say_how_to_go_on(folder: Path, trainer: Trainer, again: str | None = None) -> str:
@@ -103,10 +105,17 @@ def say_how_to_go_on(folder: Path, trainer: Trainer, again: str | None = None) -
     keep = next((callback for callback in trainer.checkpoint_callbacks if isinstance(callback, KeepLast)), None)
     if keep is None:
         return f"{STOPS.word}. Nothing was saved."
-    kept = f" This step is kept in {keep.kept}." if keep.kept is not None and keep.kept.name == INTERRUPTED else ""
-    if keep.last.is_file():
-        command = again or shlex.join(["topk-lightning", "resume", str(folder)])
-        return f"{STOPS.word}. The last finished epoch is kept in {keep.last}.{kept} Go on with: {command}"
-    if kept and again is None:
-        return f"{STOPS.word}.{kept} Go on with: {shlex.join(['topk-lightning', 'resume', str(keep.kept)])}"
-    return f"{STOPS.word}.{kept or ' Nothing was saved.'}"
+    word, kept = STOPS.word, keep.kept
+    from_epoch = again or shlex.join(["topk-lightning", "resume", str(folder)])
+    from_step = shlex.join(["topk-lightning", "resume", str(kept)])
+    if kept is not None and kept == keep.last:  # the loader's state is in it
+        return f"{word}. This step is kept in {kept}. Go on with: {from_epoch}"
+    if not keep.last.is_file():
+        if kept is None:
+            return f"{word}. Nothing was saved."
+        return f"{word}. This step is kept in {kept}." + (f" Go on with: {from_step}" if again is None else "")
+    last = f"The last finished epoch is kept in {keep.last}."
+    if kept is None or again is not None:
+        return f"{word}. {last}" + (f" This step is kept in {kept}." if kept else "") + f" Go on with: {from_epoch}"
+    step = f"This step is kept in {kept}: {from_step} goes on from it."
+    return f"{word}. {step} {last} Go on from there, as if never stopped, with: {from_epoch}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._files import replacing
+from topk_lightning._files import check_archive, replacing
 from topk_lightning.cli._runs import INTERRUPTED, LAST
 from topk_lightning.cli._stops import STOPS
 
@@ -22,7 +23,7 @@ __all__ = ["KeepLast", "WholeCheckpointIO"]
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Lightning's writer of checkpoints, but a file under the final name is always a whole one."""
+    """Lightning's writer and reader of checkpoints: a file under the final name is a whole one, and a damaged one is told."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write beside and replace."""
@@ -33,6 +34,12 @@ class WholeCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             remedy = "What was saved before is whole."
             raise InvalidValueError(must(str(path), "be a file that can be written", str(error), remedy)) from error
+
+    def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """Check the checksums of a file that lies here, and read it."""
+        if os.path.isfile(path):
+            check_archive(path, "ckpt_path", "be a checkpoint that a training saved")
+        return super().load_checkpoint(path, *args, **options)
 
 
 class KeepLast(Checkpoint):

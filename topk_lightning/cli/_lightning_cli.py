@@ -19,7 +19,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
-from topk_lightning._files import read_archive
+from topk_lightning._files import check_archive, read_archive, write_file
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._before_training import find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
@@ -151,8 +151,9 @@ class FitAndTest(LightningCLI):
             raise UsageError(must("--out", "be a folder without a run", repr(str(self.folder)), remedy))
         if config.weights_only is None:
             config.weights_only = True
-        if config.ckpt_path is not None and config.weights_only:
-            read_archive(_existing_checkpoint(config.ckpt_path), "ckpt_path", "be a checkpoint that a training saved")
+        if config.ckpt_path is not None:
+            read = read_archive if config.weights_only else check_archive
+            read(_existing_checkpoint(config.ckpt_path), "ckpt_path", "be a checkpoint that a training saved")
         config.trainer.default_root_dir = str(self.folder)
 
     def instantiate_classes(self) -> None:
@@ -184,7 +185,7 @@ class FitAndTest(LightningCLI):
             say([("batch", str(self.folder / BATCH))])
             return
         if self.trainer.is_global_zero:
-            (self.folder / CONFIG).write_text(self.saved_config, encoding="utf-8")
+            write_file(self.folder / CONFIG, self.saved_config.encode())
 
         def find_and_fit() -> None:
             if self._get(self.config, "find_lr") and kwargs.get("ckpt_path") is None:

@@ -77,7 +77,7 @@ def _answer(named: Named, form: str, options: Namespace) -> None:
         out = Path(options.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_file(out, WRITERS[form](named, options.spreadsheet_safe))
-        console.print(f"predictions: {out}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"predictions: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
     elif form == "table":
         console.print(prediction_table(named, bars=console.width >= _WIDE))
     else:

@@ -37,6 +37,7 @@ def main(words: Sequence[str]) -> None:
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
     from topk_lightning.cli._trained_data import trained_data
+    from topk_lightning.drawing import visible_text
     from topk_lightning.prediction import TrainedModel
     from topk_lightning.report import write_report
 
@@ -58,7 +59,7 @@ def main(words: Sequence[str]) -> None:
             facts={"Command": shlex.join(["topk-lightning", *words])},
         )
     # Not wrapped: a path over two lines could not be copied.
-    console.print(f"report: {out}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"report: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
     _check_all_read(out)
 
 

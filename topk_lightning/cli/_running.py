@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from topk_lightning.cli._errors import UsageError, user_sentence
@@ -16,7 +18,8 @@ __all__ = ["run_command", "until_stopped"]
 def run_command(command: Callable[[], object]) -> int:
     """Run a command and return the exit status; a user's mistake ends in one sentence, a defect in its traceback."""
     try:
-        command()
+        with _harmless_warnings():
+            command()
         sys.stdout.flush()
         STOPS.check()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -28,6 +31,23 @@ def run_command(command: Callable[[], object]) -> int:
             return STOPS.status
         return _status_of(error)
     return 0
+
+
+@contextlib.contextmanager
+def _harmless_warnings() -> Iterator[None]:
+    """Within it, a warning that names a file or a class of a stranger sends nothing unseen to the terminal."""
+    form = warnings.formatwarning
+
+    def visible(*arguments: Any) -> str:
+        from topk_lightning.drawing import visible_text
+
+        return visible_text(form(*arguments))
+
+    warnings.formatwarning = visible
+    try:
+        yield
+    finally:
+        warnings.formatwarning = form
 
 
 def _status_of(error: BaseException) -> int:

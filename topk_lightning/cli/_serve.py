@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(list(arguments[1:]))
     host, port = options.host, _check_port(options.port)
     # Only now: --help and mistakes need no torch.
+    from topk_lightning.drawing import visible_text
     from topk_lightning.serving import create_app
     from topk_lightning.serving.server import server_of
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}"
-        sys.stdout.write(f"Serving {options.checkpoint} on {address} until Ctrl-C.\n")
+        sys.stdout.write(f"Serving {visible_text(options.checkpoint)} on {address} until Ctrl-C.\n")
         sys.stdout.flush()
         if not local:
             sys.stderr.write(f"warning: everyone who can reach {host} can use it; it has no password, no encryption.\n")

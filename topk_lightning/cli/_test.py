@@ -54,11 +54,13 @@ def _test(checkpoint: str, options: Any) -> None:
     from topk_lightning.cli._trained_data import trained_data
     from topk_lightning.prediction import TrainedModel
 
-    data: Any = trained_data(options.data, TrainedModel.load(checkpoint))
+    trained = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    data: Any = trained_data(options.data, trained)
     if isinstance(data, str):
         remedy = "topk-lightning report tests any folder."
         raise UsageError(must("--data", "be a yaml file of fit, emoji, or the training's folder", repr(data), remedy))
-    model = TopKClassifier.load_from_checkpoint(checkpoint, map_location="cpu")
+    given = {} if options.network is None else {"network": trained.network}
+    model = TopKClassifier.load_from_checkpoint(checkpoint, map_location="cpu", trust=options.trust, **given)
     data.batch_size = options.batch_size or data.batch_size
     result = TestResult()
     trainer = Trainer(
@@ -150,4 +152,5 @@ def _parser() -> OptionParser:
     )
     add_scores_options(parser)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, gpu or mps")
+    parser.add_network_options()
     return parser

@@ -17,6 +17,9 @@ from topk_lightning.cli._runs import BEST, TABLE
 
 __all__ = ["as_list", "fit_callbacks", "trainer_options"]
 
+# Strategies that write a checkpoint as one file; others bring a writer of their own.
+_WHOLE_FILES = ("auto", "ddp", "single_device")
+
 
 def trainer_options(config: Namespace, callbacks: Sequence[Callback]) -> dict[str, Any]:
     """Return arguments of the trainer: callbacks with a bar that can be seen, checkpoints that are never half.
@@ -32,7 +35,9 @@ def trainer_options(config: Namespace, callbacks: Sequence[Callback]) -> dict[st
     elif not has_bar and config.get("enable_progress_bar") is None:
         options["enable_progress_bar"] = False
     plugins = as_list(config.get("plugins"))
-    if config.get("strategy") == "auto" and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+    strategy = config.get("strategy")
+    whole = isinstance(strategy, str) and strategy.startswith(_WHOLE_FILES)
+    if whole and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
         options["plugins"] = [*plugins, WholeCheckpointIO()]
     if config.get("enable_model_summary") is None:
         options["enable_model_summary"] = False

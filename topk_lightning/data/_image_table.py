@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from topk_lightning._checks import InvalidValueError, MissingFileError, must
+from topk_lightning._checks import InvalidValueError, MissingFileError, must, shown
 from topk_lightning.data.folder_layout import Labelled, split_of
 from topk_lightning.data.image_files import composed
 
@@ -30,16 +30,10 @@ def read_table(path: Path) -> tuple[list[str], dict[str, Labelled]]:
     """
     if not path.is_file():
         raise MissingFileError(must("root", "be a folder or a csv table", f"no such file ({path})"))
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
-        if not {"path", "label"} <= set(columns):
-            raise InvalidValueError(
-                must(
-                    "root", f"name the columns path and label in the first line of {path}", ", ".join(columns) or "none"
-                )
-            )
-        rows = [(reader.line_num, {key: (row[name] or "").strip() for key, name in columns.items()}) for row in reader]
+    try:
+        columns, rows = _read(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidValueError(must("root", "be a csv table, text in UTF-8", repr(str(path)))) from error
     names = sorted({row["label"] for _, row in rows}, key=composed)
     index = {name: number for number, name in enumerate(names)}
     splits: dict[str, Labelled] = {}
@@ -50,19 +44,31 @@ def read_table(path: Path) -> tuple[list[str], dict[str, Labelled]]:
                 raise InvalidValueError(must("root", f"hold a {column} in line {line} of {path}", "an empty cell"))
         if split is None:
             raise InvalidValueError(
-                must("root", f"name train, val or test in line {line} of {path}", repr(row["split"]))
+                must("root", f"name train, val or test in line {line} of {path}", shown(row["split"]))
             )
         splits.setdefault(split, []).append((row["path"], index[row["label"]]))
     repeated = [
         name for name, count in Counter(name for rows in splits.values() for name, _ in rows).items() if count > 1
     ]
     if repeated:
-        raise InvalidValueError(must("root", f"name each image of {path} once", f"{repeated[0]!r} twice"))
+        raise InvalidValueError(must("root", f"name each image of {path} once", f"{shown(repeated[0])} twice"))
     if len(names) < 2:
-        actual = f"one class only ({names[0]!r})" if names else "none"
+        actual = f"one class only ({shown(names[0])})" if names else "none"
         raise InvalidValueError(must("root", f"hold at least two classes in {path}", actual))
     untrained = set(range(len(names))) - {label for _, label in splits.get("train", ())}
     if untrained:
         requirement = f"hold an image to train on of each class in {path}"
-        raise InvalidValueError(must("root", requirement, f"none of {names[min(untrained)]!r}"))
+        raise InvalidValueError(must("root", requirement, f"none of {shown(names[min(untrained)])}"))
     return names, splits
+
+
+def _read(path: Path) -> tuple[set[str], list[tuple[int, dict[str, str]]]]:
+    """Return the names of the columns, and the number and the cells of each line."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        if not {"path", "label"} <= set(columns):
+            requirement = f"name the columns path and label in the first line of {path}"
+            raise InvalidValueError(must("root", requirement, shown(", ".join(columns)) if columns else "none"))
+        rows = [(reader.line_num, {key: (row[name] or "").strip() for key, name in columns.items()}) for row in reader]
+        return set(columns), rows

@@ -71,13 +71,14 @@ def _overfitting(rows: Sequence[Mapping[str, Any]], train: str | None, val: str 
     return f"overfitting since {best_row['epoch']}"
 
 
-def part_of_epoch(batches_before: int, batches: float, loader: Any) -> str:
+def part_of_epoch(batches_before: int, batches: float, loader: Any, processes: int = 1) -> str:
     """Return the remark on an epoch whose training numbers leave out its first batches, in rows where the loader says them.
 
     Args:
         batches_before: batches of the epoch that an earlier run trained on.
         batches: batches of the epoch.
         loader: the loader of the training.
+        processes: that train together; each counts its own batches.
 
     Examples:
         >>> from torch.utils.data import DataLoader
@@ -85,7 +86,11 @@ def part_of_epoch(batches_before: int, batches: float, loader: Any) -> str:
         'train: rows 33 to 62 of 62'
         >>> part_of_epoch(4, 8, loader=[])
         'train: batches 5 to 8 of 8'
+        >>> part_of_epoch(4, 8, DataLoader(range(62), batch_size=8), processes=2)
+        'train: batches 5 to 8 of 8 in each of 2 processes'
     """
+    if processes > 1:
+        return f"train: batches {batches_before + 1} to {batches} of {batches} in each of {processes} processes"
     size, sampler = getattr(loader, "batch_size", None), getattr(loader, "sampler", None)
     if isinstance(size, int) and isinstance(sampler, Sized) and math.isfinite(batches):
         rows = min(len(sampler), int(batches) * size)

@@ -97,6 +97,8 @@ def import_class(argument: str, path: str) -> Any:
             raise _unknown_path(argument, path)
     elif argument == "network" or not callable(imported) or (argument == "loss" and not _takes_two(imported)):
         raise _unknown_path(argument, path)
+    elif kind is not None and module.partition(".")[0] in sys.stdlib_module_names:
+        raise _unknown_path(argument, path)  # os.system: no function of Python's own is a loss or an optimizer
     return imported
 
 
@@ -124,7 +126,7 @@ def _check_package(argument: str, path: str, trust: set[str]) -> None:
         raise InvalidValueError(must(argument, wanted, shown(path), remedy))
     if argument == "loss" and not path.startswith(_LOSS_FUNCTIONS) and not path.rpartition(".")[2][:1].isupper():
         raise InvalidValueError(must(argument, "be a loss in a checkpoint", shown(path), remedy))
-    if argument == "optimizer" and not path.startswith(("torch.optim.", "timm.optim.", "topk_lightning.")):
+    if argument == "optimizer" and not path.startswith(("torch.optim.", "timm.optim.")):
         raise InvalidValueError(must(argument, "be an optimizer in a checkpoint", shown(path), remedy))
 
 

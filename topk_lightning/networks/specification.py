@@ -48,7 +48,7 @@ def build_network(specification: str | dict[str, Any], num_classes: int, weights
     if name == "small_cnn":
         builder: Callable[..., Any] = SmallCNN
     elif name.startswith("timm/"):
-        builder, arguments = _timm_builder(name), {"model_name": name[len("timm/") :], **arguments}
+        builder, arguments = _timm_builder(name), {**arguments, "model_name": name[len("timm/") :]}
         if weights is not None:
             arguments["pretrained"] = True
     elif ":" in name:

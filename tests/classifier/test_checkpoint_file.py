@@ -1,0 +1,74 @@
+"""A checkpoint from anywhere goes through the same gate: a file, an address, an open file."""
+
+import io
+import zipfile
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from topk_lightning.classifier import TopKClassifier
+from topk_lightning.networks import SmallCNN
+
+pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but:UserWarning")
+
+OPENED = {
+    "path": lambda path: path,
+    "text": str,
+    "address": lambda path: path.as_uri(),
+    "open file": lambda path: io.BytesIO(path.read_bytes()),
+}
+
+
+def loader():
+    return DataLoader(TensorDataset(torch.rand(4, 3, 16, 16), torch.arange(4) % 2), batch_size=4)
+
+
+def trainer(**options):
+    return pl.Trainer(accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, **options)  # fmt: skip
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A checkpoint that a training can go on from."""
+    classifier, begun = TopKClassifier(SmallCNN(2, width=2), 2), trainer(max_steps=1)
+    begun.fit(classifier, loader())
+    begun.save_checkpoint(tmp_path / "model.ckpt")
+    return tmp_path / "model.ckpt"
+
+
+def damage(path):
+    """Change one byte of a tensor."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+    content = bytearray(path.read_bytes())
+    content[largest.header_offset + 200 + largest.file_size // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+def test_it_is_read_from_anywhere(model, opened):
+    expected = TopKClassifier.load_from_checkpoint(model).state_dict()
+    loaded = TopKClassifier.load_from_checkpoint(opened(model), map_location="cpu")
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+def test_damage_is_told_from_wherever_it_is_read(model, opened):
+    damage(model)
+    with pytest.raises(ValueError, match=r"^model must be an undamaged file, got "):
+        TopKClassifier.load_from_checkpoint(opened(model))
+
+
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+def test_a_class_of_another_kind_is_refused_from_wherever_it_is_read(model, opened, tmp_path):
+    content = torch.load(model, weights_only=True)
+    content["hyper_parameters"]["optimizer"] = {
+        "class_path": "os.system",
+        "init_args": {"command": f"touch {tmp_path / 'mark'}"},
+    }
+    torch.save(content, model)
+    with pytest.raises(ValueError, match=r"^optimizer must be of timm, topk_lightning, torch or torchvision"):
+        TopKClassifier.load_from_checkpoint(opened(model))
+    assert not (tmp_path / "mark").exists()

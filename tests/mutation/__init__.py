@@ -1,0 +1,1 @@
+"""Changes to the code that some test must notice: ``python -m tests.mutation``; no part of ``make test``."""
