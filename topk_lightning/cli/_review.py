@@ -95,6 +95,8 @@ def _scores(options: Any) -> tuple[Scores, Scores | None]:
     if isinstance(data, str):
         remedy = "A plan is fitted on validation images, which a folder of tests lacks."
         raise UsageError(must("--data", "be a yaml file of fit, emoji, or the training's folder", repr(data), remedy))
+    data.prepare_data()
+    data.setup()
     return _of_split(model, data, "val"), _of_split(model, data, "test")
 
 
