@@ -74,6 +74,7 @@ from .prediction import (
     TopKPrediction as TopKPrediction,
     TrainedModel as TrainedModel,
     layer_picture as layer_picture,
+    predict_sets as predict_sets,
     predict_topk as predict_topk,
     topk_predictions as topk_predictions,
     trace_prediction as trace_prediction,

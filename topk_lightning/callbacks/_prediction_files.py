@@ -14,7 +14,7 @@ from topk_lightning._checks import MissingPackageError, must
 from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._files import csv_text, replacing
 
-__all__ = ["SUFFIXES", "PredictionFile", "check_format", "join_parts", "part_path"]
+__all__ = ["SUFFIXES", "PredictionFile", "cells_of", "check_format", "join_parts", "part_path"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -56,6 +56,12 @@ class PredictionFile:
     def _put(self, content: bytes) -> None:
         while content:
             content = content[self._file.write(content) :]
+
+
+def cells_of(row: Sequence[Any]) -> list[Row]:
+    """Return rank, class and probability of each prediction of an image; of none, rank 0 without a class."""
+    cells: list[Row] = [(rank, each.label, float(f"{each.probability:.6g}")) for rank, each in enumerate(row, start=1)]
+    return cells or [(0, "", None)]
 
 
 def part_path(path: Path, rank: int) -> Path:

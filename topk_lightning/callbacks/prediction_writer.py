@@ -15,11 +15,19 @@ from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._errors import describe
-from topk_lightning.callbacks._prediction_files import SUFFIXES, PredictionFile, check_format, join_parts, part_path
+from topk_lightning.callbacks._prediction_files import (
+    SUFFIXES,
+    PredictionFile,
+    cells_of,
+    check_format,
+    join_parts,
+    part_path,
+)
 from topk_lightning.callbacks._topk_log import loader_at, sampler_of
 from topk_lightning.data import rows_seen_once
+from topk_lightning.decisions import PredictionSets
 from topk_lightning.networks.outputs import are_probabilities
-from topk_lightning.prediction import TopKPrediction, topk_predictions
+from topk_lightning.prediction import TopKPrediction, promised_sets, topk_predictions
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -53,6 +61,9 @@ class TopKPredictionWriter(Callback):
         input: what a tensor that predict_step returns holds: "logits" or "probabilities".
         keep_predictions: let ``trainer.predict`` return the predictions too; memory then grows.
         spreadsheet_safe: put an apostrophe before a text of a csv file that a spreadsheet would take for a formula.
+        coverage: write prediction sets instead of the k best: as few classes as possible, the right one among them with this
+            probability. An image whose set is empty has one row, of rank 0 and without a class.
+        sets: fitted :class:`topk_lightning.PredictionSets`; None: with `coverage`, those that the module was loaded with.
 
     Raises:
         ModuleNotFoundError: parquet without pyarrow.
@@ -72,6 +83,8 @@ class TopKPredictionWriter(Callback):
         input: Literal["logits", "probabilities"] = "logits",  # noqa: A002
         keep_predictions: bool = False,
         spreadsheet_safe: bool = False,
+        coverage: float | None = None,
+        sets: PredictionSets | None = None,
     ) -> None:
         super().__init__()
         self.path = _check_path(path)
@@ -81,6 +94,9 @@ class TopKPredictionWriter(Callback):
         self.input = check_choice("input", input, ("logits", "probabilities"))
         self.keep_predictions = keep_predictions
         self.spreadsheet_safe = spreadsheet_safe
+        self.coverage, self.sets = coverage, sets
+        self._shown: PredictionSets | None = None
+        self._module: Any = None
         self._file: PredictionFile | None = None
         self._names: Sequence[str] | None = None
         self._rows_seen: dict[int, int] = {}
@@ -88,12 +104,18 @@ class TopKPredictionWriter(Callback):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file of this process."""
         for other in trainer.callbacks:  # type: ignore[attr-defined]
-            is_writer = isinstance(other, TopKPredictionWriter) and other is not self
-            if is_writer and part_path(other.path, 0) == part_path(self.path, 0):
+            is_other = isinstance(other, TopKPredictionWriter) and other is not self
+            if is_other and part_path(other.path, 0) == part_path(self.path, 0):
                 wanted = "have a name of its own before the ending for each TopKPredictionWriter"
                 raise CallbackError(must("path", wanted, f"{str(self.path)!r} and {str(other.path)!r}"))
         if not self.keep_predictions:
             trainer.predict_loop.return_predictions = False
+        fitted = self.sets or getattr(pl_module, "prediction_sets", None)
+        asked = self.coverage is not None or self.sets is not None
+        self._shown = promised_sets(fitted, self.coverage) if asked else None
+        self._module = pl_module if hasattr(pl_module, "shown_sets") else None
+        if self._module is not None:
+            self._module.shown_sets = self._shown  # what predict_step of TopKClassifier shows
         names = self.class_names or getattr(pl_module, "class_names", None)
         names = names or getattr(getattr(trainer, "datamodule", None), "class_names", None)
         self._names = None if names is None else check_class_names(names)
@@ -125,9 +147,7 @@ class TopKPredictionWriter(Callback):
         once = rows_seen_once(sampler_of(loader), seen, len(rows))
         more = (dataloader_idx,) if len(self._file.columns) > len(_COLUMNS) else ()
         self._file.write(
-            (image, rank, each.label, float(f"{each.probability:.6g}"), *more)
-            for image, row in zip(images[:once], rows, strict=False)
-            for rank, each in enumerate(row, start=1)
+            (image, *cells, *more) for image, row in zip(images[:once], rows, strict=False) for cells in cells_of(row)
         )
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -143,6 +163,8 @@ class TopKPredictionWriter(Callback):
         self._close()
 
     def _close(self) -> None:
+        if self._module is not None:
+            self._module.shown_sets = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -153,17 +175,22 @@ class TopKPredictionWriter(Callback):
         if isinstance(outputs, Mapping):
             kind = "logits" if "logits" in outputs else "probabilities"
             outputs = outputs.get(kind)
+        if isinstance(outputs, Tensor) and outputs.ndim == 2 and self._shown is not None:
+            return self._shown.predict(outputs, self._names, kind=kind)
         if isinstance(outputs, Tensor) and outputs.ndim == 2:
             if kind == "logits" and not self._rows_seen and are_probabilities(outputs):
-                wanted, remedy = (
-                    'return logits where input is "logits"',
-                    'Say input="probabilities", or fix predict_step.',
-                )
+                wanted = 'return logits where input is "logits"'
+                remedy = 'Say input="probabilities", or fix predict_step.'
                 warnings.warn(must("predict_step", wanted, "rows of probabilities", remedy), stacklevel=1)
             return list(topk_predictions(outputs, self._names, self.k, input=kind))  # type: ignore[arg-type]
+        if self._shown is not None and self._module is None:
+            wanted = "return logits or probabilities (N, C), of which sets are made"
+            raise CallbackError(must("predict_step", wanted, describe(outputs)))
         if not isinstance(outputs, list) or not all(_is_row(row) for row in outputs):
             wanted = 'return logits (N, C), a dict with "logits" or "probabilities", or what topk_predictions returns'
             raise CallbackError(must("predict_step", wanted, describe(outputs)))
+        if self._shown is not None:
+            return outputs
         fewest = min((len(row) for row in outputs), default=self.k)
         if fewest < self.k:
             wanted, actual = "be at most the number of predictions a row", f"{self.k} for rows of {fewest}"

@@ -29,6 +29,7 @@ from topk_lightning.classifier._loaders import name_loaders
 from topk_lightning.classifier._soft_targets import SoftTargets
 from topk_lightning.classifier._stage_meters import StageMeters
 from topk_lightning.data import TrainingData, find_class_names
+from topk_lightning.decisions import PredictionSets
 from topk_lightning.losses.logit_adjustment import fill_class_counts
 from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.networks.compiled import original_module
@@ -61,8 +62,9 @@ class MeasuredSteps(_Module):
     published_preprocessing: dict[str, Any] | None
     soft_targets: SoftTargets
     ema: float
-    #: What is known of the data that the network was trained on.
     training_data: TrainingData
+    prediction_sets: PredictionSets | None = None
+    shown_sets: PredictionSets | None = None
 
     def prepare_meters(self) -> None:
         """Build the metrics of each stage; what the loss leaves out, they leave out."""
@@ -115,16 +117,14 @@ class MeasuredSteps(_Module):
         """Begin from nothing, and take down which data this is."""
         self._begin("train", {"": self.trainer.train_dataloader})
         self.training_data = self.training_data.after_training_on(getattr(self.trainer, "datamodule", None))
-        self._has_begun = False
+        self._has_begun, self.prediction_sets = False, None  # the weights will be others
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Say so where training goes on within an epoch."""
         if not self._has_begun and batch_idx:
-            loader = self.trainer.train_dataloader
-            keeps_state = callable(getattr(loader, "load_state_dict", None))
-            self._say(
-                resumed_within_epoch(self.current_epoch, batch_idx, self.trainer.num_training_batches, keeps_state)
-            )
+            keeps_state = callable(getattr(self.trainer.train_dataloader, "load_state_dict", None))
+            number = self.trainer.num_training_batches
+            self._say(resumed_within_epoch(self.current_epoch, batch_idx, number, keeps_state))
         self._has_begun = True
 
     def on_validation_epoch_start(self) -> None:
@@ -152,8 +152,9 @@ class MeasuredSteps(_Module):
         images = images_of(batch)
         logits = check_logits(self(images), len(images), self.num_classes)
         self._look_at_first(logits, "predict")
-        predictions = topk_predictions(logits, self.class_names, max(self.k), input="logits")
-        return list(predictions)  # type: ignore[arg-type]
+        if self.shown_sets is not None:
+            return self.shown_sets.predict(logits, self.class_names)
+        return list(topk_predictions(logits, self.class_names, max(self.k), input="logits"))  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, C) of a batch of images."""

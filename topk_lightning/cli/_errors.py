@@ -15,6 +15,7 @@ __all__ = [
     "UsageError",
     "chain",
     "check_given_files",
+    "check_share",
     "nearest",
     "nothing_to_resume",
     "one_line",
@@ -132,6 +133,13 @@ def check_given_files(argument: str, paths: Sequence[str]) -> None:
     for path in paths:
         if not Path(path).exists():
             raise MissingFileError(must(argument, "be existing files or folders", repr(path)))
+
+
+def check_share(coverage: float, option: str = "--coverage") -> None:
+    """Raise for a coverage that no sets can promise, before anything large is imported."""
+    if not 0 < coverage < 1:
+        remedy = "The right name is always among all names alone." if coverage == 1 else "Did you mean 0.9?"
+        raise InvalidValueError(must(option, "lie between 0 and 1", coverage, remedy))
 
 
 def nothing_to_resume(folder: Path) -> FileNotFoundError:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
-from topk_lightning.cli._errors import UsageError, check_given_files, usage
+from topk_lightning.cli._errors import UsageError, check_given_files, check_share, usage
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.drawing import visible_text
@@ -44,6 +44,10 @@ def main(words: Sequence[str]) -> None:
         check_integer("--batch-size", options.batch_size)
         if options.k is not None:
             check_integer("--k", options.k)
+        if options.coverage is not None:
+            check_share(options.coverage)
+            if options.k is not None:
+                raise UsageError(must("--k", "be left out with --coverage, which says how many names", options.k))
         check_logit_adjustment(options.logit_adjustment)
         check_choice("--device", options.device, ("auto", "cpu", "cuda", "mps"))
     form = _format_of(options)
@@ -89,7 +93,7 @@ def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> 
     from rich.progress import track
 
     from topk_lightning.data import BadImageWarning
-    from topk_lightning.prediction import predict_topk
+    from topk_lightning.prediction import predict_sets, predict_topk
 
     named, unreadable = [], []
     console = Console(stderr=True)
@@ -101,9 +105,13 @@ def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> 
         warnings.simplefilter("ignore", BadImageWarning)  # all are named in one sentence
         for start in steps:
             batch = files[start : start + options.batch_size]
-            answers: Any = predict_topk(model, batch, options.k, batch_size=options.batch_size)
-            named += [(str(file), row) for file, row in zip(batch, answers, strict=True) if row]
-            unreadable += [str(file) for file, row in zip(batch, answers, strict=True) if not row]
+            if options.coverage is None:
+                answers: Any = predict_topk(model, batch, options.k, batch_size=options.batch_size)
+                answers = [row or None for row in answers]
+            else:
+                answers = predict_sets(model, batch, options.coverage, batch_size=options.batch_size)
+            named += [(str(file), row) for file, row in zip(batch, answers, strict=True) if row is not None]
+            unreadable += [str(file) for file, row in zip(batch, answers, strict=True) if row is None]
     return named, unreadable
 
 
@@ -136,6 +144,8 @@ def prediction_table(named: Named, bars: bool = True) -> Table:
     if bars:
         table.add_column("", no_wrap=True)
     for image, predictions in named:
+        if not predictions:
+            table.add_row(Text(visible_text(image)), "0", "", "", *([""] if bars else []))
         for rank, prediction in enumerate(predictions, 1):
             first, probability = Text(visible_text(image) if rank == 1 else ""), prediction.probability
             cells = [first, Text(str(rank)), Text(visible_text(prediction.label)), Text(f"{probability:.3f}")]
@@ -155,11 +165,12 @@ def _as_json(named: Named, spreadsheet_safe: bool = False) -> bytes:
 
 
 def _rows(named: Named) -> list[tuple[Any, ...]]:
-    return [
-        (image, rank, p.label, p.index, p.probability)
-        for image, predictions in named
-        for rank, p in enumerate(predictions, 1)
-    ]
+    """Return a row for each prediction, and one of rank 0 for an image whose set is empty."""
+    rows: list[tuple[Any, ...]] = []
+    for image, predictions in named:
+        rows += [(image, rank, p.label, p.index, p.probability) for rank, p in enumerate(predictions, 1)]
+        rows += [] if predictions else [(image, 0, "", None, None)]
+    return rows
 
 
 def _as_csv(named: Named, spreadsheet_safe: bool = False) -> bytes:
@@ -198,6 +209,12 @@ def _parser() -> OptionParser:
         type=int | None,
         default=None,
         help="how many classes an image, 1 up to their number (default: 5 at most)",
+    )
+    parser.add_argument(
+        "--coverage",
+        type=float | None,
+        default=None,
+        help="show as few classes as have the right one among them with this probability, such as 0.9 (after: sets)",
     )
     parser.add_argument(
         "--format", choices=["table", "json", "csv", "jsonl"], default="table", help="for people, or for programs"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from topk_lightning._checks import InvalidValueError, UserError, must
+from topk_lightning.cli._errors import check_share
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import checkpoint_of
 from topk_lightning.cli._stops import Stopped
@@ -26,6 +27,8 @@ class _InvalidAddressError(UserError, OSError):
 def main(arguments: Sequence[str]) -> None:
     """Serve until Ctrl-C or SIGTERM; requests that are under way are answered first, for nine seconds."""
     options = _parser().parse_args(list(arguments[1:]))
+    if options.coverage is not None:
+        check_share(options.coverage)
     host, port = options.host, _check_port(options.port)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.drawing import visible_text
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str]) -> None:
         app = create_app(
             checkpoint_of(options.checkpoint),
             k=options.k,
+            coverage=options.coverage,
             batch_size=options.batch_size,
             max_bytes=options.max_bytes,
             max_pixels=options.max_pixels,
@@ -102,6 +106,12 @@ def _parser() -> OptionParser:
     parser.add_argument("--port", type=int, default=8000, help="port to bind; 0: any free one")
     parser.add_argument(
         "--k", type=int | None, default=None, help="how many classes where a request does not say (default: 5 at most)"
+    )
+    parser.add_argument(
+        "--coverage",
+        type=float | None,
+        default=None,
+        help="show as few classes as have the right one among them with this probability (after: sets)",
     )
     parser.add_argument("--batch-size", type=int, default=32, help="images that the network sees at a time, at most")
     parser.add_argument("--max-bytes", type=int, default=20_000_000, help="of an image's file")

@@ -1,5 +1,6 @@
-"""Decisions from scores: what to show, what a person must see, which model is better, which labels look wrong."""
+"""Decisions from scores: how many names to show, what a person must see, which model is better, which labels look wrong."""
 
+from topk_lightning.decisions._average_k import average_k_accuracy
 from topk_lightning.decisions._best_k import BestK, Costs, best_k
 from topk_lightning.decisions._binomial import error_bound, least_images
 from topk_lightning.decisions._class_list import ClassList
@@ -13,6 +14,7 @@ from topk_lightning.decisions._review_outcome import PILES, ReviewOutcome
 from topk_lightning.decisions._risk_coverage import RiskCoverage, risk_coverage
 from topk_lightning.decisions._roll_up import RollUp, SureAnswer, group_of_set, roll_up
 from topk_lightning.decisions._roll_up_outcome import LevelAnswers, RollUpOutcome
+from topk_lightning.decisions._set_outcome import SetMeter, SetOutcome, coverage_band, measure_sets
 from topk_lightning.decisions._suspect_labels import ConfidentJoint, SuspectLabels, confident_joint, suspect_labels
 from topk_lightning.decisions._topk import ClassComparison, compare_classes, compare_topk
 
@@ -33,18 +35,23 @@ __all__ = [
     "RollUp",
     "RollUpOutcome",
     "ScoresComparison",
+    "SetMeter",
+    "SetOutcome",
     "SureAnswer",
     "SuspectLabels",
+    "average_k_accuracy",
     "best_k",
     "compare_classes",
     "compare_hits",
     "compare_scores",
     "compare_topk",
     "confident_joint",
+    "coverage_band",
     "error_bound",
     "group_of_set",
     "least_images",
     "mcnemar",
+    "measure_sets",
     "pairs_to_merge",
     "review_plan",
     "risk_coverage",

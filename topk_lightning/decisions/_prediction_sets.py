@@ -72,8 +72,9 @@ class PredictionSets(FittedSets):
         >>> sets = PredictionSets(coverage=0.8).fit(p, torch.tensor([0, 0, 2, 2]), kind="probabilities")
         >>> sets.mask(torch.tensor([[0.5, 0.4, 0.1]]), kind="probabilities")  # all with at least the 0.3 of the third
         tensor([[ True,  True, False]])
-        >>> sets.predict(torch.tensor([[0.5, 0.4, 0.1]]), ["ant", "bee", "cat"], kind="probabilities")
-        [(TopKPrediction(label='ant', index=0, probability=0.5), TopKPrediction(label='bee', index=1, probability=0.4))]
+        >>> named = sets.predict(torch.tensor([[0.5, 0.4, 0.1]]), ["ant", "bee", "cat"], kind="probabilities")
+        >>> [[each.label for each in row] for row in named]
+        [['ant', 'bee']]
     """
 
     def __init__(
@@ -168,23 +169,25 @@ class PredictionSets(FittedSets):
             ValueError: no fit, other classes than those of the fit.
         """
         rows = ScoreRows(scores, kind=kind)
-        masks = [mask for _, mask in self.masks(rows, group=group, generator=generator)]
+        masks = [mask for _, mask, _ in self.masks(rows, group=group, generator=generator)]
         return torch.cat(masks) if masks else torch.empty(0, rows.num_classes, dtype=torch.bool)
 
     def masks(
         self, rows: ScoreRows, *, group: Sequence[Any] | Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[ScoreBlock, Tensor]]:
-        """Yield some rows at a time with their mask, so that memory does not grow with their number."""
+    ) -> Iterator[tuple[ScoreBlock, Tensor, int]]:
+        """Yield some rows at a time with their mask, and how many of them were empty and became the first guess."""
         fitted, thresholds = self.checked_fit(rows), self.thresholds
         rule, uniform = self.options.rule(fitted.log_prevalence), self.uniform(len(rows), generator)
         keys, of_class = self.keys_at_use(group, len(rows)), self.options.key_of_class(fitted.num_classes)
         for part, block in rows.blocks():
             found = rule.of_classes(block.values, block.logits, None if uniform is None else uniform[part])
             mask = found <= thresholds.of(of_class, None if keys is None else keys[part], found.device)
+            filled = 0
             if not self.options.allow_empty:
                 empty = ~mask.any(1) & has_softmax(block.logits)
                 mask[empty] = mask[empty].scatter(1, topk_indices(block.values[empty], 1), True)
-            yield block, mask
+                filled = int(empty.sum())
+            yield block, mask, filled
 
     def predict(
         self,
@@ -208,7 +211,7 @@ class PredictionSets(FittedSets):
         given = rows.class_names if class_names is None else class_names
         given = self.fitted.class_names if given is None else given
         names = None if given is None else distinct_names(check_class_names(given, rows.num_classes))
-        for block, mask in self.masks(rows, group=group, generator=generator):
+        for block, mask, _ in self.masks(rows, group=group, generator=generator):
             p = (block.logits.double() / self.temperature).softmax(1).tolist()
             best = topk_indices(block.values, rows.num_classes)
             for row, order, is_shown in zip(p, best, mask, strict=True):

@@ -59,6 +59,7 @@ def conformal_quantile(scores: Tensor, coverage: float, weight: Tensor | None = 
         covariate shift, NeurIPS 2019, with the new image's weight 1.
 
     Examples:
+        >>> import torch
         >>> scores = torch.arange(1.0, 10.0, dtype=torch.float64)
         >>> conformal_quantile(scores, 0.8), conformal_quantile(scores, 0.95)
         (8.0, inf)

@@ -18,10 +18,17 @@ from ._layers import (
     LayerTrace as LayerTrace,
 )
 from ._predict_topk import (
+    predict_sets as predict_sets,
     predict_topk as predict_topk,
 )
 from ._prediction_trace import (
     PredictionTrace as PredictionTrace,
+)
+from ._set_files import (
+    SETS_KEY as SETS_KEY,
+    promised_sets as promised_sets,
+    save_prediction_sets as save_prediction_sets,
+    sets_of_checkpoint as sets_of_checkpoint,
 )
 from ._topk_predictions import (
     TopKPrediction as TopKPrediction,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from topk_lightning._checks import InvalidValueError
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.decisions import PredictionSets
 from topk_lightning.prediction._image_sources import iterate_images
+from topk_lightning.prediction._set_files import promised_sets
 from topk_lightning.prediction._topk_predictions import TopKPrediction, topk_predictions
 from topk_lightning.prediction._trained_model import TrainedModel
 
-__all__ = ["predict_topk"]
+__all__ = ["predict_sets", "predict_topk"]
 
 
 def predict_topk(
@@ -74,8 +76,6 @@ def predict_topk(
         >>> [prediction.label for prediction in best]
         ['bee', 'cat']
     """
-    check_integer("batch_size", batch_size)
-    check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
     trained = TrainedModel.load(
         model,
         network,
@@ -84,15 +84,90 @@ def predict_topk(
         logit_adjustment=logit_adjustment,
         trust=trust,
     )
+
+    def best(logits: Tensor) -> Any:
+        return topk_predictions(logits, trained.class_names, k, input="logits")
+
+    single, predictions, number = _predict(trained, images, best, batch_size, on_bad_image, prepared)
+    return predictions[0] if single else [predictions.get(position, ()) for position in range(number)]
+
+
+def predict_sets(
+    model: str | Path | nn.Module | TrainedModel,
+    images: Any,
+    coverage: float | None = None,
+    *,
+    sets: PredictionSets | None = None,
+    network: nn.Module | str | None = None,
+    class_names: Sequence[str] | Mapping[Any, Any] | None = None,
+    preprocessing: Any = None,
+    batch_size: int = 32,
+    on_bad_image: str = "skip",
+    prepared: bool = False,
+    trust: Iterable[str] = (),
+) -> tuple[TopKPrediction, ...] | list[tuple[TopKPrediction, ...] | None]:
+    """Return as few classes of each image as possible, the right one among them as often as was promised, best first.
+
+    Images are read and prepared as by :func:`predict_topk`, whose options these are.
+
+    Args:
+        model: as there.
+        images: as there.
+        coverage: the promise in (0, 1), such as 0.9; None: that of the fit.
+        sets: fitted for this model; None: those in its checkpoint, which ``topk-lightning sets`` puts there.
+        network: as there.
+        class_names: as there.
+        preprocessing: as there.
+        batch_size: as there.
+        on_bad_image: as there; an image that cannot be read is answered by None.
+        prepared: as there.
+        trust: as there.
+
+    Returns:
+        A tuple of :class:`TopKPrediction` for one image, of any length: empty where no class is likely enough and the sets
+        may be empty, or where the scores are no numbers; or a list in the order of the images.
+
+    Raises:
+        ValueError: no sets, and what :func:`predict_topk` raises.
+
+    Examples:
+        >>> from topk_lightning import PredictionSets
+        >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # the mean of each channel
+        >>> validation = torch.tensor([[2.0, 1.9, 0.0]]).expand(9, 3)
+        >>> sets = PredictionSets(coverage=0.9).fit(validation, torch.ones(9, dtype=torch.int64))
+        >>> image = torch.tensor([0.0, 2.0, 1.95]).view(3, 1, 1).expand(3, 8, 8)
+        >>> [each.label for each in predict_sets(network, image, sets=sets, class_names=["ant", "bee", "cat"])]
+        ['bee', 'cat']
+    """
+    trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
+    chosen = promised_sets(trained.sets if sets is None else sets, coverage, str(trained.path or "CHECKPOINT"))
+
+    def shown(logits: Tensor) -> Any:
+        return chosen.predict(logits, trained.class_names)
+
+    single, predictions, number = _predict(trained, images, shown, batch_size, on_bad_image, prepared)
+    return predictions[0] if single else [predictions.get(position) for position in range(number)]
+
+
+def _predict(
+    trained: TrainedModel,
+    images: Any,
+    rows_of: Callable[[Tensor], Any],
+    batch_size: int,
+    on_bad_image: str,
+    prepared: bool,
+) -> tuple[bool, dict[int, tuple[TopKPrediction, ...]], int]:
+    """Return whether there is one image, the answer to each that could be read by its place, and their number."""
+    check_integer("batch_size", batch_size)
+    check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
     single, source = iterate_images(images)
     images_of = _Prepared(trained, source, prepared, skip=not single and on_bad_image == "skip")
     predictions: dict[int, tuple[TopKPrediction, ...]] = {}
     with trained.evaluating(), torch.inference_mode():
         for places, batch in _batches(images_of, batch_size):
-            rows = topk_predictions(trained.logits(batch), trained.class_names, k, input="logits")
-            predictions.update(zip(places, rows, strict=True))  # type: ignore[arg-type]
+            predictions.update(zip(places, rows_of(trained.logits(batch)), strict=True))
     images_of.warn()
-    return predictions[0] if single else [predictions.get(position, ()) for position in range(images_of.number)]
+    return single, predictions, images_of.number
 
 
 class _Prepared:
@@ -123,7 +198,7 @@ class _Prepared:
 
             some = " ".join(self.sentences[:20]) + (" And others." if len(self.sentences) > 20 else "")
             sentence = f"{len(self.sentences)} of {self.number} images cannot be read. {some}"
-            warnings.warn(sentence, BadImageWarning, stacklevel=3)
+            warnings.warn(sentence, BadImageWarning, stacklevel=4)
 
 
 def _batches(images: Iterable[tuple[int, Tensor]], batch_size: int) -> Iterator[tuple[list[int], Tensor]]:

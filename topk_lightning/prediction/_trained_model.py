@@ -13,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from topk_lightning._checks.class_names import check_class_names
+from topk_lightning.decisions import PredictionSets
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
 from topk_lightning.prediction._checkpoint import read_checkpoint, trained_network
-from topk_lightning.prediction._errors import (
-    check_prepared_images,
-    missing_preprocessing,
-    not_normalised,
-)
+from topk_lightning.prediction._errors import check_prepared_images, missing_preprocessing, not_normalised
 from topk_lightning.prediction._logit_adjustment import LogitAdjustment, adjustment_of
+from topk_lightning.prediction._set_files import sets_of_checkpoint
 
 if TYPE_CHECKING:
     from topk_lightning.data import Preprocessing
@@ -46,6 +44,7 @@ class TrainedModel:
         steps: optimizer steps of its training, where it is from a checkpoint.
         training_data: what the checkpoint keeps of its data, for :meth:`TrainingData.of`.
         adjustment: what is done to the logits of the network; None: nothing.
+        sets: prediction sets that were fitted for it and kept in the checkpoint; None where there are none.
 
     Examples:
         >>> model = TrainedModel.load(nn.Flatten(), class_names=["ant", "bee", "cat"])
@@ -63,6 +62,7 @@ class TrainedModel:
     steps: int = 0
     training_data: Mapping[str, Any] = field(default_factory=dict)
     adjustment: LogitAdjustment | None = None
+    sets: PredictionSets | None = None
 
     @classmethod
     def load(
@@ -213,6 +213,7 @@ def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[
         path=path,
         steps=checkpoint.get("global_step", 0),
         training_data=kept,
+        sets=sets_of_checkpoint(checkpoint),
     )
 
 
@@ -222,7 +223,8 @@ def _from_module(module: nn.Module) -> TrainedModel:
     data = getattr(module, "training_data", None)
     if data is not None and hasattr(data, "put"):
         data.put(kept)
-    return _described(module, options, getattr(module, "hparams", {}), training_data=kept)
+    sets = getattr(module, "prediction_sets", None)
+    return _described(module, options, getattr(module, "hparams", {}), training_data=kept, sets=sets)
 
 
 def _described(

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from starlette.applications import Starlette
@@ -19,9 +19,10 @@ from starlette.routing import Route
 from torch import Tensor, nn
 
 from topk_lightning._checks.options import check_integer, check_k, check_positive
-from topk_lightning.prediction import TopKPrediction, TrainedModel, predict_topk
+from topk_lightning.prediction import TopKPrediction, TrainedModel, promised_sets
+from topk_lightning.serving._answers import Wanted, answers_of, check_asked
 from topk_lightning.serving._batching import Batcher
-from topk_lightning.serving._errors import RequestError, check_asked_k, wrong_request
+from topk_lightning.serving._errors import RequestError, wrong_request
 from topk_lightning.serving._guard import Guard
 from topk_lightning.serving._page import render_page
 from topk_lightning.serving._pictures import decode_picture
@@ -46,6 +47,7 @@ def create_app(
     checkpoint: str | Path | TrainedModel,
     *,
     k: int | None = None,
+    coverage: float | None = None,
     batch_size: int = 32,
     max_bytes: int = 20_000_000,
     max_pixels: int = 50_000_000,
@@ -60,6 +62,8 @@ def create_app(
     Args:
         checkpoint: file that TopKClassifier saved, or what was read of it; it is read with ``weights_only=True``.
         k: how many classes where a request does not say, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
+        coverage: show prediction sets instead of the k best where a request does not say: as few names as have the right one
+            among them with this probability. The checkpoint must hold sets, which ``topk-lightning sets`` puts there.
         batch_size: pictures that the network sees at a time, at most.
         max_bytes: of a picture's file.
         max_pixels: of a picture.
@@ -81,25 +85,24 @@ def create_app(
     with model.evaluating(), torch.inference_mode():
         num_classes = model.logits(model.prepare(blank)[None]).shape[1]
     k = min(5, num_classes) if k is None else check_k(k, num_classes)
+    sets = model.sets if coverage is None else promised_sets(model.sets, coverage, str(model.path))
     max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
 
     def prepare(data: bytes) -> Tensor:
         return model.prepare(decode_picture(data, max_pixels, preprocessing))
 
-    def predictions_of(asked: Sequence[tuple[Tensor, int]]) -> list[TopKPredictions]:
-        images, ks = zip(*asked, strict=True)
-        rows = predict_topk(model, images, max(ks), batch_size=len(images))
-        return [cast("TopKPredictions", row)[:number] for row, number in zip(rows, ks, strict=True)]
+    def predictions_of(asked: Sequence[tuple[Tensor, Wanted]]) -> list[TopKPredictions]:
+        return answers_of(model, asked)
 
-    batcher: Batcher[tuple[Tensor, int], TopKPredictions] = Batcher(predictions_of, batch_size, places=places)
+    batcher: Batcher[tuple[Tensor, Wanted], TopKPredictions] = Batcher(predictions_of, batch_size, places=places)
     readers = ThreadPoolExecutor(_READERS, "decode")
-    page, policy = render_page(num_classes, k, max_bytes)
+    page, policy = render_page(num_classes, k, max_bytes, None if sets is None else sets.coverage, coverage is not None)
 
     async def show_page(_: Request) -> Response:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     async def predict(request: Request) -> Response:
-        asked = check_asked_k(request.query_params.get("k"), k, num_classes)
+        asked = check_asked(request.query_params, Wanted(k, coverage), num_classes, sets is not None)
         with batcher.place():
             data = await read_upload(request, max_bytes, seconds)
             image = await asyncio.get_running_loop().run_in_executor(readers, prepare, data)
@@ -107,7 +110,7 @@ def create_app(
                 raise ClientDisconnect
             predictions = await batcher((image, asked))
         named = [{"class": p.label, "index": p.index, "probability": p.probability} for p in predictions]
-        return JSONResponse({"predictions": named})
+        return JSONResponse({"predictions": named, **({} if asked.coverage is None else {"coverage": asked.coverage})})
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "classes": num_classes, "requests": batcher.taken})

@@ -13,16 +13,21 @@ from topk_lightning.drawing import DARK, LIGHT, css_variables
 
 __all__ = ["render_page"]
 
+_PROMISES = (0.8, 0.9, 0.95)
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render_page(num_classes: int, k: int, max_bytes: int) -> tuple[str, str]:
+def render_page(
+    num_classes: int, k: int, max_bytes: int, fitted: float | None = None, shows_sets: bool = False
+) -> tuple[str, str]:
     """Return the page as text, and the Content-Security-Policy that lets nothing run or load but what stands in it.
 
     Args:
         num_classes: C, the most that a person may ask for.
         k: how many classes the page asks for at first.
         max_bytes: of a file; the page says so before it sends a larger one.
+        fitted: the promise of the model's prediction sets; None: there are none to ask for.
+        shows_sets: whether the page asks for sets at first.
     """
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
@@ -31,6 +36,8 @@ def render_page(num_classes: int, k: int, max_bytes: int) -> tuple[str, str]:
         num_classes=num_classes,
         k=k,
         max_bytes=max_bytes,
+        promises=[] if fitted is None else sorted({*_PROMISES, fitted}),
+        chosen=fitted if shows_sets else None,
         style=Markup(style),
         script=Markup(script),
     )

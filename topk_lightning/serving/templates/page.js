@@ -1,6 +1,6 @@
 "use strict";
 const form = document.querySelector("form");
-const [files, count] = [form.elements.image, form.elements.k];
+const [files, count, coverage] = [form.elements.image, form.elements.k, form.elements.coverage];
 const results = document.querySelector(".results");
 const said = document.querySelector(".said");
 const card = document.querySelector("template");
@@ -14,12 +14,12 @@ const written = (number) => number.toLocaleString("en");
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 /** One request for one picture; a busy server is asked again when it says so. */
-async function ask(file, k) {
+async function ask(file, query) {
   if (file.size > maxBytes) throw new Error(`The file has ${written(file.size)} bytes; at most ${written(maxBytes)} are accepted.`);
   for (;;) {
     const body = new FormData();
     body.append("image", file);
-    const response = await fetch(`predict?k=${encodeURIComponent(k)}`, { method: "POST", body }).catch(() => {
+    const response = await fetch(`predict?${query}`, { method: "POST", body }).catch(() => {
       throw new Error("The server does not answer. Is it still running?");
     });
     const answer = await response.json().catch(() => ({}));
@@ -42,14 +42,21 @@ function guess({ class: name, probability }) {
   return line;
 }
 
-async function show({ file, item, k }) {
+async function show({ file, item, query }) {
   const note = item.querySelector(".note");
   try {
-    const predictions = await ask(file, k);
+    const predictions = await ask(file, query);
     item.querySelector(".guesses").append(...predictions.map(guess));
-    item.querySelector(".guesses").hidden = false;
+    item.querySelector(".guesses").hidden = !predictions.length;
     note.remove();
-    said.textContent = `${file.name}: ${predictions[0].class}, ${percent(predictions[0].probability)}`;
+    const share = query.get("coverage");
+    if (share) {
+      const names = predictions.length === 1 ? "1 name" : `${predictions.length} names`;
+      const promise = item.querySelector(".promise");
+      promise.textContent = predictions.length ? `${names}: such a list holds the right one in ${Number((100 * share).toPrecision(6))} of 100 pictures` : "No name is likely enough.";
+      promise.hidden = false;
+    }
+    said.textContent = predictions.length ? `${file.name}: ${predictions[0].class}, ${percent(predictions[0].probability)}` : `${file.name}: no name`;
   } catch (error) {
     item.classList.add("failed");
     note.textContent = error.message;
@@ -73,7 +80,7 @@ function take(chosen) {
     image.onload = () => URL.revokeObjectURL(image.src);
     image.onerror = () => image.remove();
     image.src = URL.createObjectURL(file);
-    waiting.push({ file, item, k: count.value });
+    waiting.push({ file, item, query: new URLSearchParams(coverage?.value ? { coverage: coverage.value } : { k: count.value }) });
     return item;
   });
   results.prepend(...items);
@@ -81,6 +88,9 @@ function take(chosen) {
   while (running < AT_A_TIME && waiting.length) work();
 }
 
+const choose = () => (count.disabled = Boolean(coverage?.value));
+coverage?.addEventListener("change", choose);
+choose();
 files.addEventListener("change", () => { take(files.files); files.value = ""; });
 form.addEventListener("submit", (event) => event.preventDefault());
 document.addEventListener("paste", (event) => take(event.clipboardData.files));
