@@ -13,7 +13,7 @@ import torch
 from tests import oracles_sets
 from tests.decisions.populations import long_tail, population
 from topk_lightning.decisions import PredictionSets, _conformal_scores
-from topk_lightning.decisions._quantile import conformal_quantile, least_images, quantile_index
+from topk_lightning.decisions._quantile import conformal_quantile, fewest_images, quantile_index
 
 METHODS = ("lac", "aps", "raps", "rank")
 each_method = pytest.mark.parametrize("method", METHODS)
@@ -106,7 +106,7 @@ def test_the_threshold_is_the_right_one_for_each_coverage_and_number_of_images()
             exact = oracles_sets.exact_index(images, Fraction(percent, 100))
             assert quantile_index(images, percent / 100) == exact
         least = next(n for n in range(1, 1000) if oracles_sets.exact_index(n, Fraction(percent, 100)) <= n)
-        assert least_images(percent / 100) == least
+        assert fewest_images(percent / 100) == least
 
 
 @pytest.mark.parametrize(("coverage", "least"), [(0.8, 4), (0.9, 9), (0.95, 19)])

@@ -1,4 +1,4 @@
-"""The command line: ``topk-lightning demo | fit | resume | test | report | compare | predict | trace | review | export | serve``.
+"""The command line: ``topk-lightning demo | fit | resume | test | report | compare | predict | sets | trace | review | export | serve``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("test a checkpoint and write a page about it", "_report"),
     "compare": ("say whether a second model is better on the same images", "_compare"),
     "predict": ("name the k best classes of images", "_predict"),
+    "sets": ("find how many names must be shown so that the right one is among them", "_sets"),
     "trace": ("show what each layer of a network does with an image", "_trace"),
     "review": ("say which pictures a person must see, with a promise about the errors", "_review"),
     "export": ("write a model as ONNX, as a program of torch.export or for Hugging Face", "_export"),

@@ -9,6 +9,7 @@ from topk_lightning.decisions._mcnemar import mcnemar
 from topk_lightning.decisions._merging import MergePair, pairs_to_merge
 from topk_lightning.decisions._paired import PairedComparison, compare_hits
 from topk_lightning.decisions._prediction_sets import PredictionSets
+from topk_lightning.decisions._quantile import fewest_images
 from topk_lightning.decisions._review import ReviewPlan, review_plan
 from topk_lightning.decisions._review_outcome import PILES, ReviewOutcome
 from topk_lightning.decisions._risk_coverage import RiskCoverage, risk_coverage
@@ -48,6 +49,7 @@ __all__ = [
     "confident_joint",
     "coverage_band",
     "error_bound",
+    "fewest_images",
     "group_of_set",
     "least_images",
     "mcnemar",

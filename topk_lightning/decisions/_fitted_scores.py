@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning.decisions._quantile import conformal_quantile, least_images
+from topk_lightning.decisions._quantile import conformal_quantile, fewest_images
 
 __all__ = ["FittedScores", "Thresholds"]
 
@@ -76,7 +76,7 @@ class FittedScores:
         common = conformal_quantile(self.scores, coverage, self.weight)
         if self.keys is None:
             return Thresholds(common, None)
-        found, least = torch.full((self.num_keys,), common, dtype=torch.float64), least_images(coverage)
+        found, least = torch.full((self.num_keys,), common, dtype=torch.float64), fewest_images(coverage)
         order = self.keys.sort(stable=True).indices  # within a key the scores stay ascending
         images = torch.bincount(self.keys, minlength=self.num_keys).tolist()
         for key, members in enumerate(torch.split(order, images)):

@@ -15,7 +15,7 @@ from topk_lightning._topk_prediction import TopKPrediction
 from topk_lightning.decisions._conformal_scores import has_softmax
 from topk_lightning.decisions._fitted_scores import FittedScores
 from topk_lightning.decisions._fitted_sets import FittedSets
-from topk_lightning.decisions._quantile import least_images
+from topk_lightning.decisions._quantile import fewest_images
 from topk_lightning.decisions._rows import ScoreRows
 from topk_lightning.decisions._set_options import SetOptions, log_shares
 from topk_lightning.ranking import topk_indices
@@ -143,7 +143,7 @@ class PredictionSets(FittedSets):
             log_prevalence=rule.log_prevalence,
         )
         self._thresholds = None
-        least = least_images(self.coverage)
+        least = fewest_images(self.coverage)
         if self.images < least:
             wanted = f"hold at least {least} images for a coverage of {self.coverage:g}"
             warnings.warn(must("scores", wanted, self.images, "All names are shown."), stacklevel=2)

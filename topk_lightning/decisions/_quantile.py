@@ -9,7 +9,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_number
 
-__all__ = ["check_coverage", "conformal_quantile", "least_images", "quantile_index"]
+__all__ = ["check_coverage", "conformal_quantile", "fewest_images", "quantile_index"]
 
 
 def check_coverage(coverage: object, name: str = "coverage") -> float:
@@ -33,11 +33,11 @@ def quantile_index(images: int, coverage: float) -> int:
     return math.ceil(round((images + 1) * coverage, 9))
 
 
-def least_images(coverage: float) -> int:
+def fewest_images(coverage: float) -> int:
     """Return how many images there must be for a threshold below which not everything is: ⌈1 / (1 − c)⌉ − 1.
 
     Examples:
-        >>> [least_images(coverage) for coverage in (0.8, 0.9, 0.95)]
+        >>> [fewest_images(coverage) for coverage in (0.8, 0.9, 0.95)]
         [4, 9, 19]
     """
     return math.ceil(round(coverage / (1 - coverage), 9))

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from topk_lightning.decisions import SetOutcome
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport, ReliabilityCurve
 from topk_lightning.report._data_splits import DataSplits
@@ -36,6 +37,7 @@ class Results:
         epochs: where the epoch table comes from, and the table.
         facts: how the report was made, each with its heading.
         hard_images: how many to show of each kind.
+        sets: what prediction sets came to, for each promise; none where there are no validation images.
         trained_on: test images that were trained on; None where it is not known.
         unknown: what cannot be told without the images, in a sentence; "" where they are there.
     """
@@ -56,6 +58,7 @@ class Results:
     hard_images: int
     trained_on: int | None = None
     unknown: str = ""
+    sets: Sequence[SetOutcome] = ()
 
     @property
     def images(self) -> int:

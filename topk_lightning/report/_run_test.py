@@ -15,8 +15,10 @@ from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_k
 from topk_lightning.classifier import ClassMatch, match_classes
 from topk_lightning.data import TrainingData, count_trained_on
+from topk_lightning.decisions import PredictionSets, SetMeter, fewest_images
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
+from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import DataSplits
 from topk_lightning.report._evaluation import Evaluator
@@ -29,6 +31,9 @@ __all__ = ["SAMPLE", "Labels", "Scaled", "best_temperature", "classes_of", "give
 
 #: Images of training and of validation that are looked at: enough for an accuracy to two digits and for one temperature.
 SAMPLE = 1000
+
+#: What sets of names promise, and the images that a fit has at least.
+_PROMISES, _LEAST = (0.8, 0.9, 0.95), 9
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ def run_test(
     scaler = _temperature(evaluator, data.validation)
     if scaler is not None:
         metrics.append(Scaled(scaled, scaler))
-    evaluation = evaluator.evaluate(data.test, k, *metrics)
+    meters = set_meters(_fitted_sets(evaluator, data.validation, model))
+    evaluation = evaluator.evaluate(data.test, k, *metrics, *meters)
     return Results(
         data=data,
         class_names=shown,
@@ -86,6 +92,7 @@ def run_test(
             *facts_of_the_run(device, seconds()),
         ],
         hard_images=hard_images,
+        sets=[] if evaluation.outside.are_probabilities else [meter.outcome() for meter in meters],
         trained_on=_trained_on(model, data.test, evaluation.index.tolist()),
     )
 
@@ -148,6 +155,26 @@ def best_temperature(logits: Tensor, target: Tensor) -> TemperatureScaler | None
         scaler = TemperatureScaler().to(logits.device).fit(logits[usable], target[usable])
     low, high = BOUNDS
     return scaler if 1.001 * low < float(scaler.temperature) < 0.999 * high else None
+
+
+def _fitted_sets(evaluator: Evaluator, images: LabelledImages | None, model: TrainedModel) -> PredictionSets | None:
+    """Return the sets of the model, or such as validation images ask for; None without such images."""
+    if model.sets is not None and model.sets.options.by != "group":
+        return model.sets
+    batches = [] if images is None else list(evaluator.answers(images, SAMPLE))
+    if not batches:
+        return None
+    logits, target = torch.cat([one.logits for one in batches]), torch.cat([one.target for one in batches])
+    if len(logits) < _LEAST or are_probabilities(logits):
+        return None
+    return PredictionSets().fit(logits, target)
+
+
+def set_meters(sets: PredictionSets | None) -> list[SetMeter]:
+    """Return what measures sets at each promise that their images allow."""
+    if sets is None:
+        return []
+    return [SetMeter(sets.at(promise)) for promise in _PROMISES if fewest_images(promise) <= sets.images]
 
 
 def _accuracy(evaluator: Evaluator, images: LabelledImages | None) -> float | None:

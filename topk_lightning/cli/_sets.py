@@ -1,0 +1,199 @@
+"""``topk-lightning sets``: how many names must be shown, so that the right one is among them as often as is promised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich
+from jsonargparse import Namespace
+
+from topk_lightning._checks import must
+from topk_lightning._checks.options import check_choice, check_positive
+from topk_lightning.cli._errors import UsageError, check_given_files, check_share, usage
+from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._runs import check_writable, checkpoint_of
+
+if TYPE_CHECKING:
+    from topk_lightning.decisions import PredictionSets, SetOutcome
+    from topk_lightning.scores import Scores
+
+__all__ = ["main"]
+
+#: The promises that are shown beside the one that is asked for.
+_PROMISES = (0.8, 0.9, 0.95)
+_SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
+
+
+def main(words: Sequence[str]) -> None:
+    """Fit prediction sets on validation images, keep them, and say what they come to on the test."""
+    options = _parser().parse_args(list(words[1:]))
+    with usage():
+        check_share(options.coverage)
+        check_choice("--method", options.method, ("lac", "aps", "raps", "rank"))
+        if options.temperature != "fit":
+            try:
+                check_positive("--temperature", float(options.temperature))
+            except ValueError:
+                wanted = 'be a number above 0 or "fit"'
+                raise UsageError(must("--temperature", wanted, repr(options.temperature))) from None
+    stored = options.source.lower().endswith(_SUFFIXES)
+    if stored:
+        check_given_files("scores", [options.source, *([options.test] if options.test else [])])
+    elif options.test is not None:
+        remedy = "The test images of a checkpoint are those of --data."
+        raise UsageError(must("--test", "be left out for a checkpoint", repr(options.test), remedy))
+    if options.out is not None:
+        check_writable(Path(options.out))
+    checkpoint = None if stored else checkpoint_of(options.source)
+    # Only now: --help and mistakes need no torch.
+    from topk_lightning.cli._quiet import quiet_lightning
+
+    with quiet_lightning(), rich.get_console().status("Looking at the images …"):
+        fit_on, test, counts = _stored(options) if checkpoint is None else _scored(checkpoint, options)
+    sets = _fitted(fit_on, counts, options)
+    _say(sets, fit_on, test)
+    if options.out is not None:
+        from topk_lightning._files import write_file
+
+        text = json.dumps(_plain(sets.as_dict()), allow_nan=False, ensure_ascii=False)
+        write_file(options.out, (text + "\n").encode())
+        rich.get_console().print(f"sets: {options.out}", soft_wrap=True, highlight=False, markup=False)
+    if checkpoint is not None:
+        from topk_lightning.prediction import save_prediction_sets
+
+        save_prediction_sets(checkpoint, sets)
+        line = f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES --coverage {options.coverage:g}"
+        rich.get_console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _stored(options: Namespace) -> tuple[Scores, Scores | None, Any]:
+    from topk_lightning.scores import read_scores
+
+    given = {"kind": options.kind, "class_names": options.class_names}
+    fit_on = read_scores(options.source, target=options.target, **given)
+    test = None if options.test is None else read_scores(options.test, target=options.test_target, **given)
+    return fit_on, test, None
+
+
+def _scored(checkpoint: str, options: Namespace) -> tuple[Scores, Scores | None, Any]:
+    """Return what the network says of validation and test images, and how many images of each class it was trained on."""
+    from topk_lightning.cli._trained_data import trained_data
+    from topk_lightning.data import TrainingData
+    from topk_lightning.prediction import TrainedModel
+    from topk_lightning.report import score_images
+
+    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    data = trained_data(options.data, model)
+    scored = [score_images(model, data, split, batch_size=options.batch_size) for split in ("val", "test")]
+    return scored[0], scored[1], TrainingData.of(model.training_data).class_counts
+
+
+def _fitted(fit_on: Scores, counts: Any, options: Namespace) -> PredictionSets:
+    from topk_lightning.decisions import PredictionSets
+    from topk_lightning.temperature_scaler import TemperatureScaler
+
+    temperature = options.temperature
+    if temperature == "fit":
+        parts = [block.logits.float() for block in fit_on.blocks("a temperature")]
+        import torch
+
+        scaler = TemperatureScaler().fit(torch.cat(parts), fit_on.labels("a temperature"))
+        temperature = float(scaler.temperature)
+        said = f"Temperature {temperature:.3g}, fitted on the same images: the promise is close, no longer exact."
+        rich.get_console().print(said, highlight=False)
+    if options.macro and counts is None:
+        said = "Shares of the classes are those of the images of the fit: the promise is close, no longer exact."
+        rich.get_console().print(said, highlight=False)
+    return PredictionSets(
+        options.method,
+        options.coverage,
+        temperature=float(temperature),
+        by="class" if options.by_class else None,
+        prevalence=None if not options.macro else "fit" if counts is None else counts,
+        penalty=options.penalty,
+        k=options.k,
+        allow_empty=options.allow_empty,
+    ).fit(fit_on)
+
+
+def _say(sets: PredictionSets, fit_on: Scores, test: Scores | None) -> None:
+    from rich.table import Table
+
+    from topk_lightning.decisions import measure_sets
+
+    console, shown = rich.get_console(), fit_on if test is None else test
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("promised", "on the test" if test is not None else "on these images", "names on average", "median"):
+        table.add_column(heading, justify="right")
+    table.add_column("at most 5", justify="right")
+    promises = sorted({*_PROMISES, sets.coverage})
+    outcomes = [measure_sets(sets.at(promise), shown) for promise in promises]
+    for outcome in outcomes:
+        table.add_row(*_cells(outcome), style="bold" if outcome.promise == sets.coverage else "")
+    images = f"{sets.images:,} images" + ("" if test is None else f", tested on {len(test):,}")
+    console.print(f"{sets.options.method.upper()}, fitted on {images}.", highlight=False)
+    console.print(table)
+    chosen = outcomes[promises.index(sets.coverage)]
+    lines = [chosen.sentence]
+    if sets.too_few:
+        few = ", ".join(sets.too_few[:5]) + (", …" if len(sets.too_few) > 5 else "")
+        lines.append(f"{len(sets.too_few)} classes have too few images for a threshold of their own: {few}.")
+    if chosen.filled:
+        lines.append(f"{chosen.filled:,} images with an empty set are shown the first guess.")
+    lines += [chosen.warning] if test is not None and chosen.warning else []
+    if test is None:
+        lines.append("Sizes are those on the images of the fit; --test FILE measures the promise on others.")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _cells(outcome: SetOutcome) -> list[str]:
+    found = outcome.summary
+    return [
+        f"{100 * outcome.promise:g} %",
+        f"{100 * found.coverage:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})",
+        f"{found.mean_size:.1f}",
+        f"{found.median_size:g}",
+        f"{100 * found.at_most(5):.0f} %",
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has a form for; an infinite score is null."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return [number if number != float("inf") else None for number in value.tolist()]
+    return {name: _plain(part) for name, part in value.items()} if isinstance(value, dict) else value
+
+
+def _parser() -> OptionParser:
+    parser = OptionParser(
+        "sets",
+        "Find how many names must be shown so that the right one is among them as often as promised: fit on validation "
+        "images, measure on test images, keep the fit in the checkpoint.",
+    )
+    parser.add_argument(
+        "source", type=str, help="a checkpoint, the folder of a run, or a file of scores (.npz, .npy, .parquet)"
+    )
+    parser.add_argument("--coverage", type=float, default=0.9, help="how often the right name shall be among them")
+    parser.add_argument("--method", type=str, default="lac", help="lac (smallest sets), aps, raps or rank (a fixed k)")
+    parser.add_argument("--by-class", action="store_true", help="a threshold for each class, so that each is covered")
+    parser.add_argument("--macro", action="store_true", help="lac by the share of each class: covers rare ones better")
+    parser.add_argument("--allow-empty", action="store_true", help="show no name where none is likely enough")
+    parser.add_argument("--temperature", type=str, default="1", help='divides the logits; "fit": the calibrated one')
+    parser.add_argument("--penalty", type=float, default=0.01, help="of raps, for each rank beyond --k")
+    parser.add_argument("--k", type=int, default=5, help="of raps, ranks without a penalty")
+    parser.add_argument("--data", type=str | None, default=None, help="of a checkpoint (default: of its training)")
+    parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
+    parser.add_argument("--test", type=str | None, default=None, help="of scores: a second file, to measure on")
+    parser.add_argument("--kind", type=str | None, default=None, help="of scores: logits or probabilities")
+    parser.add_argument("--target", type=str | None, default=None, help="of scores: a file of the right classes")
+    parser.add_argument("--test-target", type=str | None, default=None, help="the same of --test")
+    parser.add_argument("--class-names", type=str | None, default=None, help="of scores: a .txt or .json file")
+    parser.add_argument("--out", type=str | None, default=None, help="a .json file for the fit as plain data")
+    parser.add_network_options()
+    return parser
