@@ -27,6 +27,7 @@ DOCS = ROOT / "docs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = {
     "ranking": "Order rule",
+    "feature_ranks": "Ranks from features",
     "metrics": "Metrics and class report",
     "temperature_scaler": "Temperature scaling",
     "losses": "Losses",
@@ -45,6 +46,7 @@ PACKAGES = {
     "export": "Export",
     "serving": "Server",
     "integrations.fastai": "fastai classes",
+    "integrations.transformers": "Hugging Face Trainer",
 }
 """Packages of the reference in reading order, with the titles of their pages."""
 
