@@ -55,28 +55,29 @@ def _run(options: argparse.Namespace, records: Records) -> None:
         print("Left out: the glyphs, since their fonts are not installed (apt-get install fonts-aenigma).")
         cells = [cell for cell in cells if available(cell[1], options.out)]
     with ProcessPoolExecutor(options.workers, initializer=_one_thread) as pool:
-        running = {pool.submit(run, *cell, records, options.out): cell for run, *cell in cells}
+        running = {
+            pool.submit(run, setting, method, budget, records, options.out): f"{setting.name}, {method}"
+            for run, setting, method, budget in cells
+        }
         for number, future in enumerate(as_completed(running), 1):
             future.result()
-            setting, method, _ = running[future]
-            print(f"{number} of {len(cells)}: {setting.name}, {method}", flush=True)
+            print(f"{number} of {len(cells)}: {running[future]}", flush=True)
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
     """Return what is run, in this order: how, in which setting, which method, how much is tried."""
-    settings, networks = (
-        [*STANDARD, *(FULL if options.full else [])],
-        [*NETWORKS, *(NETWORKS_FULL if options.full else [])],
-    )
-    budget, for_networks, number = Budget(), Budget(6, 2, 8), len(STANDARD) + len(FULL)
+    settings = [*STANDARD, *(FULL if options.full else [])]
+    networks = [*NETWORKS, *(NETWORKS_FULL if options.full else [])]
+    budget, for_networks = Budget(), Budget(6, 2, 8)
+    most: int | None = None  # methods a setting
     if options.smoke:
         settings, networks = SMOKE, NETWORKS_SMOKE
-        budget, for_networks, number = Budget(3, 2, 3), Budget(2, 1, 2), 3
+        budget, for_networks, most = Budget(3, 2, 3), Budget(2, 1, 2), 3
     return [
         *(
             (run_method, setting, method.name, budget)
             for setting in settings
-            for method in methods_of(setting, full=options.full)[:number]
+            for method in methods_of(setting, full=options.full)[:most]
         ),
         *((run_network, setting, name, for_networks) for setting in networks for name in NETWORK_METHODS),
     ]

@@ -6,6 +6,7 @@ import logging
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from grid_a import Budget, choose
@@ -75,7 +76,7 @@ def _accuracies(setting: Setting, method: Method, candidate: Candidate, split: S
     images, measured = split.images, split.measured
     if setting.network == "resnet18":
         images, measured = images.repeat(1, 3, 1, 1), measured.repeat(1, 3, 1, 1)
-    network: object = {"class_path": "small_cnn", "init_args": {"in_channels": images.shape[1], "width": 16}}
+    network: dict[str, Any] = {"class_path": "small_cnn", "init_args": {"in_channels": images.shape[1], "width": 16}}
     loss: nn.Module = nn.CrossEntropyLoss()
     callbacks: list[Callback] = []
     if method.name == "coarse to fine":
@@ -105,7 +106,7 @@ def _accuracies(setting: Setting, method: Method, candidate: Candidate, split: S
         _trainer(setting, callbacks).fit(model, loader)
     model = model.cpu().eval()
     with torch.no_grad():
-        logits = torch.cat([model(part) for part in measured.split(500)])
+        logits = torch.cat([model(part) for part in torch.split(measured, 500)])
     values: list[float] = topk_accuracy(logits, split.truth, k=(1, 5, 10)).tolist()
     return values
 
