@@ -231,8 +231,7 @@ class TopKClassifierBase(MeasuredSteps):
         """Save weights under the names that they have where nothing is compiled, and what is known of the data."""
         checkpoint["state_dict"] = original_names(checkpoint["state_dict"])
         self.training_data.put(checkpoint)
-        if self.prediction_sets is not None:
-            checkpoint[SETS_KEY] = self.prediction_sets.as_dict()
+        checkpoint.update({} if self.prediction_sets is None else {SETS_KEY: self.prediction_sets.as_dict()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt."""
