@@ -86,7 +86,7 @@ def test_every_public_name_has_a_page():
         if (PACKAGE / place.replace(".", "/")).is_dir() or (PACKAGE / f"{place}.py").is_file()
     ]
     documented = {name for home in homes for name in importlib.import_module(f"topk_lightning.{home}").__all__}
-    assert set(topk_lightning.__all__) - documented == {"__version__", "schedules"}
+    assert set(topk_lightning.__all__) - documented == {"__version__", "functional", "schedules"}
 
 
 def test_version_is_that_of_the_distribution():

@@ -31,6 +31,7 @@ PACKAGES = {
     "metrics": "Metrics and class report",
     "temperature_scaler": "Temperature scaling",
     "losses": "Losses",
+    "linear_topk_loss": "Losses of a head of many classes",
     "relaxations": "Relaxations",
     "schedules": "Schedules",
     "hierarchy": "Hierarchies",
@@ -145,7 +146,8 @@ def reference_page(package: str) -> str:
         home = _home(package, name)
         sentence = (inspect.getdoc(getattr(module, name)) or "").partition("\n\n")[0]
         if not callable(getattr(module, name)):
-            sentence = ""
+            rows.append(f"| `{name}` | |")
+            continue
         path = f"topk_lightning.{package}.{name}"
         address = f"../{home}#{_anchor(home, name)}" if home else f"#{path}"
         rows.append(f"| [`{name}`]({address}) | {_one_line(sentence)} |")

@@ -110,11 +110,11 @@ class TopKPredictionWriter(Callback):
                 raise CallbackError(must("path", wanted, f"{str(self.path)!r} and {str(other.path)!r}"))
         if not self.keep_predictions:
             trainer.predict_loop.return_predictions = False
-        self._shown, fitted = None, self.sets or getattr(pl_module, "prediction_sets", None)
-        if self.coverage is not None or self.sets is not None:
-            self._shown = promised_sets(fitted, self.coverage)
+        sets: Any = self.sets or getattr(pl_module, "prediction_sets", None)
+        promised = self.coverage is not None or self.sets is not None
+        self._shown = promised_sets(sets, self.coverage) if promised else None
         if hasattr(pl_module, "shown_sets"):  # what predict_step of TopKClassifier shows
-            self._module, pl_module.shown_sets = pl_module, self._shown
+            self._module, pl_module.shown_sets = pl_module, self._shown  # type: ignore[assignment]
         names = self.class_names or getattr(pl_module, "class_names", None)
         names = names or getattr(getattr(trainer, "datamodule", None), "class_names", None)
         self._names = None if names is None else check_class_names(names)

@@ -77,9 +77,7 @@ class TrainingTrace(Callback):
         self.patience = check_integer("patience", patience)
         #: The table: a dict an epoch with "epoch" (from 1), the logged names, and "note".
         self.rows: list[dict[str, Any]] = []
-        self._stage = "fit"
-        self._settings: dict[str, Any] = {}
-        self._validated: dict[str, Any] = {}
+        self._stage, self._settings, self._validated = "fit", dict[str, Any](), dict[str, Any]()
         self._begin()
 
     def _begin(self) -> None:

@@ -43,7 +43,7 @@ def _harmless_warnings() -> Iterator[None]:
 
         return visible_text(form(*arguments))
 
-    warnings.formatwarning = visible
+    warnings.formatwarning = visible  # type: ignore[assignment]
     try:
         yield
     finally:

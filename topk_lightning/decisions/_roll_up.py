@@ -81,8 +81,8 @@ class RollUp:
         for groups, probabilities, at in rows:
             parts = zip(self.level_names, names, groups, probabilities, strict=True)
             by_level = tuple((level, of_level[group], p) for level, of_level, group, p in parts)
-            said = by_level[at] if at < len(by_level) else (None, "", math.nan)
-            answers.append(SureAnswer(*said, by_level))
+            level, label, probability = by_level[at] if at < len(by_level) else (None, "", math.nan)
+            answers.append(SureAnswer(level, label, probability, by_level))
         return answers
 
     def outcome(self, scores: Any, target: Any = None, *, kind: str = "logits") -> RollUpOutcome:
@@ -138,13 +138,13 @@ class RollUp:
                 str(name): Hierarchy(tuple(level["groups"]), tuple(level["names"]), names)
                 for name, level in values["levels"].items()
             }
-            error, confidence, images = values["target_error"], values["confidence"], values["images"]
+            target_error, confidence, images = values["target_error"], values["confidence"], values["images"]
         except (KeyError, TypeError, AttributeError) as error:
             actual = ", ".join(map(repr, values)) or "none"
             raise InvalidValueError(must("the roll-up", "hold the values of RollUp.to_dict", actual)) from error
         return cls(
             NOTHING if threshold is None else check_number("threshold", threshold),
-            error,
+            target_error,
             confidence,
             images,
             names,
