@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 
 import pytest
+import torch
 
 from tests.browser import LOOKS
 from tests.serving.servers import running
+from topk_lightning import PredictionSets
 from topk_lightning.data import FORMATS
-from topk_lightning.prediction import predict_topk
+from topk_lightning.prediction import TrainedModel, predict_sets, predict_topk, save_prediction_sets
 from topk_lightning.serving import create_app
 
 # Gives files to the page as a person does who drops or pastes them.
@@ -80,6 +83,49 @@ def test_dropped_pictures_get_their_bars(open_page, address, checkpoint, drawing
     opened.assert_fits()
     opened.assert_readable()
     opened.screenshot(f"serve_{scheme}_{width}", docs=(scheme, width) in (("light", 1280), ("dark", 390)))
+
+
+@pytest.fixture(scope="module")
+def with_sets(checkpoint, emoji, tmp_path_factory):
+    """The checkpoint with sets fitted where the right class may stand anywhere: they show nearly every name."""
+    path = tmp_path_factory.mktemp("sets") / "model.ckpt"
+    shutil.copy(checkpoint, path)
+    classes = len(TrainedModel.load(path).class_names)
+    logits = torch.linspace(2, 0, classes).repeat(40, 1)
+    target = torch.arange(40) % classes
+    save_prediction_sets(path, PredictionSets("rank", 0.95).fit(logits, target))
+    return path
+
+
+@pytest.mark.parametrize(*LOOKS)
+def test_a_long_set_is_scrolled_by_keyboard_within_its_card(open_page, with_sets, drawings, scheme, width):
+    with running(create_app(with_sets, coverage=0.95)) as url:
+        opened = open_page(url, scheme, width)
+        assert opened.page.locator("#coverage").input_value() == "0.95"
+        assert opened.page.locator("#k").is_disabled()
+        give(opened, "drop", drawings[:2])
+        rows = shown(opened)
+        promised = predict_sets(with_sets, drawings[:2], 0.95)
+        assert [[line[0] for line in row] for row in rows] == [[p.label for p in row] for row in promised]
+        assert min(map(len, rows)) > 9
+        said = opened.page.locator(".promise").first.inner_text()
+        assert said == f"{len(rows[0])} names: such a list holds the right one in 95 of 100 pictures"
+        names = opened.page.locator(".guesses").first
+        assert names.bounding_box()["height"] <= 22 * 16
+        opened.wait_for_count(".guesses.more", 2)  # each says that it goes on
+        opened.assert_fits()
+        opened.assert_readable()
+        opened.screenshot(f"serve_sets_{scheme}_{width}")
+        names.focus()
+        opened.page.keyboard.press("End")
+        opened.wait_for_count(".guesses.more", 1)
+        assert names.evaluate("(list) => list.scrollTop + list.clientHeight >= list.scrollHeight - 2")
+        opened.page.locator("#coverage").select_option("")
+        assert opened.page.locator("#k").is_enabled()
+        give(opened, "drop", drawings[2:3])
+        opened.wait_for_count(".picture", 3)
+        newest, *_ = shown(opened)
+        assert len(newest) == 5
 
 
 def test_a_picture_comes_by_keyboard_alone(open_page, address, checkpoint, drawings):

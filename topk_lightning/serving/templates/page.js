@@ -42,12 +42,18 @@ function guess({ class: name, probability }) {
   return line;
 }
 
+/** A list that goes on below its box fades at its end. */
+const fade = (list) => list.classList.toggle("more", list.scrollHeight - list.scrollTop - list.clientHeight > 2);
+
 async function show({ file, item, query }) {
   const note = item.querySelector(".note");
   try {
     const predictions = await ask(file, query);
-    item.querySelector(".guesses").append(...predictions.map(guess));
-    item.querySelector(".guesses").hidden = !predictions.length;
+    const guesses = item.querySelector(".guesses");
+    guesses.append(...predictions.map(guess));
+    guesses.hidden = !predictions.length;
+    guesses.addEventListener("scroll", () => fade(guesses), { passive: true });
+    new ResizeObserver(() => fade(guesses)).observe(guesses);
     note.remove();
     const share = query.get("coverage");
     if (share) {
