@@ -28,6 +28,25 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
             exec(compile("\n" * (line - 1) + code, str(page), "exec"), namespace)
 
 
+OUTPUT = re.compile(r"\A\s*It prints[^\n]*:\n+```text\n(.*?)^```$", flags=re.M | re.S)
+
+
+def test_the_output_under_the_first_program_is_what_it_prints(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text()
+    (match,) = [block for block in BLOCK.finditer(text) if OUTPUT.match(text[block.end() :])]
+    shown = OUTPUT.match(text[match.end() :])[1].splitlines()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(match[1], "README.md", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out.splitlines()[-len(shown) :]
+    # Another processor rounds differently, and training carries it on: the probabilities are close, not equal.
+    assert {line[:20] for line in printed} == {line[:20] for line in shown}
+    first, at = printed[0].split(), shown[0].split()
+    assert float(first[-1]) == pytest.approx(float(at[-1]), abs=0.2)
+    assert any(line.startswith("carousel horse") for line in printed[1:])
+
+
 def test_no_page_names_a_registry_host():
     hosts = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "npmjs" + ".com", "deb" + ".debian.org")
     for page in [*PAGES, *ROOT.glob("*.toml"), *ROOT.glob("topk_lightning/**/*.py"), ROOT / "Makefile"]:
