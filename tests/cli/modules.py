@@ -47,6 +47,30 @@ class Stop(Callback):
             signal.raise_signal(self.signum)
 
 
+class StopAgain(Stop):
+    """A second signal comes while the state after the first one is written."""
+
+    def on_save_checkpoint(self, trainer, *_):
+        if trainer.global_step == self.steps:
+            signal.raise_signal(self.signum)
+
+
+class StopInAFailingStep(Stop):
+    """Something breaks in the step in which the signal came."""
+
+    def on_train_batch_end(self, trainer, *_):
+        super().on_train_batch_end(trainer)
+        if trainer.global_step == self.steps:
+            raise RuntimeError("a worker was stopped too")
+
+
+class StopWithoutRoom(Stop):
+    """The state after the signal cannot be written."""
+
+    def on_save_checkpoint(self, trainer, *_):
+        raise OSError(28, "No space left on device")
+
+
 class OwnData(PlainData):
     """Names of arguments that our data modules have too."""
 

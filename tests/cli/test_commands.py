@@ -4,8 +4,11 @@ import contextlib
 import csv
 import io
 import json
+import random
+import re
 import shlex
 import signal
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,14 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "configs" / "emoji.yaml"
 
 # Python 3.12 and later: the processes that load images are forked beside pytest's threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """What a shell starts in the background inherits a Ctrl-C that is ignored, and a command leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +235,61 @@ def test_a_stop_keeps_this_very_step_and_says_how_to_go_on(tmp_path, capsys, ste
     assert main([*command, "--trainer.callbacks", "null", "--report", "false"]) == 0
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()[:1].isdigit()]
     assert rows == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["StopAgain", "StopInAFailingStep"])
+def test_neither_a_second_signal_nor_what_breaks_beside_it_loses_the_step(tmp_path, capsys, kind):
+    words = [
+        "fit",
+        "--config",
+        str(CONFIG),
+        "--out",
+        str(tmp_path),
+        "--trainer.callbacks+",
+        f"tests.cli.modules.{kind}",
+    ]
+    term = str(int(signal.SIGTERM))
+    assert main([*words, "--trainer.callbacks.steps", "1", "--trainer.callbacks.signum", term]) == 143
+    kept = tmp_path / "interrupted.ckpt"
+    assert torch.load(kept, weights_only=True)["global_step"] == 1
+    said = capsys.readouterr().err
+    assert said == f"Terminated. This step is kept in {kept}. Go on with: topk-lightning resume {kept}\n"
+
+
+def test_a_step_that_cannot_be_written_is_not_said_to_be_kept(tmp_path, capsys):
+    words = ["fit", "--config", str(CONFIG), "--out", str(tmp_path)]
+    stop = ["--trainer.callbacks+", "tests.cli.modules.StopWithoutRoom", "--trainer.callbacks.steps", "1"]
+    assert main([*words, *stop]) == 130
+    assert not (tmp_path / "interrupted.ckpt").exists()
+    why = "This step could not be kept: [Errno 28] No space left on device."
+    assert capsys.readouterr().err == f"Interrupted. {why} Nothing was saved.\n"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_in_a_checkpoint_ends_resume_before_anything_is_trained(trained, tmp_path, capsys, seed):
+    config, checkpoint = trained
+    (tmp_path / "config.yaml").write_bytes(config.read_bytes())
+    copy = tmp_path / "last.ckpt"
+    content = bytearray(checkpoint.read_bytes())
+    with zipfile.ZipFile(checkpoint) as archive:
+        weights = max(archive.infolist(), key=lambda part: part.file_size)
+        start = content.find(archive.read(weights))
+    chance = random.Random(seed)
+    for place in chance.sample(range(start, start + weights.file_size), 50):
+        content[place] ^= chance.randrange(1, 256)
+    copy.write_bytes(content)
+    fit = ["fit", "--config", str(config), "--ckpt_path", str(copy), "--out", str(tmp_path / "run")]
+    for words in (fit, ["resume", str(tmp_path)], ["resume", str(copy)]):
+        assert main([*words, "--trainer.max_epochs", "3"]) == 1
+        shown, said = capsys.readouterr()
+        assert re.fullmatch(
+            rf"error: ckpt_path must be an undamaged file, got '{re.escape(str(copy))}', whose .\d+. does not match its checksum\. "
+            "Copy or download it again, or take another one: its numbers cannot be trusted\\.\n",
+            said,
+        )
+        assert shown == ""
+        assert not list(tmp_path.rglob("epochs.csv"))
+        assert copy.read_bytes() == content
 
 
 def test_ctrl_c_where_nothing_is_saved_says_so(tmp_path, capsys):

@@ -106,6 +106,8 @@ def say_how_to_go_on(folder: Path, trainer: Trainer, again: str | None = None) -
     if keep is None:
         return f"{STOPS.word}. Nothing was saved."
     word, kept = STOPS.word, keep.kept
+    if keep.not_kept:
+        word += f". This step could not be kept: {keep.not_kept.rstrip('.')}"
     from_epoch = again or shlex.join(["topk-lightning", "resume", str(folder)])
     from_step = shlex.join(["topk-lightning", "resume", str(kept)])
     if kept is not None and kept == keep.last:  # the loader's state is in it

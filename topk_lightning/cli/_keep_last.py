@@ -57,6 +57,8 @@ class KeepLast(Checkpoint):
         self.folder = folder
         #: The checkpoint of the step in which the training was stopped; None: no step was lost.
         self.kept: Path | None = None
+        #: Why that checkpoint could not be written; empty: it was, or none was to be.
+        self.not_kept = ""
         self._saved_step = 0
         self._random: dict[str, Any] = {}
 
@@ -118,10 +120,17 @@ class KeepLast(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save after a stop within an epoch."""
-        STOPS.hold()  # a second request would cut the saving short
+        stopped = (
+            isinstance(exception, KeyboardInterrupt) or STOPS.signum is not None
+        )  # a stop may wait as a step fails
         within = trainer.state.fn == "fit" and trainer.global_step > self._saved_step
-        if isinstance(exception, KeyboardInterrupt) and within and trainer.world_size == 1:
+        if stopped and within and trainer.world_size == 1:
             goes_on = hasattr(trainer.train_dataloader, "state_dict")
-            self.kept = self.folder / (LAST if goes_on else INTERRUPTED)
-            trainer.save_checkpoint(self.kept)
+            path = self.folder / (LAST if goes_on else INTERRUPTED)
+            try:
+                with STOPS.finish():
+                    trainer.save_checkpoint(path)
+                self.kept = path
+            except Exception as error:
+                self.not_kept = " ".join(str(error).split()) or type(error).__name__
         STOPS.release()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -23,13 +25,14 @@ class StopRequests:
     """Take Ctrl-C and SIGTERM within its ``with`` block and raise :class:`Stopped` for them in the main thread.
 
     A trainer's step is not torn apart: between `hold` and `release` the first request only waits, the second is raised.
+    What is written after a request is written to its end, however often it is asked for: see `finish`.
     Handlers start no work that has to be done together with other processes.
     """
 
     def __init__(self) -> None:
         #: The first signal that came; None: none did.
         self.signum: int | None = None
-        self._held = False
+        self._held = self._finishing = False
         self._process = os.getpid()
         self._before: dict[int, Any] = {}
         self._hook: Any = None
@@ -45,7 +48,7 @@ class StopRequests:
         return "Terminated" if self.signum == signal.SIGTERM else "Interrupted"
 
     def __enter__(self) -> StopRequests:
-        self.signum, self._held, self._process = None, False, os.getpid()
+        self.signum, self._held, self._finishing, self._process = None, False, False, os.getpid()
         if threading.current_thread() is threading.main_thread():
             # Whoever starts a command in the background may have its Ctrl-C ignored: that stays.
             handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -73,6 +76,15 @@ class StopRequests:
         """Let the first request wait for `check`, `release` or a second one."""
         self._held = True
 
+    @contextlib.contextmanager
+    def finish(self) -> Iterator[None]:
+        """Within it no request is raised, not the second one either: of what is saved after the first."""
+        self._finishing = True
+        try:
+            yield
+        finally:
+            self._finishing = False
+
     def release(self) -> None:
         """Take requests at once again; one that waits is raised by the next `check`."""
         self._held = False
@@ -85,7 +97,7 @@ class StopRequests:
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         # A process that was forked within a step, to load images, waits for nothing.
-        waits = self._held and self.signum is None and os.getpid() == self._process
+        waits = (self._finishing or (self._held and self.signum is None)) and os.getpid() == self._process
         self.signum = self.signum or signum
         if not waits:
             raise Stopped
