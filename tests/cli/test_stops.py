@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import random
@@ -130,6 +131,18 @@ def test_a_stop_while_the_photos_are_looked_at(signum, tmp_path):
     assert said == f"{WORDS[signum][0]}. Nothing was saved.\n"
 
 
+def running_of(group):
+    """Numbers and states of the processes of a group, as the kernel counts them, those that nobody has asked after too."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group:
+                found.append((path.parent.name, state))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are counted in /proc")
 @pytest.mark.parametrize("signum", WORDS)
 def test_a_stop_of_two_processes_that_train_together(signum, tmp_path):
     """A terminal and a scheduler send the signal to all of them; none waits for another."""
@@ -145,6 +158,7 @@ def test_a_stop_of_two_processes_that_train_together(signum, tmp_path):
     sentence = f"{word}. The last finished epoch is kept in run/last.ckpt. Go on with: topk-lightning resume run\n"
     assert said.count(sentence) >= 1, said
     read_archive(tmp_path / "run" / "last.ckpt", "model", "be whole")
+    assert running_of(process.pid) == []
 
 
 def test_a_stop_while_the_report_is_written(tmp_path):

@@ -78,6 +78,7 @@ class KeepLast(Checkpoint):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the states of a training before, which a new one in its folder does not go on with."""
+        STOPS.watch(getattr(trainer.strategy.launcher, "procs", []))
         for name in (LAST, INTERRUPTED):
             if trainer.ckpt_path is None and trainer.is_global_zero:
                 (self.folder / name).unlink(missing_ok=True)

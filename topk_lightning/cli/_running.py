@@ -72,6 +72,7 @@ def until_stopped(action: Callable[[], Any]) -> bool:
             raise
     finally:
         STOPS.install()
+        STOPS.end_children()
     return STOPS.signum is None
 
 

@@ -9,7 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["STOPS", "StopRequests", "Stopped"]
 
@@ -34,6 +37,8 @@ class StopRequests:
         self.signum: int | None = None
         self._held = self._finishing = False
         self._process = os.getpid()
+        self._watched: list[subprocess.Popen[bytes]] = []
+        self._children: list[subprocess.Popen[bytes]] = []
         self._before: dict[int, Any] = {}
         self._hook: Any = None
 
@@ -49,6 +54,7 @@ class StopRequests:
 
     def __enter__(self) -> StopRequests:
         self.signum, self._held, self._finishing, self._process = None, False, False, os.getpid()
+        self._watched, self._children = [], []
         if threading.current_thread() is threading.main_thread():
             # Whoever starts a command in the background may have its Ctrl-C ignored: that stays.
             handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -71,6 +77,20 @@ class StopRequests:
         if threading.current_thread() is threading.main_thread():
             for number in self._before:
                 signal.signal(number, self._handle)
+
+    def watch(self, children: list[subprocess.Popen[bytes]]) -> None:
+        """Take over, when a stop comes, the processes of a trainer from the list by which Lightning watches them.
+
+        It ends the whole training by SIGKILL as soon as one of them ends with a status, as each does after a stop.
+        """
+        self._watched = children
+
+    def end_children(self) -> None:
+        """End the processes that were taken over, and wait for each, so that none is left."""
+        for child in self._children:
+            child.kill()
+        while self._children:
+            self._children.pop().wait()
 
     def hold(self) -> None:
         """Let the first request wait for `check`, `release` or a second one."""
@@ -99,6 +119,9 @@ class StopRequests:
         # A process that was forked within a step, to load images, waits for nothing.
         waits = (self._finishing or (self._held and self.signum is None)) and os.getpid() == self._process
         self.signum = self.signum or signum
+        if os.getpid() == self._process:
+            self._children += self._watched
+            self._watched.clear()
         if not waits:
             raise Stopped
 
