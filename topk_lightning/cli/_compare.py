@@ -30,7 +30,8 @@ def main(words: Sequence[str]) -> None:
 
     with quiet_lightning():
         first, second = scores_of(options.first, options), scores_of(options.second, options)
-    comparison = compare_scores(first, second, options.k, level=options.level, margin=options.margin)
+    k = [options.k] if isinstance(options.k, int) else options.k
+    comparison = compare_scores(first, second, k, level=options.level, margin=options.margin)
     console = rich.get_console()
     console.print(
         f"{comparison.images:,} images; A is {options.first}, B is {options.second}.",
@@ -59,7 +60,7 @@ def _parser() -> OptionParser:
     )
     parser.add_argument("first", type=str, help="a file of scores (.npz, .npy, .parquet, .csv), or a checkpoint or run")
     parser.add_argument("second", type=str, help="the same of the other model")
-    parser.add_argument("--k", type=list[int] | None, default=None, help="such as [1,5] (default: 1 and 5)")
+    parser.add_argument("--k", type=int | list[int] | None, default=None, help="such as 3 or [1,5] (default: 1 and 5)")
     parser.add_argument("--level", type=float, default=0.95, help="probability of the intervals")
     parser.add_argument(
         "--margin", type=float | None, default=None, help="difference up to which both are equally good"

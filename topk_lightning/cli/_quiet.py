@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 __all__ = ["quiet_lightning"]
 
-_LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
+# Those of rank zero too: a package that is first imported later sets the level of its own logger, not of these.
+_PACKAGES = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
+_LOGGERS = (*_PACKAGES, *(f"{package}.utilities.rank_zero" for package in _PACKAGES))
 
 # Few steps an epoch, few workers, files of an earlier run, callbacks that a test lacks, loggers and packages that are not installed.
 _HINTS = (

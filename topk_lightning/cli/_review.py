@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import rich
 from rich.table import Table
 
-from topk_lightning._checks import MissingFileError, must
+from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
 
 if TYPE_CHECKING:
     from topk_lightning.scores import Scores
@@ -39,7 +40,7 @@ def main(words: Sequence[str]) -> None:
     validation, test = _scores(options)
     if options.classes is not None:
         allowed = ClassList.of(options.classes, validation.names)
-        rich.print(allowed.sentence)
+        _print(allowed.sentence)
         validation = allowed.scores(validation)
         test = None if test is None else allowed.scores(test)
     with usage():
@@ -70,21 +71,30 @@ def main(words: Sequence[str]) -> None:
         lines += [sure.promise, f"{said.answered:,} of {said.images:,} are answered, {said.right:,} of them right."]
         content["roll_up"] = sure.to_dict()
     for line in lines:
-        rich.print(line)
+        _print(line)
     if options.out is not None:
         from topk_lightning._files import write_file
 
         write_file(options.out, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-        rich.print(f"review plan: {options.out}")
+        rich.get_console().print(f"review plan: {options.out}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _print(line: str | Table) -> None:
+    """Print as it is: a class may be called what rich takes for a colour."""
+    rich.get_console().print(line, highlight=False, markup=False)
 
 
 def _scores(options: Any) -> tuple[Scores, Scores | None]:
     """Return the scores of the validation, and of the test where there are any."""
-    from topk_lightning.scores import SUFFIXES, read_scores
-
-    if Path(options.source).suffix in SUFFIXES:
-        read = [read_scores(path) for path in (options.source, options.test) if path is not None]
-        return read[0], read[1] if len(read) > 1 else None
+    if is_scores(options.source):
+        validation = stored_scores(options.source, options)
+        if options.test is None:
+            return validation, None
+        test = stored_scores(options.test, options, target=options.test_target)
+        names = (validation.class_names, test.class_names)
+        if test.num_classes != validation.num_classes or (None not in names and names[0] != names[1]):
+            raise InvalidValueError(must("--test", "have the classes of the validation, in their order", "others"))
+        return validation, test
     if options.test is not None:
         raise UsageError(must("--test", "be left out beside a checkpoint, which knows its test images", options.test))
     from topk_lightning.cli._trained_data import trained_data
@@ -142,5 +152,7 @@ def _parser() -> OptionParser:
         "--classes", type=str | None, default=None, help="file of the only possible classes, or class,weight"
     )
     parser.add_argument("--out", type=str | None, default=None, help="a .json file for the plan")
+    add_scores_options(parser)
+    parser.add_argument("--test-target", type=str | None, default=None, help="as --target, of --test")
     parser.add_network_options()
     return parser

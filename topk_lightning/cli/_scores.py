@@ -32,12 +32,13 @@ def add_scores_options(parser: OptionParser) -> None:
     parser.add_argument("--class-names", type=str | None, default=None, help="file of the class names (.txt, .json)")
 
 
-def stored_scores(path: str, options: Any) -> Scores:
-    """Return the scores of a file; a bar shows how far they are read."""
+def stored_scores(path: str, options: Any, **given: str | None) -> Scores:
+    """Return the scores of a file, read as the options say or as given; a bar shows how far they are read."""
     from topk_lightning.cli._progress import LookBar, shows_progress
     from topk_lightning.scores import read_scores
 
-    scores = read_scores(path, kind=options.kind, target=options.target, class_names=options.class_names)
+    said: dict[str, Any] = {"kind": options.kind, "target": options.target, "class_names": options.class_names}
+    scores = read_scores(path, **(said | given))
     if shows_progress():
         scores.progress = LookBar("Reading the scores")
     return scores

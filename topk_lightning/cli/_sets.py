@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich
 from jsonargparse import Namespace
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_positive
 from topk_lightning.cli._errors import UsageError, check_given_files, check_share, usage
 from topk_lightning.cli._parser import OptionParser
@@ -53,6 +53,8 @@ def main(words: Sequence[str]) -> None:
 
     with quiet_lightning(), rich.get_console().status("Looking at the images …"):
         fit_on, test, counts = _stored(options) if checkpoint is None else _scored(checkpoint, options)
+    if fit_on.best is None and _with_nan(fit_on) == len(fit_on):
+        raise InvalidValueError(must("scores", "have an image without a NaN", "none"))
     sets = _fitted(fit_on, counts, options)
     _say(sets, fit_on, test)
     if options.out is not None:
@@ -119,6 +121,11 @@ def _fitted(fit_on: Scores, counts: Any, options: Namespace) -> PredictionSets:
     ).fit(fit_on)
 
 
+def _with_nan(scores: Scores) -> int:
+    """Return of how many images a score is NaN."""
+    return sum(int(block.values.isnan().any(1).sum()) for block in scores.blocks())
+
+
 def _say(sets: PredictionSets, fit_on: Scores, test: Scores | None) -> None:
     from rich.table import Table
 
@@ -138,6 +145,10 @@ def _say(sets: PredictionSets, fit_on: Scores, test: Scores | None) -> None:
     console.print(table)
     chosen = outcomes[promises.index(sets.coverage)]
     lines = [chosen.sentence]
+    if unanswered := _with_nan(shown):
+        lines.append(
+            f"{unanswered:,} of {len(shown):,} images have a NaN score: they are shown no name and count as missed."
+        )
     if sets.too_few:
         few = ", ".join(sets.too_few[:5]) + (", …" if len(sets.too_few) > 5 else "")
         lines.append(f"{len(sets.too_few)} classes have too few images for a threshold of their own: {few}.")

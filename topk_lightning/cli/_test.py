@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from topk_lightning._checks import must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
+
+if TYPE_CHECKING:
+    from topk_lightning.prediction import TrainedModel
 
 __all__ = ["main"]
 
@@ -29,7 +32,12 @@ def main(words: Sequence[str]) -> None:
     if options.batch_size is not None:
         with usage():
             check_integer("--batch-size", options.batch_size)
+    if options.save_scores is not None and not options.save_scores.lower().endswith((".npz", ".parquet", ".csv")):
+        raise UsageError(must("--save-scores", "end in .npz, .parquet or .csv", repr(options.save_scores)))
     if is_scores(options.checkpoint):
+        if options.save_scores is not None:
+            wanted = "be left out for a file of scores, which has them"
+            raise UsageError(must("--save-scores", wanted, repr(options.save_scores)))
         _test_scores(options)
         return
     checkpoint = checkpoint_of(options.checkpoint)
@@ -76,17 +84,17 @@ def _test(checkpoint: str, options: Any) -> None:
         raise Stopped
     show_test(trainer, result)
     if options.save_scores is not None:
-        _save(checkpoint, data, options)
+        _save(trained, data, options)
 
 
-def _save(checkpoint: str, data: Any, options: Any) -> None:
+def _save(model: TrainedModel, data: Any, options: Any) -> None:
     import rich
     import torch
 
     from topk_lightning.report import score_images
     from topk_lightning.scores import write_scores
 
-    scores = score_images(checkpoint, data)
+    scores = score_images(model, data)
     dtype = None if options.scores_dtype is None else getattr(torch, options.scores_dtype)
     changed = write_scores(scores, options.save_scores, dtype=dtype)
     said = f"scores: {options.save_scores}"
@@ -104,6 +112,9 @@ def _test_scores(options: Any) -> None:
 
     scores = stored_scores(options.checkpoint, options)
     result = TestResult()
+    if scores.target is None:
+        remedy = "Name a file of the right classes with --target."
+        raise InvalidValueError(must("scores", "have a target for a test", "none", remedy))
     if scores.best is None:
         metrics = TopKAccuracies([k for k in (1, 3, 5) if k <= scores.num_classes])
         for block in scores.blocks():

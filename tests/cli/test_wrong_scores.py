@@ -1,0 +1,90 @@
+"""Files of scores that do not fit the question: one sentence and no number; names are printed as they are."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from topk_lightning.cli import main
+from topk_lightning.cli._quiet import quiet_lightning
+
+NAMES = ["[red]x", "[bold]fat[", "peach"]
+CASES = [
+    ("test a.npz --save-scores b.npz", 2, "--save-scores must be left out for a file of scores, which has them"),
+    ("test nothing.ckpt --save-scores b.foo", 2, "--save-scores must end in .npz, .parquet or .csv, got 'b.foo'."),
+    ("test none.npz", 1, "scores must have a target for a test, got none. Name a file of the right classes with --target."),
+    ("compare a.npz a.npz --k 0", 1, "k must be at least 1, got 0."),
+    ("compare a.npz a.npz --k x", 2, "--k must be a whole number, got 'x'."),
+    ("compare a.npz other.npz", 1, "second must have the classes of first, got one called 'c0'."),
+    ("review a.npz --test other.npz", 1, "--test must have the classes of the validation, in their order, got others."),
+    ("review none.npz", 2, "scores must have a target for a review plan, got none."),
+    ("sets nan.npz", 1, "scores must have an image without a NaN, got none."),
+    ("sets none.npz", 1, "scores must have a target for prediction sets, got none."),
+    ("sets a.npz --coverage 1", 2, "--coverage must lie between 0 and 1, got 1.0."),
+    ("test folder.npz", 1, "scores must be an existing file, got 'folder.npz'."),
+]  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    logits = np.tile(np.float32([[9, 0, 0], [0, 1, 0.9]]), (50, 1))
+    target, folder = np.tile([0, 2], 50), tmp_path / "folder.npz"
+    folder.mkdir()
+    np.savez("a.npz", logits=logits, target=target, class_names=NAMES)
+    np.savez("other.npz", logits=logits, target=target, class_names=["c0", "c1", "c2"])
+    np.savez("none.npz", logits=logits, class_names=NAMES)
+    np.savez("nan.npz", logits=np.full_like(logits, np.nan), target=target)
+    logits[:3] = np.nan
+    np.savez("three.npz", logits=logits, target=target)
+    np.save("values.npy", logits)
+    np.save("target.npy", target)
+
+
+@pytest.mark.parametrize(("words", "status", "said"), CASES, ids=[words for words, _, _ in CASES])
+def test_scores_that_do_not_fit_are_one_sentence(words, status, said, here, capsys):
+    assert main(words.split()) == status
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+def test_images_with_a_nan_are_counted(here, capsys):
+    assert main(["sets", "three.npz"]) == 0
+    assert "3 of 100 images have a NaN score: they are shown no name and count as missed." in capsys.readouterr().out
+
+
+def test_one_k_needs_no_brackets(here, capsys):
+    assert main(["compare", "a.npz", "a.npz", "--k", "2"]) == 0
+    assert "top-2: 1.000 and 1.000" in capsys.readouterr().out
+
+
+def test_review_prints_words_in_brackets_as_they_are(here, capsys):
+    assert main(["review", "a.npz", "--target-error", "0.3", "--out", "[red]plan.json"]) == 0
+    assert "review plan: [red]plan.json\n" in capsys.readouterr().out
+
+
+def test_review_reads_values_alone(here, capsys):
+    words = "review values.npy --kind logits --target target.npy --test values.npy --test-target target.npy"
+    assert main([*words.split(), "--target-error", "0.3"]) == 0
+    rows = [
+        line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.split()[0] in ("validation", "test")
+    ]
+    assert len(rows) == 2
+    assert rows[0] == rows[1]
+
+
+def test_a_package_that_is_imported_later_says_no_hints():
+    with quiet_lightning():
+        for package in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+            logger = logging.getLogger(package)
+            level = logger.level
+            logger.setLevel(logging.INFO)  # what its first import does
+            try:
+                assert not logging.getLogger(f"{package}.utilities.rank_zero").isEnabledFor(logging.INFO)
+            finally:
+                logger.setLevel(level)
