@@ -79,7 +79,7 @@ def main(words: Sequence[str]) -> None:
         rich.get_console().print(f"review plan: {options.out}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _print(line: str | Table) -> None:
+def _print(line: object) -> None:
     """Print as it is: a class may be called what rich takes for a colour."""
     rich.get_console().print(line, highlight=False, markup=False)
 
