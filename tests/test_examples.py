@@ -58,6 +58,7 @@ def test_every_example_is_run():
         "drop_in_callbacks.py",
         "finetune_resnet.py",
         "train_on_your_images.py",
+        "tune_with_optuna.py",
     }
 
 

@@ -40,7 +40,7 @@ CASES = [
     ("fit --trainer.callbacks+ EarlyStoping", 2, "Did you mean EarlyStopping?"),
     ("fit --trainer.callbacks+ EarlyStopping", 2, "EarlyStopping must be given monitor, got none. Add --trainer.callbacks.monitor."),
     ("fit --trainer.callbacks+ EarlyStopping --trainer.callbacks.monitor val/top9", 1, "monitor of EarlyStopping must be a name that is logged, got 'val/top9'. Logged are: 'val/loss', 'val/top1', "),
-    ("fit --trainer.logger TensorBoardLogger --trainer.logger.save_dir x", 1, "tensorboard"),
+    ("fit --trainer.logger MLFlowLogger", 1, "mlflow"),
     ("fit --network vit_b_16", 1, "224"),
     ("fit --ckpt_path text.jpg", 1, "ckpt_path must be a checkpoint that a training saved, got 'text.jpg'."),
     ("fit --ckpt_path last", 1, "--resume must find last.ckpt of an earlier run, got none in 'runs/emoji'."),

@@ -38,6 +38,7 @@ _OURS = frozenset(sys.stdlib_module_names) | {
 _OTHERS = (
     "You selected an invalid",  # accelerator, strategy
     "Neither `tensorboard` nor `tensorboardX`",
+    "Requirement '",  # a package that is not installed
     "The provided lr scheduler",
     "Found more than one stateful callback",
 )

@@ -208,8 +208,7 @@ class FitHelp:
             f"  {'--resume':<28}go on where the newest run of this name was stopped",
             "",
             "  FOLDER may be emoji, the drawings in the package. --print_config writes all options as yaml;",
-            "  --config FILE reads them, and any of them may be given (--trainer.accumulate_grad_batches 4).",
-            "  topk-lightning fit --help all lists them all.",
+            "  --config FILE reads them, and any of them may be given (--trainer.accumulate_grad_batches 4); fit --help all lists them.",
             "",
         ]
         return "\n".join(lines)

@@ -124,6 +124,8 @@ def _error_of(walk: _Walk, network: nn.Module, images: Tensor) -> ValueError | N
         return InvalidValueError(must(name, wanted, _product(given.shape[2:], " × "), remedy))
     if next(module.children(), None) is not None or module is network:
         return _between(walk, len(images), seen)
+    if not type(module).__module__.startswith("torch.nn."):  # a layer of the user's own says itself what it lacks
+        return None
     shape = None if given is None else tuple(given.shape)
     return InvalidValueError(must(name, f"fit its input {seen}", f"shape {shape}", _first_line(walk.error)))
 

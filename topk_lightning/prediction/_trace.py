@@ -80,15 +80,17 @@ def trace_prediction(
     # A compiled network runs as one piece, without its layers.
     trained = replace(trained, network=original_module(trained.network))
     prepared = trained.prepare(_only(iterate_images(image)[1]))
-    problem = ""
+    failure, problem = None, ""
     with trained.evaluating(), torch.no_grad(), recorded_layers(trained.network, num_maps) as layers:
         try:
             logits = trained.logits(prepared.unsqueeze(0))[0].cpu()
-        except (RuntimeError, ValueError):
-            said = misfit(trained.network, prepared.unsqueeze(0).to(trained.device))
-            if said is None:
-                raise
-            problem = str(said)
+        except (RuntimeError, ValueError) as error:
+            failure = error
+    if failure is not None:
+        said = misfit(trained.network, prepared.unsqueeze(0).to(trained.device))
+        if said is None:
+            raise failure
+        problem = str(said)
     kind, parameters = type(trained.network).__name__, sum(p.numel() for p in trained.network.parameters())
     if problem:
         return PredictionTrace(
