@@ -10,7 +10,17 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from tests.decisions.known_truth import Population
-from topk_lightning.decisions import PILES, Costs, ReviewPlan, best_k, error_bound, least_images, review_plan
+from topk_lightning.decisions import (
+    PILES,
+    Costs,
+    ReviewPlan,
+    best_k,
+    error_bound,
+    least_images,
+    review_plan,
+    risk_coverage,
+    suspect_labels,
+)
 from topk_lightning.decisions._binomial import allowed_errors, binomial_tail
 from topk_lightning.scores import Scores
 
@@ -226,3 +236,13 @@ def test_scores_without_a_target_or_of_other_classes_are_refused():
         plan.piles(torch.zeros(2, 4))
     with pytest.raises(ValueError, match=r"the review plan must hold the values of ReviewPlan\.to_dict, got 'a'\."):
         ReviewPlan.from_dict({"a": 1})
+
+
+@pytest.mark.parametrize("decide", [review_plan, suspect_labels, risk_coverage], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_scores_of_the_other_kind_than_is_said_are_refused(decide, kind):
+    logits = torch.randn(100, 6, generator=torch.Generator().manual_seed(0))
+    values = logits.softmax(1) if kind == "logits" else logits
+    said = "got rows of probabilities" if kind == "logits" else "scores must hold probabilities"
+    with pytest.raises(ValueError, match=said):
+        decide(Scores(values, logits.argmax(1), kind=kind))

@@ -24,7 +24,7 @@ def binomial_tail(errors: int, images: int, rate: float) -> float:
     """Return the probability of at most `errors` among `images` that each fail with probability `rate`.
 
     Examples:
-        >>> binomial_tail(0, 2, 0.5), binomial_tail(1, 2, 0.5)
+        >>> round(binomial_tail(0, 2, 0.5), 9), round(binomial_tail(1, 2, 0.5), 9)
         (0.25, 0.75)
     """
     if errors < 0:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_choice
-from topk_lightning._checks.scores import are_probabilities, check_labels, check_scores, check_target, check_weights
+from topk_lightning._checks.scores import check_labels, check_scores, check_target, check_weights
 from topk_lightning.decisions._conformal_scores import row_blocks
 from topk_lightning.ranking import count_ahead
 from topk_lightning.scores import KINDS, ScoreBlock, Scores
@@ -88,9 +88,7 @@ class ScoreRows:
             values = values.cpu() if values.device.type == "mps" else values  # it has no float64
             for part in row_blocks(len(values), self.num_classes):
                 block = ScoreBlock(start, values[part], None, None, kind)
-                if not start and kind == "logits" and are_probabilities(block.values):
-                    wanted, remedy = "be logits where that is said", 'Say kind="probabilities".'
-                    raise InvalidValueError(must("scores", wanted, "rows of probabilities", remedy))
+                block.check_units()
                 yield slice(start, start + len(block)), block
                 start += len(block)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.scores import are_probabilities
 
 __all__ = ["ScoreBlock", "check_probabilities"]
 
@@ -45,8 +46,18 @@ class ScoreBlock(NamedTuple):
         """Return the logarithms of the probabilities (n, C), whose sum is 1 whatever they were rounded to.
 
         A row with a NaN or +inf, or without a finite logit, is NaN in part or whole.
+
+        Raises:
+            ValueError: values of the other kind than is said.
         """
+        self.check_units()
         return self.logits.log_softmax(1, dtype=dtype)
+
+    def check_units(self) -> None:
+        """Raise where the first rows are said to be logits and are what a softmax returns."""
+        if self.kind == "logits" and self.start == 0 and are_probabilities(self.values):
+            wanted, remedy = "be logits where that is said", 'Say kind="probabilities".'
+            raise InvalidValueError(must("scores", wanted, "rows of probabilities", remedy))
 
     def __len__(self) -> int:
         """Return the number of rows."""
