@@ -106,7 +106,8 @@ def test_a_stop_in_a_phase_of_fit(phase, signum, tmp_path):
 @pytest.mark.parametrize("signum", WORDS)
 def test_a_stop_while_a_command_is_imported(signum, tmp_path):
     process = start(["fit", *FAST], tmp_path)
-    time.sleep(0.6)
+    maps = Path(f"/proc/{process.pid}/maps")
+    wait_for(process, lambda: "libtorch" in maps.read_text())  # in the middle of importing torch
     _, said = stop(process, signum)
     assert said == f"{WORDS[signum][0]}.\n"
 
