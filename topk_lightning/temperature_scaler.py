@@ -138,7 +138,7 @@ def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float, f
     """
     slope, curvature, squares = 0.0, 0.0, 0.0
     size = max(1, _BLOCK // rows.shape[1])
-    for block, own in zip(torch.split(rows, size), torch.split(label, size), strict=True):
+    for block, labels in zip(torch.split(rows, size), torch.split(label, size), strict=True):
         scores = block if block.dtype == torch.float64 else block.float()
         scores = scores - scores.amax(1, keepdim=True)
         weights = (inverse * scores).exp_()
@@ -146,7 +146,7 @@ def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float, f
         total = weights.sum(1).double()
         mean = weights.mul_(scores).sum(1).double() / total
         square = weights.mul_(scores).sum(1).double() / total
-        slopes = mean - scores.gather(1, own.unsqueeze(1)).squeeze(1)
+        slopes = mean - scores.gather(1, labels.unsqueeze(1)).squeeze(1)
         slope += float(slopes.sum())
         squares += float(slopes.square().sum())
         curvature += float((square - mean.square()).sum())
@@ -156,21 +156,21 @@ def _slope(rows: Tensor, label: Tensor, inverse: float) -> tuple[float, float, f
 def _best_temperature(slope: Callable[[float], tuple[float, float]]) -> float:
     """Return the root of the slope as a temperature; it grows with 1/T."""
     low, high = (-math.log(bound) for bound in reversed(BOUNDS))  # of log 1/T
-    place, previous, bracketed = 0.0, high - low, False
+    log_inverse, previous, bracketed = 0.0, high - low, False
     while high - low > 1e-12:
-        value, curvature = slope(math.exp(place))
-        low, high = (place, high) if value < 0 else (low, place)
-        step = -value / (math.exp(place) * curvature) if curvature > 0 else math.inf
-        if low <= place + step <= high and abs(step) <= previous / 2:
+        value, curvature = slope(math.exp(log_inverse))
+        low, high = (log_inverse, high) if value < 0 else (low, log_inverse)
+        step = -value / (math.exp(log_inverse) * curvature) if curvature > 0 else math.inf
+        if low <= log_inverse + step <= high and abs(step) <= previous / 2:
             if abs(step) < _STEP:
-                return math.exp(-place - step)
+                return math.exp(-log_inverse - step)
         else:
             # Newton's step leaves the bracket, or steps do not get shorter: halve the bracket, if a root is in it.
             if not bracketed and (end := _without_root(slope)) is not None:
                 return end
-            step, bracketed = (low + high) / 2 - place, True
-        place, previous = place + step, abs(step)
-    return math.exp(-place)
+            step, bracketed = (low + high) / 2 - log_inverse, True
+        log_inverse, previous = log_inverse + step, abs(step)
+    return math.exp(-log_inverse)
 
 
 def _without_root(slope: Callable[[float], tuple[float, float]]) -> float | None:
@@ -187,12 +187,15 @@ def _without_root(slope: Callable[[float], tuple[float, float]]) -> float | None
 
 def _check_finite_rows(logits: Tensor, target: Tensor) -> None:
     """Raise where a row (N, C) has no likelihood at any temperature: NaN, +inf, or −inf for the target or everywhere."""
-    best, own = logits.amax(1), logits.gather(1, target.unsqueeze(1)).squeeze(1)
-    for found, wanted in ((best, "have a finite maximum in each row"), (own, "be finite for the target of each row")):
-        broken = (~found.isfinite()).nonzero()
+    best, of_target = logits.amax(1), logits.gather(1, target.unsqueeze(1)).squeeze(1)
+    for scores, wanted in (
+        (best, "have a finite maximum in each row"),
+        (of_target, "be finite for the target of each row"),
+    ):
+        broken = (~scores.isfinite()).nonzero()
         if len(broken):
             row = int(broken[0])
-            raise InvalidValueError(must("logits", wanted, f"{found[row].item()} in row {row}"))
+            raise InvalidValueError(must("logits", wanted, f"{scores[row].item()} in row {row}"))
 
 
 def _at_bound(bound: float, lower: bool) -> str:

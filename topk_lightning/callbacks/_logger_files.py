@@ -57,11 +57,11 @@ def _is(logger: Any, name: str) -> bool:
 
 
 def _folder(logger: Any) -> Path | None:
-    place = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
-    if place is None:
+    folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
+    if folder is None:
         return None
-    Path(place).mkdir(parents=True, exist_ok=True)
-    return Path(place)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
 
 
 def _pixels(png: bytes) -> Any:

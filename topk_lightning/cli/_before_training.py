@@ -49,11 +49,11 @@ def find_lr(trainer: Trainer, model: LightningModule, data: Any) -> float:
             model, datamodule=data, min_lr=_LOWEST, num_training=_STEPS, early_stop_threshold=None
         )
     trainer.fit_loop.max_epochs = epochs
-    found = None if finder is None else finder.suggestion()
-    if found is None:
+    rate = None if finder is None else finder.suggestion()
+    if rate is None:
         remedy = "Leave --find-lr out, or give --lr."
         raise InvalidValueError(must("--find-lr", "find a rate at which the loss falls", "none", remedy))
-    return float(found)
+    return float(rate)
 
 
 def write_batch(model: LightningModule, data: Any, path: Path) -> None:
@@ -77,8 +77,8 @@ def batch_figure(model: TrainedModel, images: Tensor, target: Tensor) -> Figure:
     """Return a figure of prepared images (N, channels, H, W) with their classes, or shares of classes, above them."""
     down = math.ceil(len(images) / _ACROSS)
     figure = new_figure(2.0 * _ACROSS, 2.3 * down)
-    for place, (image, label) in enumerate(zip(images, target, strict=True)):
-        axes = figure.add_subplot(down, _ACROSS, place + 1)
+    for index, (image, label) in enumerate(zip(images, target, strict=True)):
+        axes = figure.add_subplot(down, _ACROSS, index + 1)
         draw_picture(axes, NamedPicture(model.picture(image).squeeze(-1), "", ()))
         axes.set_title(_title(label, model.class_names), fontsize=8, parse_math=False)
     figure.tight_layout(pad=0.6)

@@ -110,11 +110,11 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def _modules(error: BaseException) -> set[str]:
     """Return the packages whose code an error came through."""
-    found, trace = set(), error.__traceback__
+    modules, trace = set(), error.__traceback__
     while trace is not None:
-        found.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        modules.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
         trace = trace.tb_next
-    return found
+    return modules
 
 
 def _not_logged(text: str) -> str:

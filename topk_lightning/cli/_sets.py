@@ -162,13 +162,13 @@ def _say(sets: PredictionSets, fit_on: Scores, test: Scores | None) -> None:
 
 
 def _cells(outcome: SetOutcome) -> list[str]:
-    found = outcome.summary
+    summary = outcome.summary
     return [
         f"{100 * outcome.promise:g} %",
-        f"{100 * found.coverage:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})",
-        f"{found.mean_size:.1f}",
-        f"{found.median_size:g}",
-        f"{100 * found.at_most(5):.0f} %",
+        f"{100 * summary.coverage:.1f} % ({100 * summary.low:.1f} to {100 * summary.high:.1f})",
+        f"{summary.mean_size:.1f}",
+        f"{summary.median_size:g}",
+        f"{100 * summary.at_most(5):.0f} %",
     ]
 
 

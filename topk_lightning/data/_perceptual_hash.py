@@ -101,11 +101,11 @@ def close(bits: Tensor, others: Tensor, max_distance: int) -> Iterator[tuple[int
     Yields:
         Index into `others`, the indices into `bits`, nearest first, and their distances; 64 of them at most.
     """
-    one, other = (2 * part.float() - 1 for part in (bits, others))
-    if not len(one):
+    rows, columns = (2 * part.float() - 1 for part in (bits, others))
+    if not len(rows):
         return
-    for start in range(0, len(other), step := max(1, _BLOCK // len(one))):
-        products = other[start : start + step] @ one.T
+    for start in range(0, len(columns), step := max(1, _BLOCK // len(rows))):
+        products = columns[start : start + step] @ rows.T
         for row in (products.amax(1) >= 64 - 2 * max_distance).nonzero().flatten().tolist():
             distance = (64 - products[row]).long() // 2
             near = (distance <= max_distance).nonzero().flatten()

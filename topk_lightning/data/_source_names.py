@@ -18,8 +18,8 @@ def names_of_features(dataset: Any) -> Any:
     features = getattr(dataset, "features", None)
     if not isinstance(features, Mapping):
         return None
-    found = [names for name in _COLUMNS if (names := getattr(features.get(name), "names", None))]
-    return found[0] if len(found) == 1 else None
+    columns = [names for name in _COLUMNS if (names := getattr(features.get(name), "names", None))]
+    return columns[0] if len(columns) == 1 else None
 
 
 def names_beside_shards(dataset: Any) -> list[str] | None:

@@ -68,8 +68,8 @@ def build_splits(name: str, root: Path, options: Mapping[str, Any], download: bo
             raise MissingFileError(must("root", f"hold the files of {name}", repr(str(root)), remedy)) from error
 
     if "split" in takes and "split" not in options:
-        found = {split: _first(build, words) for split, words in _WORDS.items()}
-        return {split: dataset for split, dataset in found.items() if dataset is not None}
+        splits = {split: _first(build, words) for split, words in _WORDS.items()}
+        return {split: dataset for split, dataset in splits.items() if dataset is not None}
     if "train" in takes:
         return {"train": build(train=True), "test": build(train=False)}
     return {"train": build()}

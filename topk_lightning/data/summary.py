@@ -81,9 +81,9 @@ def summary_html(data: Any) -> str:
     targets = data.targets("train")
     chosen = range(0, len(targets), -(-len(targets) // _SHOWN))
     figure = new_figure(1.6 * len(chosen), 1.9)
-    for place, (index, picture) in enumerate(zip(chosen, data.pictures("train", chosen), strict=True), 1):
+    for position, (index, picture) in enumerate(zip(chosen, data.pictures("train", chosen), strict=True), 1):
         named = NamedPicture(picture, data.class_names[targets[index]], ())
-        draw_picture(figure.add_subplot(1, len(chosen), place), named)
+        draw_picture(figure.add_subplot(1, len(chosen), position), named)
     figure.tight_layout(pad=0.4)
     pictures = html_picture(png_of(figure), "Some of the training images with their classes")
     return html_text(f"{data.describe()}.") + pictures + html_table(["class", *counts], rows)

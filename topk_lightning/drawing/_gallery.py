@@ -52,17 +52,17 @@ def draw_picture(axes: Axes, item: NamedPicture) -> None:
 def draw_predictions(axes: Axes, item: NamedPicture) -> None:
     """Draw a bar for each prediction, best on top; the true class stands out in colour and with a tick."""
     count = len(item.predictions)
-    for place, prediction in enumerate(item.predictions):
+    for row, prediction in enumerate(item.predictions):
         right = prediction.label == item.truth
-        axes.barh(place, 1, height=0.42, color=_TRACK)
-        axes.barh(place, prediction.probability, height=0.42, color=_RIGHT if right else _WRONG)
+        axes.barh(row, 1, height=0.42, color=_TRACK)
+        axes.barh(row, prediction.probability, height=0.42, color=_RIGHT if right else _WRONG)
         name = _shortened(prediction.label, 26) + (" ✓" if right else "")
         weight = "bold" if right else "normal"
-        axes.text(0, place - 0.28, name, fontsize=9, fontweight=weight, va="bottom", parse_math=False)
+        axes.text(0, row - 0.28, name, fontsize=9, fontweight=weight, va="bottom", parse_math=False)
         inside = prediction.probability > 0.8
         axes.text(
             prediction.probability + (-0.02 if inside else 0.02),
-            place,
+            row,
             f"{prediction.probability:.2f}",
             fontsize=8,
             va="center",

@@ -49,18 +49,18 @@ def _draw(axes: Axes, rows: Rows, names: Sequence[str]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     bare_axes(axes)
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None and math.isfinite(row[name])]
         if not points:
             continue
         epochs, values = zip(*points, strict=True)
         # A single epoch would be no line; markers and dashes tell the curves apart without colour.
-        marker, dash = ("o", "s", "^", "D", "v")[place % 5], ("-", "--", "-.", ":")[place % 4]
+        marker, dash = ("o", "s", "^", "D", "v")[index % 5], ("-", "--", "-.", ":")[index % 4]
         axes.plot(
             epochs,
             values,
             dash,
-            color=COLOURS[place % len(COLOURS)],
+            color=COLOURS[index % len(COLOURS)],
             marker=marker,
             markersize=3,
             label=column_label(name),

@@ -98,9 +98,9 @@ def _timm_config(
     """Return config.json as timm writes it; None for a network that is none of timm's."""
     if not path.startswith("timm/"):
         return None
-    own = getattr(network, "pretrained_cfg", None) or {}
+    cfg = getattr(network, "pretrained_cfg", None) or {}
     kept = ("pool_size", "first_conv", "classifier", "fixed_input_size")
-    data = {name: own[name] for name in kept if own.get(name) is not None}
+    data = {name: cfg[name] for name in kept if cfg.get(name) is not None}
     if prepared is not None:
         size = prepared.image_size
         stretch = prepared.resize == "stretch"
@@ -113,7 +113,7 @@ def _timm_config(
             "mean": list(prepared.mean),
             "std": list(prepared.std),
         }
-    architecture = str(own.get("architecture") or path[len("timm/") :].partition(".")[0])
+    architecture = str(cfg.get("architecture") or path[len("timm/") :].partition(".")[0])
     arguments = {k: v for k, v in (specification.get("init_args") or {}).items() if k != "num_classes"}
     config = {"architecture": architecture, "num_classes": num_classes, "pretrained_cfg": data}
     if hasattr(network, "num_features"):

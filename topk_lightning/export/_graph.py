@@ -86,8 +86,8 @@ def largest_difference(graph: TopKGraph, run: Callable[[Tensor], Sequence[np.nda
             probabilities, _, logits = graph(images)
         others, indices, _ = run(images)
         # By the index that was answered: where two classes are all but equal, either may come first.
-        own = logits.softmax(1).gather(1, torch.as_tensor(indices)).numpy()
-        for theirs, ours in ((others, own), (others, probabilities.numpy())):
+        expected = logits.softmax(1).gather(1, torch.as_tensor(indices)).numpy()
+        for theirs, ours in ((others, expected), (others, probabilities.numpy())):
             difference = max(difference, float(np.abs(theirs - ours).max()))
     if not difference <= _TOLERANCE:
         wanted = "answer alike where it was exported to"

@@ -63,13 +63,13 @@ def _count(
         if kept is not None and sample_weight.shape == kept.shape:
             sample_weight = torch.where(kept, sample_weight, 0)
         check_weights(sample_weight, target.shape)
-    found = count_from_features(features, weight, bias, target)
+    ranks = count_from_features(features, weight, bias, target)
     flat, kept = target.reshape(-1).long(), None if kept is None else kept.reshape(-1)
     if sample_weight is None and counting.ties != "expected":
-        rank = found.rank(counting.ties).reshape(-1).clamp(max=counting.max_k)
+        rank = ranks.rank(counting.ties).reshape(-1).clamp(max=counting.max_k)
         return Counts(counting.whole(rank, flat, kept), None)
-    ahead = found.higher if counting.ties == "expected" else found.rank(counting.ties)
-    credit = counting.credit(ahead.reshape(-1), found.tied.reshape(-1))
+    ahead = ranks.higher if counting.ties == "expected" else ranks.rank(counting.ties)
+    credit = counting.credit(ahead.reshape(-1), ranks.tied.reshape(-1))
     wide = wide_dtype(credit.device)
     row_weight = torch.ones_like(credit[:, 0]) if sample_weight is None else sample_weight.reshape(-1).to(wide)
     return Counts(None, counting.fractional(credit, flat, row_weight if kept is None else row_weight * kept))

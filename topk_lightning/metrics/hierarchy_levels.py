@@ -169,9 +169,9 @@ def hierarchy_levels(
         accuracies.append(LevelAccuracy(name, int(row.max()) + 1, right, images, low, high))
     by_chance = _by_chance(group_of, pairs[distance > 0])
     distances = []
-    for place, level in enumerate([*groups, None], 1):
-        example = _most_frequent(pairs[distance == place], names)
-        distances.append(MistakeDistance(level, int(totals[place]), by_chance[place - 1], example))
+    for steps, level in enumerate([*groups, None], 1):
+        example = _most_frequent(pairs[distance == steps], names)
+        distances.append(MistakeDistance(level, int(totals[steps]), by_chance[steps - 1], example))
     return HierarchyLevels(tuple(accuracies), tuple(distances))
 
 

@@ -132,11 +132,11 @@ def _error_of(walk: _Walk, network: nn.Module, images: Tensor) -> ValueError | N
 
 def _between(walk: _Walk, rows: int, seen: str) -> ValueError | None:
     """Return the error for maps that a network's own forward flattens to another number than they have."""
-    found = re.search(r"shape '\[.*\]' is invalid for input of size (\d+)", str(walk.error))
+    match = re.search(r"shape '\[.*\]' is invalid for input of size (\d+)", str(walk.error))
     linear = next((m for m in walk.names if isinstance(m, nn.Linear) and m not in walk.called), None)
-    if found is None or linear is None or int(found[1]) % rows:
+    if match is None or linear is None or int(match[1]) % rows:
         return None
-    wanted = f"have in_features = {_factors(walk, int(found[1]) // rows)} {seen}"
+    wanted = f"have in_features = {_factors(walk, int(match[1]) // rows)} {seen}"
     remedy = "Flatten with x.flatten(1), which needs no number."
     return InvalidValueError(must(f"layer {walk.names[linear]!r} (Linear)", wanted, linear.in_features, remedy))
 

@@ -71,10 +71,12 @@ def load_weights(network: nn.Module, path: str) -> None:
         raise InvalidValueError(must("weights", "be a file of tensors by their names", repr(path)))
     if any(name.startswith("network.") for name in state):
         state = {name[len("network.") :]: value for name, value in state.items() if name.startswith("network.")}
-    own, head = network.state_dict(), find_head(network)
-    fitting = {name: value for name, value in state.items() if name in own and _shape(value) == own[name].shape}
-    wrong = [name for name in own if name not in fitting and name.rpartition(".")[0] != head]
-    unknown = [name for name in state if name not in own]
+    expected, head = network.state_dict(), find_head(network)
+    fitting = {
+        name: value for name, value in state.items() if name in expected and _shape(value) == expected[name].shape
+    }
+    wrong = [name for name in expected if name not in fitting and name.rpartition(".")[0] != head]
+    unknown = [name for name in state if name not in expected]
     if wrong or unknown:
         raise _weights_do_not_fit(path, wrong, unknown)
     network.load_state_dict(fitting, strict=False)

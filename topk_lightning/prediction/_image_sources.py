@@ -44,8 +44,8 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         images = find_images(path)
         if not images.names:
-            found, remedy = left_out_kinds(images.left_out), left_out_remedy(images.left_out)
-            raise empty_folder(str(path), sorted(IMAGE_SUFFIXES), found, remedy)
+            kinds, remedy = left_out_kinds(images.left_out), left_out_remedy(images.left_out)
+            raise empty_folder(str(path), sorted(IMAGE_SUFFIXES), kinds, remedy)
         if images.left_out:
             warnings.warn(left_out_sentence(images.left_out, path), LeftOutWarning, stacklevel=3)
         return images.paths

@@ -61,11 +61,11 @@ class PredictionTrace:
         """A sentence about the true class; "" where it is not known."""
         if self.target_rank is None:
             return ""
-        place, found = (
+        rank, verdict = (
             f"rank {self.target_rank + 1:,} of {len(self.logits):,}",
             "within" if self.in_topk else "not within",
         )
-        return f"The true class {self.target_name!r} has {place}: {found} the top {len(self.predictions)}."
+        return f"The true class {self.target_name!r} has {rank}: {verdict} the top {len(self.predictions)}."
 
     def __repr__(self) -> str:
         best = "" if not self.predictions else f", {self.predictions[0]}"

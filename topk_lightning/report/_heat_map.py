@@ -79,10 +79,10 @@ def of_worst_pairs(
     """Return the confusions among the classes of the worst pairs, at most `most` classes, partners side by side."""
     partners: dict[int, list[int]] = {}
     for pair in worst:
-        one, other = pair.first_index, pair.second_index
-        if len(partners.keys() | {one, other}) <= most:
-            partners.setdefault(one, []).append(other)
-            partners.setdefault(other, []).append(one)
+        first, second = pair.first_index, pair.second_index
+        if len(partners.keys() | {first, second}) <= most:
+            partners.setdefault(first, []).append(second)
+            partners.setdefault(second, []).append(first)
     order: list[int] = []
     waiting = list(reversed(partners))
     while waiting:

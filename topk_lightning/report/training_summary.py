@@ -42,8 +42,8 @@ def training_summary(rows: Sequence[Mapping[str, Any]], pictures: Sequence[Named
             down, 3 * _ACROSS - 1, left=0.03, right=0.98, top=(gallery - 0.35) / height, bottom=0.01, hspace=0.35,
             wspace=0.06, width_ratios=[1.0, 1.25, 0.12] * (_ACROSS - 1) + [1.0, 1.25],
         )  # fmt: skip
-        for place, item in enumerate(pictures):
-            row, column = divmod(place, _ACROSS)
+        for index, item in enumerate(pictures):
+            row, column = divmod(index, _ACROSS)
             draw_picture(figure.add_subplot(grid[row, 3 * column]), item)
             draw_predictions(figure.add_subplot(grid[row, 3 * column + 1]), item)
     return figure

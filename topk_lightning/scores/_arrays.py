@@ -48,17 +48,17 @@ def as_rows(values: Any, name: str = "values", whole: bool = False) -> Tensor:
 
 def as_target(target: Any, rows: int, num_classes: int, name: str = "target") -> Tensor:
     """Return class indices (N,) in int64, or distributions over classes (N, C)."""
-    found = as_tensor(target, name)
-    if found.is_floating_point() and found.shape == (rows, num_classes):
-        check_distribution(found, 1, remedy="")
-        return found
-    if found.shape != (rows,):
-        remedy = f"Did you mean {name}.squeeze(1)?" if found.shape == (rows, 1) else ""
-        raise InvalidValueError(must(name, f"have shape ({rows},), one class an image", tuple(found.shape), remedy))
-    if found.is_floating_point() or found.dtype == torch.bool:
-        raise InvalidTypeError(must(name, "be of an integer dtype", found.dtype))
-    check_labels(found, num_classes, name)
-    return found.long()
+    values = as_tensor(target, name)
+    if values.is_floating_point() and values.shape == (rows, num_classes):
+        check_distribution(values, 1, remedy="")
+        return values
+    if values.shape != (rows,):
+        remedy = f"Did you mean {name}.squeeze(1)?" if values.shape == (rows, 1) else ""
+        raise InvalidValueError(must(name, f"have shape ({rows},), one class an image", tuple(values.shape), remedy))
+    if values.is_floating_point() or values.dtype == torch.bool:
+        raise InvalidTypeError(must(name, "be of an integer dtype", values.dtype))
+    check_labels(values, num_classes, name)
+    return values.long()
 
 
 def as_ids(ids: Sequence[Any], rows: int) -> list[str]:

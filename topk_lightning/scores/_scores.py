@@ -199,8 +199,8 @@ class Scores:
         """
         label = self.labels("the rank of the target")
         if self.best is not None:
-            found = self.best == label.unsqueeze(1)
-            return torch.where(found.any(1), found.int().argmax(1), self.best.shape[1])
+            hits = self.best == label.unsqueeze(1)
+            return torch.where(hits.any(1), hits.int().argmax(1), self.best.shape[1])
         parts = [count_ahead(block.values, label[block.start : block.start + len(block)]) for block in self.blocks()]
         return torch.cat(parts)
 

@@ -82,14 +82,14 @@ def _topk_rows(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     ):
         key = str(image) if number in (None, "") else f"{number}/{image}"
         try:
-            place, number_of = int(rank), float(value)
+            position, score_value = int(rank), float(value)
         except (TypeError, ValueError) as error:
             raise InvalidValueError(must("scores", "hold numbers as rank and score", shown((rank, value)))) from error
-        if place in images.setdefault(key, {}) or (
+        if position in images.setdefault(key, {}) or (
             target is not None and targets.setdefault(key, str(target)) != str(target)
         ):
             raise InvalidValueError(must("scores", "name each image once", f"{shown(key)} twice"))
-        images[key][place] = str(name), number_of
+        images[key][position] = str(name), score_value
     ks = {len(of_image) for of_image in images.values()}
     k = max(ks)
     if len(ks) > 1 or any(set(of_image) != set(range(1, k + 1)) for of_image in images.values()):

@@ -51,7 +51,7 @@ def answers_of(model: TrainedModel, asked: Sequence[tuple[Tensor, Wanted]]) -> l
             rows = cast("list[tuple[TopKPrediction, ...]]", predict_topk(model, images, most, batch_size=len(images)))
             rows = [row[: asked[place][1].k] for place, row in zip(places, rows, strict=True)]
         else:
-            found = predict_sets(model, images, coverage, batch_size=len(images))
-            rows = cast("list[tuple[TopKPrediction, ...]]", found)
+            sets = predict_sets(model, images, coverage, batch_size=len(images))
+            rows = cast("list[tuple[TopKPrediction, ...]]", sets)
         answers.update(zip(places, rows, strict=True))
     return [answers[place] for place in range(len(asked))]

@@ -14,7 +14,7 @@ ORDER = 10
 def section(results: Results) -> Section:
     """Return the findings of the class report, with what is known of training, validation, duplicates and groups."""
     outside = results.evaluation.outside
-    told = findings(
+    shown = findings(
         results.report,
         train_accuracy=results.train_accuracy,
         val_accuracy=results.val_accuracy,
@@ -26,8 +26,8 @@ def section(results: Results) -> Section:
     )
     values = [
         {"kind": type(finding).__name__, "severity": finding.severity, "sentence": finding.sentence, "numbers": finding}
-        for finding in told
+        for finding in shown
     ]
     return Section(
-        "Findings", {"findings": told, "unknown": results.unknown}, {"findings": values, "unknown": results.unknown}
+        "Findings", {"findings": shown, "unknown": results.unknown}, {"findings": values, "unknown": results.unknown}
     )

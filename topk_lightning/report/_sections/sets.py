@@ -46,17 +46,17 @@ def section(results: Results) -> Section | None:
 
 
 def _row(outcome: SetOutcome) -> Row:
-    found = outcome.summary
-    names, few = found.mean_size, found.at_most(5)
+    summary = outcome.summary
+    names, few = summary.mean_size, summary.at_most(5)
     return Row(
         outcome.promise,
-        found.coverage,
-        found.low,
-        found.high,
+        summary.coverage,
+        summary.low,
+        summary.high,
         names,
-        found.median_size,
+        summary.median_size,
         few,
         outcome.is_kept,
         name=f"{100 * outcome.promise:g} of 100 promised",
-        note=f"{names:.1f} names on average, {found.median_size:g} in the middle; at most 5 for {100 * few:.0f} % of images",
+        note=f"{names:.1f} names on average, {summary.median_size:g} in the middle; at most 5 for {100 * few:.0f} % of images",
     )
