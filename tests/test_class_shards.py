@@ -124,13 +124,24 @@ def whole():
     return found
 
 
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        exactly = {"atol": 0.0, "rtol": 0.0} if name.startswith(("rank", "accuracy")) else {"atol": 1e-6, "rtol": 1e-5}
+        torch.testing.assert_close(torch.tensor(found[name], dtype=value.dtype), value, **exactly, msg=name)
+
+
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_each_process_has_the_values_and_gradients_of_all_scores(world_size):
     expected = whole()
     for found in run_processes(everything, world_size):
-        assert found.keys() == expected.keys()
-        for name, value in expected.items():
-            exactly = (
-                {"atol": 0.0, "rtol": 0.0} if name.startswith(("rank", "accuracy")) else {"atol": 1e-6, "rtol": 1e-5}
-            )
-            torch.testing.assert_close(torch.tensor(found[name], dtype=value.dtype), value, **exactly, msg=name)
+        assert_equal(found, expected)
+
+
+def test_a_group_of_this_process_alone_has_all_classes():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        found = everything(0, 1)
+    finally:
+        dist.destroy_process_group()
+    assert_equal(found, whole())

@@ -27,13 +27,15 @@ from tests.mutation.putting_in import imports_mutant, put_in
 
 SURVIVORS = Path(__file__).with_name("survivors.txt")
 # The laws of all losses, for one of them: the base is the same for each.
-SOME_LOSSES = ["-k", "test_base or (SVM and logits)"]
+SOME_LOSSES = ["-k", "test_base or (SVM and logits) or alone"]
+# Scores whose classes are shared out, in the process that has the mutant.
+SHARDED = "tests/test_class_shards.py::test_a_group_of_this_process_alone_has_all_classes"
 #: Each file and the tests that have to notice a change in it.
 TARGETS = {
-    "topk_lightning/ranking.py": ["tests/test_ranking.py", "tests/metrics/test_topk_accuracy.py"],
-    "topk_lightning/metrics/_counting.py": ["tests/metrics/test_topk_accuracy.py", "tests/metrics/test_topk_accuracies.py", "tests/metrics/test_contract.py"],
-    "topk_lightning/losses/_base.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", *SOME_LOSSES],
-    "topk_lightning/losses/_reduce.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", *SOME_LOSSES],
+    "topk_lightning/ranking.py": ["tests/test_ranking.py", "tests/metrics/test_topk_accuracy.py", SHARDED],
+    "topk_lightning/metrics/_counting.py": ["tests/metrics/test_topk_accuracy.py", "tests/metrics/test_topk_accuracies.py", "tests/metrics/test_contract.py", SHARDED],
+    "topk_lightning/losses/_base.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", SHARDED, *SOME_LOSSES],
+    "topk_lightning/losses/_reduce.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", SHARDED, *SOME_LOSSES],
     "topk_lightning/classifier/_steps.py": [f"tests/classifier/test_{name}.py" for name in ("classifier", "stages", "class_match", "soft_targets")],
 }  # fmt: skip
 #: Functions that have done their work once a module is imported.
@@ -59,6 +61,7 @@ class Mutations(QuickFailures):
         self.path, self.chosen = path, chosen
         self.results: list[tuple[Mutant, str]] = []
         self._durations: dict[str, float] = {}
+        self._killers: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -66,12 +69,15 @@ class Mutations(QuickFailures):
         if not self._forked(session, None, 1200):
             raise pytest.UsageError(f"the tests of {self.path} fail as it is")
         within = 60 + 5 * (time.monotonic() - started)
-        # The quick tests first.
-        session.items.sort(key=lambda item: self._durations.get(item.nodeid, 0.0))
         for mutant in self.chosen:
+            # What noticed the changes before notices most, so it comes first, and then the quick tests.
+            last = {name: place for place, name in enumerate(self._killers)}
+            session.items.sort(key=lambda item: (-last.get(item.nodeid, -1), self._durations.get(item.nodeid, 0.0)))
             at_import = mutant.function in AT_IMPORT
             survived = imported(self.path, mutant) if at_import else self._forked(session, mutant, within)
             tell(self.path, mutant, survived, self.results)
+        if not self._forked(session, None, 1200):
+            raise pytest.UsageError(f"the tests of {self.path} fail in the order in which they stand now")
         return True
 
     def _forked(self, session: pytest.Session, mutant: Mutant | None, within: float) -> bool:
@@ -85,7 +91,9 @@ class Mutations(QuickFailures):
                 ended, status = os.waitpid(child, os.WNOHANG)
                 if ended:
                     lines = (line.split(maxsplit=1) for line in file)
-                    self._durations.update({name.strip(): float(seconds) for seconds, name in lines})
+                    took = {name.strip(): float(seconds) for seconds, name in lines}
+                    self._durations.update(took)
+                    self._killers += list(took)[-1:] if status else []
                     return status == 0
                 time.sleep(0.01)
             os.killpg(child, 9)
@@ -95,7 +103,7 @@ class Mutations(QuickFailures):
     def _run(self, session: pytest.Session, mutant: Mutant | None, durations: str) -> None:
         status = 1
         try:
-            os.setsid()
+            os.setpgrp()
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.dup2(null, 2)
