@@ -15,6 +15,7 @@ import pytest
 import rich
 import torch
 import yaml
+from PIL import Image
 
 import topk_lightning
 from topk_lightning import losses
@@ -165,6 +166,30 @@ def test_an_unreadable_picture_does_not_end_the_rest(trained, tmp_path, capsys):
     shown = capsys.readouterr()
     assert [row["image"] for row in csv.DictReader(io.StringIO(shown.out))] == [str(files[0]), str(files[2])]
     assert shown.err == f"error: images must be readable, got 1 of 3 that are not: {str(files[1])!r}.\n"
+
+
+def test_a_picture_of_too_many_pixels_names_the_option_that_lets_it_in(trained, tmp_path, capsys):
+    _, checkpoint = trained
+    files = pictures(tmp_path / "pictures")
+    Image.new("RGB", (40_000, 1)).save(files[1])  # which resizing makes 24 × 960,000
+    words = [str(checkpoint), str(tmp_path / "pictures"), "--k", "1", "--format", "csv"]
+    assert main(["predict", *words, "--max-pixels", "10000000"]) == 1
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1 + 2
+    assert shown.err == (
+        f"error: images must be readable, got 1 of 3 that are not: {str(files[1])!r}. "
+        "A larger --max-pixels lets 1 of them in.\n"
+    )
+    assert main(["predict", *words]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 3
+    assert main(["trace", str(checkpoint), str(files[1]), "--max-pixels", "10000000"]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {files[1]} must have at most 10,000,000 pixels, got 40000 × 1, which preprocessing makes "
+        "24 × 960000. A larger --max-pixels lets it in.\n"
+    )
+    for command in ("predict", "trace"):
+        assert main([command, str(checkpoint), str(files[0]), "--max-pixels", "0"]) == 2
+        assert capsys.readouterr().err == "error: --max-pixels must be a whole number from 1 on, got 0.\n"
 
 
 def test_table_stays_readable_in_a_narrow_terminal(trained, tmp_path, capsys, monkeypatch):

@@ -139,11 +139,13 @@ def test_unreadable_images_are_named_at_the_end_and_the_status_is_1(fitted, tmp_
         (photos / name).mkdir(parents=True)
         Image.new("RGB", (40, 40), (40 * number, 90, 30)).save(photos / name / "good.png")
     (photos / names[0] / "cut\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff")
+    Image.new("RGB", (1_000_000, 1)).save(photos / names[1] / "strip.png")  # resized it would fill the memory
     out = tmp_path / "report.html"
     capsys.readouterr()
     assert main(["report", str(fitted), "--data", str(photos), "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert said.out == f"report: {out}\n"
-    assert said.err.startswith("error: data must be readable, got 1 of 7 images that are not: ")
+    assert said.err.startswith("error: data must be readable, got 2 of 8 images that are not: ")
+    assert said.err.endswith(". A yaml file as --data, with a larger max_pixels, lets larger ones in.\n")
     assert "\x1b" not in said.err
-    assert "1 image could not be read, and is left out" in out.read_text()
+    assert "2 images could not be read, and are left out" in out.read_text()

@@ -143,6 +143,12 @@ def check_share(coverage: float, option: str = "--coverage") -> None:
         raise InvalidValueError(must(option, "lie between 0 and 1", coverage, remedy))
 
 
+def check_max_pixels(number: int | None) -> None:
+    """Raise for a bound that lets no image in, before anything large is imported."""
+    if number is not None and number < 1:
+        raise UsageError(must("--max-pixels", "be a whole number from 1 on", number))
+
+
 def nothing_to_resume(folder: Path) -> FileNotFoundError:
     """Return the error for a resume where nothing was saved."""
     return MissingFileError(must("--resume", "find last.ckpt of an earlier run", f"none in {str(folder)!r}"))

@@ -58,6 +58,16 @@ class OptionParser(OneSentence, ArgumentParser):
             help="package that the checkpoint may name; importing it runs its code",
         )
 
+    def add_max_pixels(self) -> None:
+        """Add the bound on the pixels of an image."""
+        self.add_argument(
+            "--max-pixels",
+            type=int | None,
+            default=None,
+            metavar="N",
+            help="of an image, as its file says and once it is resized (default: 178956970); a larger one is not read",
+        )
+
     def add_logit_adjustment(self) -> None:
         """Add the adjustment of a trained model's scores for classes of unequal frequency."""
         self.add_argument(

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
-from topk_lightning.cli._errors import UsageError, check_given_files, check_share, usage
+from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, usage
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.drawing import visible_text
@@ -49,6 +49,7 @@ def main(words: Sequence[str]) -> None:
             if options.k is not None:
                 raise UsageError(must("--k", "be left out with --coverage, which says how many names", options.k))
         check_logit_adjustment(options.logit_adjustment)
+        check_max_pixels(options.max_pixels)
         check_choice("--device", options.device, ("auto", "cpu", "cuda", "mps"))
     form = _format_of(options)
     checkpoint = checkpoint_of(options.checkpoint)
@@ -68,9 +69,20 @@ def main(words: Sequence[str]) -> None:
     if unreadable:
         sys.stdout.flush()
         listed = ", ".join(map(repr, unreadable[:_NAMED])) + (", …" if len(unreadable) > _NAMED else "")
-        raise InvalidValueError(
-            must("images", "be readable", f"{len(unreadable)} of {len(files)} that are not: {listed}")
-        )
+        large = sum(_is_too_large(file, model, options.max_pixels) for file in unreadable)
+        remedy = f"A larger --max-pixels lets {large} of them in." if large else ""
+        actual = f"{len(unreadable)} of {len(files)} that are not: {listed}"
+        raise InvalidValueError(must("images", "be readable", actual, remedy))
+
+
+def _is_too_large(file: str, model: TrainedModel, max_pixels: int | None) -> bool:
+    from topk_lightning.data import MAX_PIXELS, TooLargeImageError, UnreadableImageError
+
+    try:
+        model.known_preprocessing().load(file, MAX_PIXELS if max_pixels is None else max_pixels)
+    except UnreadableImageError as error:
+        return isinstance(error, TooLargeImageError)
+    return False
 
 
 def _answer(named: Named, form: str, options: Namespace) -> None:
@@ -98,6 +110,7 @@ def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> 
     named, unreadable = [], []
     console = Console(stderr=True)
     starts = range(0, len(files), options.batch_size)
+    given = {"batch_size": options.batch_size, "max_pixels": options.max_pixels}
     # A bar that is only disabled would leave an empty line, with some versions of rich.
     is_shown = len(files) >= _MANY and console.is_terminal
     steps = track(starts, "Predicting", console=console, transient=True) if is_shown else starts
@@ -106,10 +119,10 @@ def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> 
         for start in steps:
             batch = files[start : start + options.batch_size]
             if options.coverage is None:
-                answers: Any = predict_topk(model, batch, options.k, batch_size=options.batch_size)
+                answers: Any = predict_topk(model, batch, options.k, **given)
                 answers = [row or None for row in answers]
             else:
-                answers = predict_sets(model, batch, options.coverage, batch_size=options.batch_size)
+                answers = predict_sets(model, batch, options.coverage, **given)
             named += [(str(file), row) for file, row in zip(batch, answers, strict=True) if row is not None]
             unreadable += [str(file) for file, row in zip(batch, answers, strict=True) if row is None]
     return named, unreadable
@@ -225,6 +238,7 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "--spreadsheet-safe", action="store_true", help="csv: no cell that a spreadsheet would take for a formula"
     )
+    parser.add_max_pixels()
     parser.add_logit_adjustment()
     parser.add_network_options()
     return parser

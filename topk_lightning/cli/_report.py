@@ -86,12 +86,13 @@ def _report_scores(options: Any, words: Sequence[str]) -> None:
 def _check_all_read(report: Path) -> None:
     """Raise, now that the report is written, where images could not be read."""
     images = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["images"]
+    large = any("max_pixels" in image["reason"] for image in images["unreadable"])
+    remedy = "A yaml file as --data, with a larger max_pixels, lets larger ones in." if large else ""
     if unreadable := [image["name"] for image in images["unreadable"]]:
         listed = ", ".join(map(shown, unreadable[:_NAMED])) + (", …" if len(unreadable) > _NAMED else "")
         count = images["tested"] + len(unreadable)
-        raise InvalidValueError(
-            must("data", "be readable", f"{len(unreadable)} of {count} images that are not: {listed}")
-        )
+        actual = f"{len(unreadable)} of {count} images that are not: {listed}"
+        raise InvalidValueError(must("data", "be readable", actual, remedy))
 
 
 def _parser() -> OptionParser:

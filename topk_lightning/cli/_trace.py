@@ -9,7 +9,7 @@ from pathlib import Path
 import rich
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning.cli._errors import UsageError, check_given_files
+from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import checkpoint_of
 
@@ -19,15 +19,21 @@ __all__ = ["main"]
 def main(words: Sequence[str]) -> None:
     """Trace the prediction of the command line and print it."""
     options = _parser().parse_args(list(words[1:]))
+    check_max_pixels(options.max_pixels)
     if options.picture is not None and not options.picture.lower().endswith(".png"):
         raise UsageError(must("--picture", "end in .png", repr(options.picture)))
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("image", [options.image])
     # Only now: --help and mistakes need no torch.
+    from topk_lightning.data import TooLargeImageError
     from topk_lightning.prediction import TrainedModel, trace_prediction
 
     model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
-    trace = trace_prediction(model, Path(options.image), k=options.k, target=options.target)
+    given = {"k": options.k, "target": options.target, "max_pixels": options.max_pixels}
+    try:
+        trace = trace_prediction(model, Path(options.image), **given)
+    except TooLargeImageError as error:
+        raise InvalidValueError(f"{error.sentence} A larger --max-pixels lets it in.") from error
     rich.print(replace(trace, problem=""))
     if trace.problem:
         raise InvalidValueError(trace.problem)
@@ -53,5 +59,6 @@ def _parser() -> OptionParser:
     )
     parser.add_argument("--target", type=str | None, default=None, help="the true class: a name or an index")
     parser.add_argument("--picture", type=str | None, default=None, metavar="FILE", help="a PNG file with feature maps")
+    parser.add_max_pixels()
     parser.add_network_options()
     return parser

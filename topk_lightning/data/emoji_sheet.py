@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from topk_lightning._checks import MissingFileError, must
+from topk_lightning.data.images import load_image
 
 __all__ = ["EMBEDDED_SHEET", "EmojiSheet", "load_sheet", "read_index"]
 
@@ -51,8 +51,7 @@ def load_sheet(path: Path) -> EmojiSheet:
     if not path.is_file():
         raise _missing_sheet(path)
     size, columns = index["size"], index["columns"]
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = np.asarray(load_image(path))
     rows = torch.from_numpy(pixels.copy()).view(-1, size, columns, size, 3)
     tiles = rows.permute(0, 2, 4, 1, 3).reshape(-1, 3, size, size)
     drawn = index["drawn_by"]

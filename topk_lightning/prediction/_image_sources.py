@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -21,7 +21,10 @@ from topk_lightning.data import (
 )
 from topk_lightning.prediction._errors import check_prepared_images, empty_folder, missing_image, unknown_images
 
-__all__ = ["iterate_images", "list_images"]
+if TYPE_CHECKING:
+    from topk_lightning.data import Preprocessing
+
+__all__ = ["iterate_images", "list_images", "opened"]
 
 
 def list_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -75,6 +78,19 @@ def iterate_images(images: Any) -> tuple[bool, Iterator[Any]]:
         images = [part for image in images for part in _parts(image)]
         return False, iter(images)
     return False, (part for image in images for part in _parts(image))
+
+
+def opened(image: Any, preprocessing: Preprocessing | None, max_pixels: int | None) -> Any:
+    """Return the picture of a path; anything else as it is, and a path where it is not known how to prepare pictures.
+
+    Args:
+        image: what :func:`iterate_images` yields.
+        preprocessing: what the picture is decoded for.
+        max_pixels: most pixels; None: `MAX_PIXELS`.
+    """
+    if not isinstance(image, Path) or preprocessing is None:
+        return image
+    return preprocessing.load(image) if max_pixels is None else preprocessing.load(image, max_pixels)
 
 
 def _parts(image: Any) -> Iterable[Any]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from topk_lightning._checks import InvalidValueError
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.decisions import PredictionSets
-from topk_lightning.prediction._image_sources import iterate_images
+from topk_lightning.prediction._image_sources import iterate_images, opened
 from topk_lightning.prediction._set_files import promised_sets
 from topk_lightning.prediction._topk_predictions import TopKPrediction, topk_predictions
 from topk_lightning.prediction._trained_model import TrainedModel
@@ -32,6 +32,7 @@ def predict_topk(
     logit_adjustment: float = 0.0,
     batch_size: int = 32,
     on_bad_image: str = "skip",
+    max_pixels: int | None = None,
     prepared: bool = False,
     trust: Iterable[str] = (),
 ) -> tuple[TopKPrediction, ...] | list[tuple[TopKPrediction, ...]]:
@@ -56,6 +57,7 @@ def predict_topk(
         batch_size: images at a time, at least 1.
         on_bad_image: what becomes of one of several images that cannot be read: "skip", it is answered by an empty tuple
             and named in a warning at the end, or "raise".
+        max_pixels: most pixels of a file, as it says and once it is resized; None: 178,956,970. A larger one is not read.
         prepared: floating-point tensors are prepared whatever their values are.
         trust: packages of others that a checkpoint may name; importing them runs their code.
 
@@ -88,7 +90,7 @@ def predict_topk(
     def best(logits: Tensor) -> Any:
         return topk_predictions(logits, trained.class_names, k, input="logits")
 
-    single, predictions, number = _predict(trained, images, best, batch_size, on_bad_image, prepared)
+    single, predictions, number = _predict(trained, images, best, batch_size, on_bad_image, max_pixels, prepared)
     return predictions[0] if single else [predictions.get(position, ()) for position in range(number)]
 
 
@@ -103,6 +105,7 @@ def predict_sets(
     preprocessing: Any = None,
     batch_size: int = 32,
     on_bad_image: str = "skip",
+    max_pixels: int | None = None,
     prepared: bool = False,
     trust: Iterable[str] = (),
 ) -> tuple[TopKPrediction, ...] | list[tuple[TopKPrediction, ...] | None]:
@@ -120,6 +123,7 @@ def predict_sets(
         preprocessing: as there.
         batch_size: as there.
         on_bad_image: as there; an image that cannot be read is answered by None.
+        max_pixels: as there.
         prepared: as there.
         trust: as there.
 
@@ -145,7 +149,7 @@ def predict_sets(
     def shown(logits: Tensor) -> Any:
         return chosen.predict(logits, trained.class_names)
 
-    single, predictions, number = _predict(trained, images, shown, batch_size, on_bad_image, prepared)
+    single, predictions, number = _predict(trained, images, shown, batch_size, on_bad_image, max_pixels, prepared)
     return predictions[0] if single else [predictions.get(position) for position in range(number)]
 
 
@@ -155,13 +159,16 @@ def _predict(
     rows_of: Callable[[Tensor], Any],
     batch_size: int,
     on_bad_image: str,
+    max_pixels: int | None,
     prepared: bool,
 ) -> tuple[bool, dict[int, tuple[TopKPrediction, ...]], int]:
     """Return whether there is one image, the answer to each that could be read by its place, and their number."""
     check_integer("batch_size", batch_size)
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
+    if max_pixels is not None:
+        check_integer("max_pixels", max_pixels)
     single, source = iterate_images(images)
-    images_of = _Prepared(trained, source, prepared, skip=not single and on_bad_image == "skip")
+    images_of = _Prepared(trained, source, prepared, max_pixels, skip=not single and on_bad_image == "skip")
     predictions: dict[int, tuple[TopKPrediction, ...]] = {}
     with trained.evaluating(), torch.inference_mode():
         for places, batch in _batches(images_of, batch_size):
@@ -173,15 +180,19 @@ def _predict(
 class _Prepared:
     """Iterates over the places and tensors of the images that can be read, and keeps what is wrong with the others."""
 
-    def __init__(self, model: TrainedModel, images: Iterable[Any], prepared: bool, skip: bool) -> None:
+    def __init__(
+        self, model: TrainedModel, images: Iterable[Any], prepared: bool, max_pixels: int | None, skip: bool
+    ) -> None:
         self.number, self.sentences = 0, list[str]()
         self._model, self._images, self._prepared, self._skip = model, images, prepared, skip
+        self._max_pixels = max_pixels
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         for position, image in enumerate(self._images):
             self.number = position + 1
             try:
-                tensor = self._model.prepare(image, self._prepared)
+                opened_image = opened(image, self._model.preprocessing, self._max_pixels)
+                tensor = self._model.prepare(opened_image, self._prepared)
             except InvalidValueError as error:
                 from topk_lightning.data import UnreadableImageError
 

@@ -17,7 +17,7 @@ from topk_lightning._checks.class_names import distinct_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.misfit import misfit
-from topk_lightning.prediction._image_sources import iterate_images
+from topk_lightning.prediction._image_sources import iterate_images, opened
 from topk_lightning.prediction._layers import recorded_layers
 from topk_lightning.prediction._prediction_trace import PredictionTrace
 from topk_lightning.prediction._topk_predictions import topk_predictions
@@ -37,6 +37,7 @@ def trace_prediction(
     network: nn.Module | str | None = None,
     preprocessing: Any = None,
     num_maps: int = 8,
+    max_pixels: int | None = None,
     trust: Iterable[str] = (),
 ) -> PredictionTrace:
     """Return what each layer of a model does with one image, the softmax, and the check of the true class.
@@ -57,6 +58,7 @@ def trace_prediction(
         network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         num_maps: how many feature maps of a layer are kept, at least 1.
+        max_pixels: most pixels of a file, as it says and once it is resized; None: 178,956,970.
         trust: packages of others that a checkpoint may name; importing them runs their code.
 
     Raises:
@@ -76,10 +78,13 @@ def trace_prediction(
         True
     """
     num_maps = check_integer("num_maps", num_maps)
+    if max_pixels is not None:
+        check_integer("max_pixels", max_pixels)
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
     # A compiled network runs as one piece, without its layers.
     trained = replace(trained, network=original_module(trained.network))
-    prepared = trained.prepare(_only(iterate_images(image)[1]))
+    given = _only(iterate_images(image)[1])
+    prepared = trained.prepare(opened(given, trained.preprocessing, max_pixels))
     failure, problem = None, ""
     with trained.evaluating(), torch.no_grad(), recorded_layers(trained.network, num_maps) as layers:
         try:

@@ -165,7 +165,9 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
             if label in images_of
             for name in images_of[label].names
         ]
-        labelled = FileSamples(folder, tuple(name for name, _ in samples), tuple(index for _, index in samples))
+        labelled = FileSamples(
+            folder, tuple(name for name, _ in samples), tuple(index for _, index in samples), preprocessing.load
+        )
         return LabelledImages(
             ImageDataset(labelled, transform),
             lambda index: str(folder / labelled.names[index]),
