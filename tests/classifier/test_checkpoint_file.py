@@ -61,6 +61,27 @@ def test_damage_is_told_from_wherever_it_is_read(model, opened):
         TopKClassifier.load_from_checkpoint(opened(model))
 
 
+@pytest.mark.parametrize("run", ["fit", "validate", "test", "predict"])
+def test_damage_is_told_where_a_trainer_reads_the_file_itself(model, run):
+    damage(model)
+    classifier = TopKClassifier(SmallCNN(2, width=2), 2)
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    with pytest.raises(ValueError, match=r"^ckpt_path must be an undamaged file, got "):
+        getattr(trainer(), run)(classifier, loader(), ckpt_path=model)
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+
+
+def test_what_a_checkpoint_calls_its_instantiator_is_not_imported(model, tmp_path, monkeypatch):
+    """Lightning before 2.6.6 imports it and calls it."""
+    (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\ndef build(*_): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = torch.load(model, weights_only=True)
+    content["hyper_parameters"]["_instantiator"] = "stranger.build"
+    torch.save(content, model)
+    assert isinstance(TopKClassifier.load_from_checkpoint(model), TopKClassifier)
+    assert not (tmp_path / "mark").exists()
+
+
 @pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
 def test_a_class_of_another_kind_is_refused_from_wherever_it_is_read(model, opened, tmp_path):
     content = torch.load(model, weights_only=True)

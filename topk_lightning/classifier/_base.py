@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,20 @@ from topk_lightning._checks.options import (
 )
 from topk_lightning._files import write_file
 from topk_lightning._repr import without_widget_hints
-from topk_lightning.classifier._checkpoint_file import local_file
+from topk_lightning.classifier._checkpoint_file import check_file_of_trainer, local_file
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
-from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, scheduled
+from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, described, scheduled
 from topk_lightning.classifier._soft_targets import SoftTargets
 from topk_lightning.classifier._steps import MeasuredSteps
 from topk_lightning.data import TrainingData
 from topk_lightning.epoch_table import in_notebook
 from topk_lightning.networks.class_paths import trusted_options
 from topk_lightning.networks.compiled import compiled_names, original_module, original_names
-from topk_lightning.networks.description import describe_callable, describe_network
+from topk_lightning.networks.description import describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
 from topk_lightning.networks.published import published_class_names, published_preprocessing
-from topk_lightning.networks.specification import build_callable
 from topk_lightning.prediction import SETS_KEY, read_checkpoint, sets_of_checkpoint
 
 __all__ = ["TopKClassifierBase"]
@@ -90,7 +89,7 @@ class TopKClassifierBase(MeasuredSteps):
         named, core = core, pretrained_network(core, self.num_classes, weights)
         self.published_preprocessing = published_preprocessing(named, weights)
         self.network = network if isinstance(network, nn.Module) else core
-        self.loss, loss_description = _resolve("loss", nn.CrossEntropyLoss() if loss is None else loss)
+        self.loss, loss_description = described("loss", nn.CrossEntropyLoss() if loss is None else loss)
         if self.loss is not None:
             check_loss(self.loss)
         if isinstance(optimizer, str) and "." in optimizer:
@@ -99,7 +98,7 @@ class TopKClassifierBase(MeasuredSteps):
             self.optimizer: Any = check_choice("optimizer", optimizer, OPTIMIZERS)
             optimizer_description: Any = optimizer
         else:
-            self.optimizer, optimizer_description = _resolve("optimizer", optimizer)
+            self.optimizer, optimizer_description = described("optimizer", optimizer)
         if freeze_backbone_epochs or backbone_lr is not None:
             backbone_parameters(self.network, self.num_classes)  # says now if there is no head
         self._frozen_backbone = FrozenBackbone()
@@ -225,6 +224,8 @@ class TopKClassifierBase(MeasuredSteps):
             built = [argument for argument in ("network", "loss", "optimizer") if argument not in kwargs]
             safe = trusted_options(options, trust, built)
             kwargs = {**{argument: safe[argument] for argument in built if argument in safe}, **kwargs}
+            # Lightning before 2.6.6 would import and call what a checkpoint names there.
+            kwargs["_instantiator"] = None
             return super().load_from_checkpoint(path, *args, **{"weights_only": True, **kwargs})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -234,17 +235,14 @@ class TopKClassifierBase(MeasuredSteps):
         checkpoint.update({} if self.prediction_sets is None else {SETS_KEY: self.prediction_sets.as_dict()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt."""
+        """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt.
+
+        Raises:
+            ValueError: a file that ``Trainer(...).fit``, ``validate``, ``test`` or ``predict`` was given and that is damaged.
+        """
+        check_file_of_trainer(self)
         state = compiled_names(checkpoint["state_dict"], self)
         if self.loss is None:
             state = {name: value for name, value in state.items() if not name.startswith("loss.")}
         checkpoint["state_dict"] = state
         self.training_data, self.prediction_sets = TrainingData.of(checkpoint), sets_of_checkpoint(checkpoint)
-
-
-def _resolve(argument: str, given: Any) -> tuple[Any, dict[str, Any]]:
-    """Return a loss or optimizer and its plain description; (None, description) where a checkpoint could not keep it."""
-    if isinstance(given, Mapping):
-        given = dict(given)
-        return (None if "unnamed" in given else build_callable(argument, given)), given
-    return given, describe_callable(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,20 @@ from typing import IO, Any, cast
 
 import fsspec
 
-__all__ = ["local_file"]
+from topk_lightning._files import check_archive
+
+__all__ = ["check_file_of_trainer", "local_file"]
+
+
+def check_file_of_trainer(module: Any) -> None:
+    """Check the checksums of the file from which a trainer reads the state of a module, before any of it is used.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    path = getattr(getattr(module, "_trainer", None), "ckpt_path", None)
+    if path is not None and os.path.isfile(path):
+        check_archive(path, "ckpt_path", "be a checkpoint that a training saved")
 
 
 @contextlib.contextmanager

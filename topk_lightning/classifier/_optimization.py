@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-__all__ = ["OPTIMIZERS", "OptimizerFactory", "build_optimizer", "scheduled", "warmup_cosine", "warmup_only"]
+from topk_lightning.networks.description import describe_callable
+from topk_lightning.networks.specification import build_callable
+
+__all__ = [
+    "OPTIMIZERS",
+    "OptimizerFactory",
+    "build_optimizer",
+    "described",
+    "scheduled",
+    "warmup_cosine",
+    "warmup_only",
+]
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 
@@ -22,6 +33,14 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "rmsprop": (torch.optim.RMSprop, {}),
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
 }
+
+
+def described(argument: str, given: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a loss or optimizer and its plain description; (None, description) where a checkpoint could not keep it."""
+    if isinstance(given, Mapping):
+        given = dict(given)
+        return (None if "unnamed" in given else build_callable(argument, given)), given
+    return given, describe_callable(given)
 
 
 def build_optimizer(
