@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from PIL import Image
 from topk_lightning import (
     LogitAdjusted,
     LogitAdjustedCrossEntropyLoss,
+    PredictionSets,
     Preprocessing,
     SmallCNN,
     SmoothTopKSVMLoss,
     TopKClassifier,
     TrainedModel,
+    predict_sets,
     predict_topk,
 )
 from topk_lightning.cli import main
@@ -100,9 +103,29 @@ def test_the_command_line_gives_the_same_answers(folder, tmp_path, capsys):
     out = tmp_path / "report.html"
     assert main(["report", *words, "--data", str(folder / "images"), "--out", str(out)]) == 0
     assert "training images a class, strength 0.5</dd>" in out.read_text()
+    picture = sorted((folder / "images").rglob("*.png"))[-1]
+    assert main(["trace", *words, str(picture), "--k", "1"]) == 0
+    assert f"{best.values[-1]:.3f}" in capsys.readouterr().out
+    assert main(["serve", *words, "--coverage", "0.9", "--port", "0"]) == 1
 
 
-@pytest.mark.parametrize("command", [["predict", "images"], ["report", "--data", "images"]])
+def test_sets_of_a_checkpoint_promise_nothing_for_adjusted_scores(folder):
+    model = TrainedModel.load(folder / "model.ckpt", logit_adjustment=0.5)
+    image = torch.zeros(3, 16, 16)
+    sets = PredictionSets("lac").fit(torch.eye(3).repeat(40, 1), torch.arange(3).repeat(40))
+    with_sets = replace(model, sets=sets)
+    sentence = "logit_adjustment must be 0 with prediction sets of the checkpoint, got another strength. They promise for its scores as they are."
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        predict_sets(with_sets, image, 0.9)
+    assert predict_sets(with_sets, image, 0.9, sets=sets)  # fitted for these scores, says who passes them
+    create_app = pytest.importorskip("topk_lightning.serving", reason="starlette is not installed").create_app
+    with pytest.raises(ValueError, match=r"^logit_adjustment must be 0 with prediction sets"):
+        create_app(with_sets, coverage=0.9)
+
+
+@pytest.mark.parametrize(
+    "command", [["predict", "images"], ["report", "--data", "images"], ["trace", "images/ant/0.png"]]
+)
 def test_a_wrong_strength_is_a_wrong_call(command, folder, capsys):
     words = [command[0], str(folder / "model.ckpt"), *command[1:-1], str(folder / command[-1])]
     assert main([*words, "--logit-adjustment", "-1"]) == 2

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning.cli._errors import check_share
-from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import checkpoint_of
 from topk_lightning.cli._stops import Stopped
 
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(list(arguments[1:]))
     if options.coverage is not None:
         check_share(options.coverage)
+    check_logit_adjustment(options.logit_adjustment)
     host, port = options.host, _check_port(options.port)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.drawing import visible_text
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> None:
             max_bytes=options.max_bytes,
             max_pixels=options.max_pixels,
             hosts=_LOOPBACK | {host} if local else None,
+            logit_adjustment=options.logit_adjustment,
             network=options.network,
             trust=options.trust,
         )
@@ -116,5 +118,6 @@ def _parser() -> OptionParser:
     parser.add_argument("--batch-size", type=int, default=32, help="images that the network sees at a time, at most")
     parser.add_argument("--max-bytes", type=int, default=20_000_000, help="of an image's file")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="of an image, read from its header")
+    parser.add_logit_adjustment()
     parser.add_network_options()
     return parser

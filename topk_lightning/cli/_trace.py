@@ -10,7 +10,7 @@ import rich
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels
-from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import checkpoint_of
 
 __all__ = ["main"]
@@ -20,6 +20,7 @@ def main(words: Sequence[str]) -> None:
     """Trace the prediction of the command line and print it."""
     options = _parser().parse_args(list(words[1:]))
     check_max_pixels(options.max_pixels)
+    check_logit_adjustment(options.logit_adjustment)
     if options.picture is not None and not options.picture.lower().endswith(".png"):
         raise UsageError(must("--picture", "end in .png", repr(options.picture)))
     checkpoint = checkpoint_of(options.checkpoint)
@@ -28,7 +29,9 @@ def main(words: Sequence[str]) -> None:
     from topk_lightning.data import TooLargeImageError
     from topk_lightning.prediction import TrainedModel, trace_prediction
 
-    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    model = TrainedModel.load(
+        checkpoint, options.network, logit_adjustment=options.logit_adjustment, trust=options.trust
+    )
     given = {"k": options.k, "target": options.target, "max_pixels": options.max_pixels}
     try:
         trace = trace_prediction(model, Path(options.image), **given)
@@ -60,5 +63,6 @@ def _parser() -> OptionParser:
     parser.add_argument("--target", type=str | None, default=None, help="the true class: a name or an index")
     parser.add_argument("--picture", type=str | None, default=None, metavar="FILE", help="a PNG file with feature maps")
     parser.add_max_pixels()
+    parser.add_logit_adjustment()
     parser.add_network_options()
     return parser

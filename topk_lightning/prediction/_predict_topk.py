@@ -144,7 +144,10 @@ def predict_sets(
         ['bee', 'cat']
     """
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
-    chosen = promised_sets(trained.sets if sets is None else sets, coverage, str(trained.path or "CHECKPOINT"))
+    is_adjusted = sets is None and trained.adjustment is not None
+    chosen = promised_sets(
+        trained.sets if sets is None else sets, coverage, str(trained.path or "CHECKPOINT"), is_adjusted
+    )
 
     def shown(logits: Tensor) -> Any:
         return chosen.predict(logits, trained.class_names)

@@ -43,7 +43,7 @@ def sets_of_checkpoint(content: Any) -> PredictionSets | None:
 
 
 def promised_sets(
-    sets: PredictionSets | None, coverage: float | None, checkpoint: str = "CHECKPOINT"
+    sets: PredictionSets | None, coverage: float | None, checkpoint: str = "CHECKPOINT", is_adjusted: bool = False
 ) -> PredictionSets:
     """Return the sets of a model with a promise, for images of which no group is known.
 
@@ -51,7 +51,11 @@ def promised_sets(
         sets: those that it has.
         coverage: the promise; None: that of the fit.
         checkpoint: of the model, for the error where it has none.
+        is_adjusted: whether the scores will be adjusted, for which sets that were fitted without do not keep their promise.
     """
+    if is_adjusted:
+        requirement, remedy = "be 0 with prediction sets of the checkpoint", "They promise for its scores as they are."
+        raise InvalidValueError(must("logit_adjustment", requirement, "another strength", remedy))
     if sets is None:
         remedy = f"Run topk-lightning sets {checkpoint} first."
         raise InvalidValueError(must("the model", "have prediction sets that were fitted for it", "none", remedy))

@@ -54,6 +54,7 @@ def create_app(
     places: int = 128,
     seconds: float = 30.0,
     hosts: Iterable[str] | None = ("127.0.0.1", "localhost", "::1"),
+    logit_adjustment: float = 0.0,
     network: nn.Module | str | None = None,
     trust: Iterable[str] = (),
 ) -> Guard:
@@ -70,6 +71,8 @@ def create_app(
         places: requests at a time; one more is answered 503.
         seconds: that the body of a request may take to arrive.
         hosts: the names by which the server may be called; None: any, for a server behind another one.
+        logit_adjustment: scores as if all classes had been equally frequent in training (1), as in ``TrainedModel.load``;
+            sets of the checkpoint promise nothing for these, so the two exclude each other.
         network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
         trust: packages of others that a checkpoint may name; importing them runs their code.
 
@@ -77,7 +80,7 @@ def create_app(
         FileNotFoundError: no such checkpoint.
         ValueError: a checkpoint of something else or without preprocessing, k > C, or numbers out of range.
     """
-    model = TrainedModel.load(checkpoint, network, trust=trust)
+    model = TrainedModel.load(checkpoint, network, logit_adjustment=logit_adjustment, trust=trust)
     preprocessing = model.known_preprocessing()
     size, max_pixels = preprocessing.image_size, check_integer("max_pixels", max_pixels)
     # One answer before anybody asks: the first is slow, and it says how many classes there are.
@@ -85,7 +88,10 @@ def create_app(
     with model.evaluating(), torch.inference_mode():
         num_classes = model.logits(model.prepare(blank)[None]).shape[1]
     k = min(5, num_classes) if k is None else check_k(k, num_classes)
-    sets = model.sets if coverage is None else promised_sets(model.sets, coverage, str(model.path))
+    is_adjusted = model.adjustment is not None
+    sets = None if is_adjusted else model.sets
+    if coverage is not None:
+        sets = promised_sets(model.sets, coverage, str(model.path), is_adjusted)
     max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
 
     def prepare(data: bytes) -> Tensor:
