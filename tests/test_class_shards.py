@@ -9,7 +9,7 @@ import torch.distributed as dist
 from tests.distributed import run_processes
 from topk_lightning.losses import SmoothTopKSVMLoss, TemperatureCrossEntropyLoss, TruncatedTopKEntropyLoss
 from topk_lightning.metrics import TopKAccuracy
-from topk_lightning.ranking import TIES, target_rank
+from topk_lightning.ranking import TIES, target_rank, topk_indices
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="needs torch.distributed")
 
@@ -66,6 +66,8 @@ def everything(rank, world_size):
         for kind in ("random", "ties", "not finite"):
             scores, target = scores_and_target(num_classes, kind)
             parts = sharded(scores)
+            for k in {1, 2, num_classes}:
+                found[f"best {k} {kind} {num_classes}"] = topk_indices(parts, k)
             for ties in TIES:
                 found[f"rank {ties} {kind} {num_classes}"] = target_rank(parts, target, ties=ties)
             for ties in (*TIES, "expected"):
@@ -103,6 +105,8 @@ def whole():
     for num_classes in (23, 5, 3):
         for kind in ("random", "ties", "not finite"):
             scores, target = scores_and_target(num_classes, kind)
+            for k in {1, 2, num_classes}:
+                found[f"best {k} {kind} {num_classes}"] = topk_indices(scores, k)
             for ties in TIES:
                 found[f"rank {ties} {kind} {num_classes}"] = target_rank(scores, target, ties=ties)
             for ties in (*TIES, "expected"):
@@ -127,7 +131,11 @@ def whole():
 def assert_equal(found, expected):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        exactly = {"atol": 0.0, "rtol": 0.0} if name.startswith(("rank", "accuracy")) else {"atol": 1e-6, "rtol": 1e-5}
+        exactly = (
+            {"atol": 0.0, "rtol": 0.0}
+            if name.startswith(("rank", "accuracy", "best"))
+            else {"atol": 1e-6, "rtol": 1e-5}
+        )
         torch.testing.assert_close(torch.tensor(found[name], dtype=value.dtype), value, **exactly, msg=name)
 
 

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._topk_ways import best_of_rows
 
 __all__ = ["ClassShard", "is_sharded"]
 
@@ -100,3 +101,27 @@ class ClassShard:
         kinds = (~(scores <= own), tied, tied & (index < target.unsqueeze(1)))
         higher, equal, lower = self.sum(torch.stack([kind.sum(1) for kind in kinds]))
         return higher, equal, lower
+
+    def best(self, k: int) -> Tensor:
+        """Return the k best of all classes of each row, (N, k), best first, by the order rule.
+
+        Each process sends its k best. Side by side they stand by rising class where scores are equal, as the rule asks.
+        """
+        scores = self.scores.detach()
+        num_processes = dist.get_world_size(self.group)
+        size = -(-self.num_classes // num_processes)
+        width = min(k, size)
+        own = (
+            best_of_rows(scores, min(k, scores.shape[1]))
+            if scores.shape[1]
+            else scores.new_zeros(len(scores), 0).long()
+        )
+        empty = (0, width - own.shape[1])
+        wide = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+        values = self.gathered(torch.nn.functional.pad(wide.gather(1, own), empty))
+        classes = self.gathered(torch.nn.functional.pad(own + self.first, empty))
+        # The last processes may have fewer classes than they could send.
+        sent = [min(width, max(0, self.num_classes - rank * size)) for rank in range(num_processes)]
+        kept = torch.cat([rank * width + torch.arange(count) for rank, count in enumerate(sent)]).to(values.device)
+        values, classes = values.index_select(1, kept), classes.index_select(1, kept)
+        return classes.gather(1, best_of_rows(values, k))

@@ -54,6 +54,8 @@ def topk_indices(preds: Tensor, k: int, *, class_dim: int = 1) -> Tensor:
     """
     dim = check_scores(preds, class_dim)
     k = check_k(k, preds.shape[dim])
+    if is_sharded(preds):
+        return ClassShard.of(preds).best(k)
     scores = preds.detach().movedim(dim, -1)
     return best_of_rows(scores, k).movedim(-1, dim)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from topk_lightning.metrics import TopKAccuracy
+from topk_lightning.metrics import MultilabelTopKAccuracy, TopKAccuracies, TopKAccuracy
 from topk_lightning.metrics._counting import ALL_TIES
 
 C = 5000
@@ -36,6 +36,34 @@ def test_all_counts_are_those_of_the_scores(ties, average, weighted):
     for name, table in expected.states().items():
         assert torch.equal(found.states()[name], table), name
     assert torch.equal(found.compute(), expected.compute())
+
+
+@pytest.mark.parametrize("average", ["micro", "macro"])
+def test_several_k_are_counted_in_one_pass(average, monkeypatch):
+    from topk_lightning.metrics import _from_features
+
+    passes, count = [], _from_features.count_from_features
+    monkeypatch.setattr(_from_features, "count_from_features", lambda *batch: passes.append(1) or count(*batch))
+    found, expected = (TopKAccuracies((1, 3, 5), num_classes=C, average=average) for _ in range(2))
+    for seed in range(2):
+        features, weight, bias, target = batch(seed)
+        found.update_from_features(features, weight, bias, target)
+        expected.update(F.linear(features, weight, bias), target)
+    assert found.compute() == expected.compute()
+    assert len(passes) == 2
+    assert [metric.update_count for metric in found.values()] == [2, 2, 2]
+
+
+def test_a_metric_that_knows_no_features_stops_a_collection_before_it_counts():
+    several = TopKAccuracies((1, 3))
+    several["recall"] = MultilabelTopKAccuracy(2, "recall")
+    with pytest.raises(TypeError) as caught:
+        several.update_from_features(*batch())
+    sentence = (
+        "metrics must be TopKAccuracy for a batch of features, got MultilabelTopKAccuracy. Update it with its scores."
+    )
+    assert str(caught.value) == sentence
+    assert not several.update_called
 
 
 def test_a_value_that_was_computed_before_is_not_kept():

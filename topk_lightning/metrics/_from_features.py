@@ -12,7 +12,7 @@ from topk_lightning.feature_ranks import cast_by_autocast, check_head, count_fro
 from topk_lightning.metrics._counting import Counting, Counts, wide_dtype
 from topk_lightning.metrics._exact import ExactMetric
 
-__all__ = ["CountsFeatures"]
+__all__ = ["CountsFeatures", "count_features"]
 
 
 class CountsFeatures(ExactMetric):
@@ -33,12 +33,12 @@ class CountsFeatures(ExactMetric):
         The counts are those of ``update(F.linear(features, weight, bias), target, sample_weight)`` for features (N, D),
         whose scores are never held as a whole: see :func:`topk_lightning.target_rank_from_features`.
         """
-        self.add(_count(self.counting, features, weight, bias, target, sample_weight)._asdict())
+        self.add(count_features(self.counting, features, weight, bias, target, sample_weight)._asdict())
         self._computed = None
         self._update_count += 1
 
 
-def _count(
+def count_features(
     counting: Counting,
     features: Tensor,
     weight: Tensor,
@@ -46,6 +46,7 @@ def _count(
     target: Tensor,
     sample_weight: Tensor | None,
 ) -> Counts:
+    """Check a batch of features and a head, and count it as its scores would be."""
     kept = None
     if counting.ignore_index is not None and isinstance(target, Tensor) and not target.is_floating_point():
         kept = target.long() != counting.ignore_index

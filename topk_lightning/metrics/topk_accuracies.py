@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import metric_as_loss
 from topk_lightning._checks.options import check_ks
 from topk_lightning.metrics._accuracies import accuracies
 from topk_lightning.metrics._all_reduce import is_anywhere, sum_over_processes
 from topk_lightning.metrics._counting import Counts
 from topk_lightning.metrics._exact import Amounts
+from topk_lightning.metrics._from_features import count_features
 from topk_lightning.metrics._values_html import values_html
 from topk_lightning.metrics.topk_accuracy import TopKAccuracy
 
@@ -103,6 +104,32 @@ class TopKAccuracies(MetricCollection):
             _add(members, _count(members, args, kwargs))
         for metric in self._others():
             metric.update(*args, **metric._filter_kwargs(**kwargs))
+
+    def update_from_features(
+        self,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
+    ) -> None:
+        """Count a batch of features and a head of very many classes in every metric, in one pass over the classes.
+
+        See :meth:`TopKAccuracy.update_from_features`; metrics that were added must have that method too.
+        """
+        batch, others = (features, weight, bias, target, sample_weight), self._others()
+        for metric in others:
+            if not hasattr(metric, "update_from_features"):
+                requirement = "be TopKAccuracy for a batch of features"
+                raise InvalidTypeError(
+                    must("metrics", requirement, type(metric).__name__, "Update it with its scores.")
+                )
+        members = self._members()
+        if members:
+            with torch.no_grad():
+                _add(members, count_features(self.counting, *batch)._asdict())
+        for metric in others:
+            metric.update_from_features(*batch)
 
     @torch.jit.unused
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
