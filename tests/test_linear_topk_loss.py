@@ -140,6 +140,27 @@ def test_a_second_derivative_is_refused():
         torch.autograd.grad(value, features, create_graph=True)
 
 
+def test_a_second_backward_of_one_call_is_an_error_and_of_another_call_adds_up():
+    head, features, target = batch(torch.float64)
+    module = LinearTopKLoss(head, losses.SmoothTopKSVMLoss())
+    loss = module(features, target)
+    loss.backward(retain_graph=True)
+    once = head.weight.grad.clone()
+    with pytest.raises(RuntimeError, match=r"^The gradient of LinearTopKLoss is made once: call the loss again"):
+        loss.backward()
+    (2 * module(features, target)).backward()
+    torch.testing.assert_close(head.weight.grad, 3 * once)
+
+
+def test_memory_beyond_the_weights_gradient_is_that_of_a_few_rows():
+    head, num_rows = nn.Linear(16, 20_000), 1000
+    features, target = torch.randn(num_rows, 16), torch.randint(20_000, (num_rows,))
+    module = LinearTopKLoss(head, losses.SmoothTopKSVMLoss())
+    held = peak_extra_bytes(lambda: module(features, target).backward(), lambda: head.zero_grad(set_to_none=True))
+    rows = 64 * 20_000 * 4
+    assert held < head.weight.nbytes + 5 * rows  # of all rows at once it would be 16 times that of 64
+
+
 def test_memory_is_a_tenth_of_that_of_all_scores():
     head = nn.Linear(4, 10_000)
     features, target = torch.randn(2000, 4), torch.randint(10_000, (2000,))

@@ -18,7 +18,7 @@ from topk_lightning.metrics import mean_divisor
 __all__ = ["LinearTopKLoss"]
 
 # Scores that are held at once, and the fewest rows that they may belong to.
-_SCORES, _ROWS = 2**23, 64
+_SCORES, _ROWS = 2**22, 64
 
 
 class LinearTopKLoss(nn.Module):
@@ -28,7 +28,8 @@ class LinearTopKLoss(nn.Module):
     of which the gradient is made along with the value. So memory beyond the gradients is that of a few rows of scores,
     whatever the number of rows, at the time of one forward and backward. Call it in place of head and loss in training; the
     head still predicts. The gradient is made in forward even if nobody asks for it: use ``torch.no_grad()`` in validation.
-    Not inside ``torch.compile``: leave the loss out and compile the network. Asking for a second derivative is an error.
+    Not inside ``torch.compile``: leave the loss out and compile the network. Asking for a second derivative, or for a second
+    backward of the same call, is an error.
 
     Shape:
         features (…, D), target (…) of class indices; or features (N, D), target (N, C) of distributions over classes. To ().
@@ -124,16 +125,21 @@ class _LinearLoss(torch.autograd.Function):
                     by_weight += by_logits.t() @ features[part]
                 if by_bias is not None:
                     by_bias += by_logits.sum(0, dtype=wide)
-        ctx.save_for_backward(by_features, by_weight, by_bias)
-        ctx.dtype = weight.dtype
+        # Not by save_for_backward: backward scales them in place, where the weight's may be all that fits.
+        ctx.gradients, ctx.dtype = (by_features, by_weight, by_bias), weight.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         refuse_second_derivative()
+        if ctx.gradients is None:
+            raise RuntimeError(
+                "The gradient of LinearTopKLoss is made once: call the loss again for a second backward."
+            )
         by_features, by_weight, by_bias = (
-            None if gradient is None else (gradient * grad).to(ctx.dtype) for gradient in ctx.saved_tensors
+            None if gradient is None else gradient.mul_(grad).to(ctx.dtype) for gradient in ctx.gradients
         )
+        ctx.gradients = None
         return by_features, by_weight, by_bias, None, None
 
 
