@@ -19,7 +19,7 @@ import torch
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 
-__all__ = ["check_archive", "csv_text", "read_archive", "replacing", "write_file"]
+__all__ = ["check_archive", "csv_rows", "csv_text", "read_archive", "replacing", "write_file"]
 
 
 @contextlib.contextmanager
@@ -78,6 +78,28 @@ def csv_text(rows: Iterable[Iterable[Any]], *, spreadsheet_safe: bool = False) -
 
 def _as_text(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def csv_rows(path: Path, argument: str, wanted: str) -> list[tuple[int, list[str]]]:
+    """Return the lines of a csv file that hold anything, each with its number from 1.
+
+    Args:
+        path: the file.
+        argument: whose value the path is, for errors.
+        wanted: what the file must be, for errors: "a csv file, text in UTF-8".
+
+    Raises:
+        FileNotFoundError: no file there.
+        ValueError: something else than text in UTF-8.
+    """
+    if not path.is_file():
+        raise MissingFileError(must(argument, "be an existing file", repr(str(path))))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidValueError(must(argument, f"be {wanted}", repr(str(path)))) from error
+    return [(number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
 
 
 def read_archive(path: str | Path, argument: str, wanted: str, remedy: str = "") -> Any:

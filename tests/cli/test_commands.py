@@ -21,10 +21,10 @@ import topk_lightning
 from topk_lightning import losses
 from topk_lightning._checks import InvalidValueError
 from topk_lightning.cli import main
-from topk_lightning.cli._predict import prediction_table
+from topk_lightning.cli._prediction_forms import prediction_table
 from topk_lightning.cli._running import run_command
 from topk_lightning.data import EmojiDataModule
-from topk_lightning.prediction import TopKPrediction, predict_topk
+from topk_lightning.prediction import Answer, TopKPrediction, predict_topk
 from topk_lightning.ranking import in_topk
 
 CONFIG = Path(__file__).parent / "emoji.yaml"
@@ -432,7 +432,7 @@ def even(index):
 
 def test_no_escape_sequence_of_a_name_reaches_the_terminal(capsys):
     hostile = "\x1b]0;title\x07\u202eexe.png"
-    rows = [(hostile, [TopKPrediction(label=hostile, index=0, probability=0.5)])]
+    rows = [(hostile, Answer((TopKPrediction(label=hostile, index=0, probability=0.5),)))]
     rich.get_console().print(prediction_table(rows))
     with contextlib.suppress(SystemExit):
         run_command(lambda: refuse(hostile))

@@ -47,7 +47,7 @@ FILLED = report_of(ANIMALS)
         (
             lambda: findings(FILLED, overfiting_gap=0.1),
             TypeError,
-            "a threshold must be one of dominant_share, dominant_excess, low_recall, high_accuracy, neighbour_share, confused_accuracy, low_accuracy, "
+            "a threshold must be one of suspect_probability, merge_gain, dominant_share, dominant_excess, low_recall, high_accuracy, neighbour_share, confused_accuracy, low_accuracy, "
             "overfitting_gap, got overfiting_gap.",
         ),
     ],

@@ -42,7 +42,7 @@ def test_a_checkpoint_keeps_its_sets_for_any_promise(checkpoint):
         sets = model.sets if coverage is None else model.sets.at(coverage)
         assert predict_sets(checkpoint, images, coverage) == sets.predict(logits, NAMES)
     classifier = TopKClassifier.load_from_checkpoint(checkpoint)
-    assert str(classifier.prediction_sets) == str(model.sets) == "PredictionSets('aps', 0.7, fitted on 60 images)"
+    assert str(classifier.fitted.sets) == str(model.sets) == "PredictionSets('aps', 0.7, fitted on 60 images)"
     shown = [each.label for each in predict_sets(classifier, images[0], 0.9)]
     assert shown == [each.label for each in predict_sets(checkpoint, images, 0.9)[0]]
 
@@ -60,7 +60,7 @@ def test_the_writer_writes_as_many_rows_as_a_set_has_names(checkpoint, tmp_path)
         for rank, each in enumerate(row, 1)
     ]
     assert [(row["image"], row["rank"], row["class"]) for row in rows] == expected
-    assert classifier.shown_sets is None
+    assert classifier.shown is None
 
 
 def test_an_empty_set_is_a_row_without_a_class(tmp_path):

@@ -16,7 +16,16 @@ from tests.browser import LOOKS
 from tests.serving.servers import running
 from topk_lightning import PredictionSets
 from topk_lightning.data import FORMATS
-from topk_lightning.prediction import TrainedModel, predict_sets, predict_topk, save_prediction_sets
+from topk_lightning.decisions import ReviewPlan
+from topk_lightning.prediction import (
+    Decider,
+    TrainedModel,
+    predict_answers,
+    predict_sets,
+    predict_topk,
+    save_fitted,
+    save_prediction_sets,
+)
 from topk_lightning.serving import create_app
 
 # Gives files to the page as a person does who drops or pastes them.
@@ -126,6 +135,49 @@ def test_a_long_set_is_scrolled_by_keyboard_within_its_card(open_page, with_sets
         opened.wait_for_count(".picture", 3)
         newest, *_ = shown(opened)
         assert len(newest) == 5
+
+
+@pytest.fixture(scope="module")
+def with_plan(checkpoint, emoji, drawings, tmp_path_factory):
+    """The checkpoint with a review plan of which the dropped drawings come to different piles."""
+    path = tmp_path_factory.mktemp("plan") / "model.ckpt"
+    shutil.copy(checkpoint, path)
+    rows = predict_topk(path, drawings, 3)
+    first = sorted(row[0].probability for row in rows)
+    lists = sorted(sum(p.probability for p in row) for row in rows)
+    # Between two pictures: their probabilities are rounded otherwise in another batch.
+    threshold, half = (first[-4] + first[-3]) / 2, len(lists) // 2
+    plan = ReviewPlan(threshold, (lists[half - 1] + lists[half]) / 2, 3, 0.05, "all", 0.95, 100, len(emoji.class_names))
+    save_fitted(path, plan=plan)
+    return path
+
+
+SAID = {
+    "accept": "Accepted: nobody needs to look.",
+    "list": "Pick the right name from the list.",
+    "person": "An expert must look at this picture.",
+}
+
+
+@pytest.mark.parametrize(*LOOKS)
+def test_the_pile_and_the_best_of_each_level_are_shown(open_page, with_plan, emoji, drawings, scheme, width):
+    groups = {name: f"kind {index % 3}" for index, name in enumerate(emoji.class_names)}
+    app = create_app(with_plan, k=3, sure=0.5, hierarchy={"kind": groups})
+    with running(app) as url:
+        opened = open_page(url, scheme, width)
+        give(opened, "drop", drawings)
+        opened.wait_for_count(".guesses:not([hidden])", len(drawings))
+        model = TrainedModel.load(with_plan)
+        expected = predict_answers(model, drawings, Decider.of(model, sure=0.5, hierarchy={"kind": groups}))
+        assert len({each.pile for each in expected}) == 3
+        assert opened.page.locator(".pile").all_inner_texts() == [SAID[each.pile] for each in expected]
+        strong = opened.page.locator(".sure strong").all_inner_texts()
+        assert strong == [each.sure.label or "Not sure at any level" for each in expected]
+        lines = opened.page.locator(".sure").first.locator("li").all_inner_texts()
+        assert lines == [f"{level}: {name}, {100 * p:.1f}%" for level, name, p in expected[0].sure.by_level]
+        opened.assert_fits()
+        opened.assert_readable()
+        opened.screenshot(f"serve_review_{scheme}_{width}")
 
 
 def test_a_picture_comes_by_keyboard_alone(open_page, address, checkpoint, drawings):

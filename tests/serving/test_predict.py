@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.serving.servers import running
-from topk_lightning.prediction import predict_topk
+from topk_lightning.decisions import ClassList, ReviewPlan
+from topk_lightning.prediction import Decider, TrainedModel, predict_answers, predict_topk, save_fitted
 from topk_lightning.serving import create_app
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8), "RGB").resize(
@@ -92,3 +93,34 @@ def test_a_wrong_k_is_refused(address, k, sentence):
 
 def test_health_says_how_many_classes_and_requests(address):
     assert httpx.get(f"{address}/health").json() == {"status": "ok", "classes": 12, "requests": 0}
+
+
+def test_possible_classes_piles_and_levels_are_in_the_answer(checkpoint, emoji, tmp_path):
+    names = emoji.class_names
+    groups = {name: f"kind {index % 3}" for index, name in enumerate(names)}
+    path = tmp_path / "model.ckpt"
+    path.write_bytes(checkpoint.read_bytes())
+    allowed = ClassList.of(names[3:9], names)
+    plan = ReviewPlan(0.0, 0.0, 2, 0.05, "all", 0.95, 100, 6)
+    save_fitted(path, classes=allowed, plan=plan)
+    picture = tmp_path / "a.png"
+    emoji.pictures("test", [5])[0].save(picture)
+    with running(create_app(path, k=2, sure=0.99, hierarchy=groups, classes=names[3:9])) as url:
+        answer = post(url, picture.read_bytes()).json()
+        assert httpx.get(f"{url}/health").json()["classes"] == 6
+        assert post(url, picture.read_bytes(), params={"k": 7}).status_code == 400
+    model = TrainedModel.load(path).only(names[3:9])
+    expected = predict_answers(model, picture, Decider.of(model, k=2, sure=0.99, hierarchy=groups))
+    assert answer == {
+        "predictions": named(expected.predictions),
+        "pile": "accept",
+        "sure": {
+            "level": expected.sure.level,
+            "name": expected.sure.label,
+            "levels": [
+                {"level": level, "name": name, "probability": pytest.approx(p, abs=1e-6)}
+                for level, name, p in expected.sure.by_level
+            ],
+        },
+    }
+    assert all(3 <= each["index"] < 9 for each in answer["predictions"])

@@ -111,7 +111,7 @@ def _write_parquet(path: Path, parts: Sequence[Path]) -> None:
     parquet: Any = importlib.import_module("pyarrow.parquet")
     # The image is a text also where it is an index: parts may differ in which they have.
     kinds = {"image": pyarrow.string(), "rank": pyarrow.int32(), "class": pyarrow.string()}
-    kinds |= {"probability": pyarrow.float32(), "dataloader": pyarrow.int32()}
+    kinds |= {"probability": pyarrow.float32(), "dataloader": pyarrow.int32(), "pile": pyarrow.string()}
     options = {
         "parse_options": pyarrow_csv.ParseOptions(newlines_in_values=True),
         "convert_options": pyarrow_csv.ConvertOptions(column_types=kinds),

@@ -15,6 +15,7 @@ from topk_lightning._checks.class_names import check_class_names
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._errors import describe
+from topk_lightning.callbacks._image_names import images_of_batch
 from topk_lightning.callbacks._prediction_files import (
     SUFFIXES,
     PredictionFile,
@@ -25,9 +26,9 @@ from topk_lightning.callbacks._prediction_files import (
 )
 from topk_lightning.callbacks._topk_log import loader_at, sampler_of
 from topk_lightning.data import rows_seen_once
-from topk_lightning.decisions import PredictionSets
+from topk_lightning.decisions import PredictionSets, ReviewPlan
 from topk_lightning.networks.outputs import are_probabilities
-from topk_lightning.prediction import TopKPrediction, promised_sets, topk_predictions
+from topk_lightning.prediction import Answer, Decider, Fitted, TopKPrediction, promised_sets
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -64,6 +65,8 @@ class TopKPredictionWriter(Callback):
         coverage: write prediction sets instead of the k best: as few classes as possible, the right one among them with this
             probability. An image whose set is empty has one row, of rank 0 and without a class.
         sets: fitted :class:`topk_lightning.PredictionSets`; None: with `coverage`, those that the module was loaded with.
+        plan: a :class:`topk_lightning.decisions.ReviewPlan`, which adds the column pile: "accept", "list" or "person"; None:
+            that which the module was loaded with, where it has one.
 
     Raises:
         ModuleNotFoundError: parquet without pyarrow.
@@ -85,6 +88,7 @@ class TopKPredictionWriter(Callback):
         spreadsheet_safe: bool = False,
         coverage: float | None = None,
         sets: PredictionSets | None = None,
+        plan: ReviewPlan | None = None,
     ) -> None:
         super().__init__()
         self.path = _check_path(path)
@@ -94,8 +98,8 @@ class TopKPredictionWriter(Callback):
         self.input = check_choice("input", input, ("logits", "probabilities"))
         self.keep_predictions = keep_predictions
         self.spreadsheet_safe = spreadsheet_safe
-        self.coverage, self.sets = coverage, sets
-        self._shown: PredictionSets | None = None
+        self.coverage, self.sets, self.plan = coverage, sets, plan
+        self._decide = Decider()
         self._module: Any = None
         self._file: PredictionFile | None = None
         self._names: Sequence[str] | None = None
@@ -110,17 +114,14 @@ class TopKPredictionWriter(Callback):
                 raise CallbackError(must("path", wanted, f"{str(self.path)!r} and {str(other.path)!r}"))
         if not self.keep_predictions:
             trainer.predict_loop.return_predictions = False
-        sets: Any = self.sets or getattr(pl_module, "prediction_sets", None)
-        promised = self.coverage is not None or self.sets is not None
-        self._shown = promised_sets(sets, self.coverage) if promised else None
-        if hasattr(pl_module, "shown_sets"):  # what predict_step of TopKClassifier shows
-            self._module, pl_module.shown_sets = pl_module, self._shown  # type: ignore[assignment]
         names = self.class_names or getattr(pl_module, "class_names", None)
         names = names or getattr(getattr(trainer, "datamodule", None), "class_names", None)
         self._names = None if names is None else check_class_names(names)
+        self._decide = self._asked(pl_module)
         if trainer.is_global_zero:
             self.path.unlink(missing_ok=True)
-        columns = _COLUMNS if len(trainer.num_predict_batches) == 1 else (*_COLUMNS, "dataloader")
+        columns = _COLUMNS if self._decide.plan is None else (*_COLUMNS, "pile")
+        columns = columns if len(trainer.num_predict_batches) == 1 else (*columns, "dataloader")
         self._file, self._rows_seen = PredictionFile(self.path, trainer.global_rank, columns, self.spreadsheet_safe), {}
 
     def on_predict_batch_end(
@@ -135,18 +136,20 @@ class TopKPredictionWriter(Callback):
         """Write the rows of a batch."""
         if self._file is None:
             return
-        rows = self._predictions(outputs)
+        rows = self._answers(outputs)
         loader = loader_at(trainer.predict_dataloaders, dataloader_idx)
         seen = self._rows_seen.get(dataloader_idx, 0)
-        images = _images(loader, batch, batch_idx, len(rows), seen, trainer.world_size)
+        images = images_of_batch(loader, batch, batch_idx, len(rows), seen, trainer.world_size)
         if len(images) != len(rows):
             wanted = f"return a row for each of the {len(images)} images of the batch"
             raise CallbackError(must("predict_step", wanted, len(rows)))
         self._rows_seen[dataloader_idx] = seen + len(rows)
         once = rows_seen_once(sampler_of(loader), seen, len(rows))
-        more = (dataloader_idx,) if len(self._file.columns) > len(_COLUMNS) else ()
+        more = (dataloader_idx,) if "dataloader" in self._file.columns else ()
         self._file.write(
-            (image, *cells, *more) for image, row in zip(images[:once], rows, strict=False) for cells in cells_of(row)
+            (image, *cells, *(() if answer.pile is None else (answer.pile,)), *more)
+            for image, answer in zip(images[:once], rows, strict=False)
+            for cells in cells_of(answer.predictions)
         )
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -163,39 +166,51 @@ class TopKPredictionWriter(Callback):
 
     def _close(self) -> None:
         if self._module is not None:
-            self._module.shown_sets = None
+            self._module.shown = None
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _predictions(self, outputs: Any) -> list[tuple[TopKPrediction, ...]]:
-        """Return k predictions for each row of what predict_step returned."""
+    def _asked(self, module: Any) -> Decider:
+        """Return what is asked for beyond the k best, and let predict_step of TopKClassifier answer it."""
+        fitted = getattr(module, "fitted", Fitted())
+        promised = self.coverage is not None or self.sets is not None
+        sets = promised_sets(self.sets or fitted.sets, self.coverage) if promised else None
+        # What was fitted for a list of classes says nothing of all of them.
+        plan = fitted.plan if self.plan is None and "plan" not in fitted.classes else self.plan
+        decide = Decider(self._names, self.k, sets=sets, plan=plan)
+        if hasattr(module, "shown") and (sets is not None or plan is not None):
+            self._module, module.shown = module, decide
+        return decide
+
+    def _answers(self, outputs: Any) -> list[Answer]:
+        """Return the answer to each row of what predict_step returned."""
         kind = self.input
         if isinstance(outputs, Mapping):
             kind = "logits" if "logits" in outputs else "probabilities"
             outputs = outputs.get(kind)
-        if isinstance(outputs, Tensor) and outputs.ndim == 2 and self._shown is not None:
-            return self._shown.predict(outputs, self._names, kind=kind)
         if isinstance(outputs, Tensor) and outputs.ndim == 2:
             if kind == "logits" and not self._rows_seen and are_probabilities(outputs):
                 wanted = 'return logits where input is "logits"'
                 remedy = 'Say input="probabilities", or fix predict_step.'
                 warnings.warn(must("predict_step", wanted, "rows of probabilities", remedy), stacklevel=1)
-            return list(topk_predictions(outputs, self._names, self.k, input=kind))  # type: ignore[arg-type]
-        if self._shown is not None and self._module is None:
-            wanted = "return logits or probabilities (N, C), of which sets are made"
+            return self._decide(outputs, kind=kind)
+        if isinstance(outputs, list) and all(isinstance(each, Answer) for each in outputs):
+            return outputs
+        if self._decide.sets is not None or self._decide.plan is not None:
+            what = "sets are made" if self._decide.plan is None else "piles are made"
+            wanted = f"return logits or probabilities (N, C), of which {what}"
             raise CallbackError(must("predict_step", wanted, describe(outputs)))
         if not isinstance(outputs, list) or not all(_is_row(row) for row in outputs):
             wanted = 'return logits (N, C), a dict with "logits" or "probabilities", or what topk_predictions returns'
             raise CallbackError(must("predict_step", wanted, describe(outputs)))
-        if self._shown is not None:
-            return outputs
         fewest = min((len(row) for row in outputs), default=self.k)
         if fewest < self.k:
             wanted, actual = "be at most the number of predictions a row", f"{self.k} for rows of {fewest}"
             raise CallbackError(must("k", wanted, actual, f"Use k={fewest}, or let predict_step return logits."))
         names = self.class_names
-        return [tuple(each if names is None else _renamed(each, names) for each in row[: self.k]) for row in outputs]
+        rows = [tuple(each if names is None else _renamed(each, names) for each in row[: self.k]) for row in outputs]
+        return [Answer(row) for row in rows]
 
 
 def _check_path(path: object) -> Path:
@@ -213,38 +228,3 @@ def _is_row(row: Any) -> bool:
 
 def _renamed(each: TopKPrediction, names: Sequence[str]) -> TopKPrediction:
     return TopKPrediction(names[each.index], each.index, each.probability)
-
-
-def _images(loader: Any, batch: Any, batch_idx: int, rows: int, seen: int, world_size: int) -> list[Any]:
-    """Return the path or the index of each image of a batch."""
-    paths = batch.get("path") if isinstance(batch, Mapping) else None
-    if isinstance(batch, tuple | list) and len(batch) == 2:
-        paths = batch[1]
-    if isinstance(paths, tuple | list) and all(isinstance(path, str | Path) for path in paths):
-        return [str(path) for path in paths]
-    # What the trainer's sampler drew for each batch. It would keep that for the whole run; the batch before is let go
-    # here, this one not yet, since other callbacks may read it.
-    drawn = getattr(getattr(loader, "batch_sampler", None), "seen_batch_indices", None)
-    if drawn:
-        if batch_idx:
-            drawn[batch_idx - 1] = ()
-        return [_name(loader.dataset, index) for index in drawn[batch_idx]]
-    if world_size > 1:
-        wanted = "say which image a row is of where several processes predict data without an index"
-        remedy = 'Let the batch be (images, paths) or a dict with "path".'
-        raise CallbackError(must("the batch", wanted, "neither paths nor indices", remedy))
-    return list(range(seen, seen + rows))
-
-
-def _name(dataset: Any, index: int) -> Any:
-    """Return the name that a data set has for an image, or its index."""
-    outer = index
-    while hasattr(dataset, "indices") and hasattr(dataset, "dataset"):  # a Subset
-        index, dataset = int(dataset.indices[index]), dataset.dataset
-    samples = getattr(dataset, "samples", None)
-    for names in (getattr(dataset, "paths", None), getattr(samples, "names", None), samples):
-        if isinstance(names, tuple | list):
-            name = names[index][0] if isinstance(names[index], tuple | list) else names[index]
-            if isinstance(name, str | Path):
-                return str(name)
-    return outer

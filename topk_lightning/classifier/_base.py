@@ -36,7 +36,7 @@ from topk_lightning.networks.description import describe_network
 from topk_lightning.networks.heads import backbone_parameters
 from topk_lightning.networks.pretrained import pretrained_network
 from topk_lightning.networks.published import published_class_names, published_preprocessing
-from topk_lightning.prediction import SETS_KEY, read_checkpoint, sets_of_checkpoint
+from topk_lightning.prediction import Fitted, read_checkpoint
 
 __all__ = ["TopKClassifierBase"]
 
@@ -232,7 +232,7 @@ class TopKClassifierBase(MeasuredSteps):
         """Save weights under the names that they have where nothing is compiled, and what is known of the data."""
         checkpoint["state_dict"] = original_names(checkpoint["state_dict"])
         self.training_data.put(checkpoint)
-        checkpoint.update({} if self.prediction_sets is None else {SETS_KEY: self.prediction_sets.as_dict()})
+        self.fitted.put(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Find the weights whether compiled or not, and leave out those of a loss that could not be rebuilt.
@@ -245,4 +245,4 @@ class TopKClassifierBase(MeasuredSteps):
         if self.loss is None:
             state = {name: value for name, value in state.items() if not name.startswith("loss.")}
         checkpoint["state_dict"] = state
-        self.training_data, self.prediction_sets = TrainingData.of(checkpoint), sets_of_checkpoint(checkpoint)
+        self.training_data, self.fitted = TrainingData.of(checkpoint), Fitted.of(checkpoint)

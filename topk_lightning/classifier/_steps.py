@@ -29,13 +29,12 @@ from topk_lightning.classifier._loaders import name_loaders
 from topk_lightning.classifier._soft_targets import SoftTargets
 from topk_lightning.classifier._stage_meters import StageMeters
 from topk_lightning.data import TrainingData, find_class_names
-from topk_lightning.decisions import PredictionSets
 from topk_lightning.losses.logit_adjustment import fill_class_counts
 from topk_lightning.metrics import loss_option, mean_divisor
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.misfit import misfit
 from topk_lightning.networks.outputs import are_probabilities, check_logits, warn_of_probabilities
-from topk_lightning.prediction import TopKPrediction, topk_predictions
+from topk_lightning.prediction import Decider, Fitted, topk_predictions
 
 __all__ = ["MeasuredSteps"]
 
@@ -63,8 +62,9 @@ class MeasuredSteps(_Module):
     soft_targets: SoftTargets
     ema: float
     training_data: TrainingData
-    prediction_sets: PredictionSets | None = None
-    shown_sets: PredictionSets | None = None
+    fitted: Fitted = Fitted()
+    #: What predict_step answers, where a writer asks for more than the k best.
+    shown: Decider | None = None
 
     def prepare_meters(self) -> None:
         """Build the metrics of each stage; what the loss leaves out, they leave out."""
@@ -117,7 +117,7 @@ class MeasuredSteps(_Module):
         """Begin from nothing, and take down which data this is."""
         self._begin("train", {"": self.trainer.train_dataloader})
         self.training_data = self.training_data.after_training_on(getattr(self.trainer, "datamodule", None))
-        self._has_begun, self.prediction_sets = False, None  # the weights will be others
+        self._has_begun, self.fitted = False, Fitted()  # the weights will be others
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Say so where training goes on within an epoch."""
@@ -147,13 +147,13 @@ class MeasuredSteps(_Module):
         """Measure the loss and the top-k accuracies of a batch."""
         self._step(batch, "test", dataloader_idx)
 
-    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[tuple[TopKPrediction, ...]]:
-        """Return the k best classes of each image of a batch, for the largest k."""
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Any]:
+        """Return the k best classes of each image of a batch, for the largest k; what a writer asks for, where one does."""
         images = images_of(batch)
         logits = check_logits(self(images), len(images), self.num_classes)
         self._look_at_first(logits, "predict")
-        if self.shown_sets is not None:
-            return self.shown_sets.predict(logits, self.class_names)
+        if self.shown is not None:
+            return self.shown(logits)
         return list(topk_predictions(logits, self.class_names, max(self.k), input="logits"))  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:

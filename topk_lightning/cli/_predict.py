@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import io
-import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,26 +12,24 @@ from typing import TYPE_CHECKING, Any
 import rich
 from jsonargparse import Namespace
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, usage
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
+from topk_lightning.cli._possible import add_classes_option, add_sure_options, check_sure
+from topk_lightning.cli._prediction_forms import WRITERS, prediction_table
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.drawing import visible_text
 
 if TYPE_CHECKING:
-    from topk_lightning.prediction import TopKPrediction, TrainedModel
+    from topk_lightning.prediction import Decider, TrainedModel
 
-__all__ = ["WRITERS", "main", "prediction_table"]
+__all__ = ["main"]
 
 _WIDE = 100  # columns of a terminal with room for bars
 _MANY = 100  # images that take long enough for a bar
 _NAMED = 5  # unreadable files in one sentence
-
-Named = Sequence[tuple[str, Sequence["TopKPrediction"]]]
 
 
 def main(words: Sequence[str]) -> None:
@@ -48,6 +43,7 @@ def main(words: Sequence[str]) -> None:
             check_share(options.coverage)
             if options.k is not None:
                 raise UsageError(must("--k", "be left out with --coverage, which says how many names", options.k))
+        sure = check_sure(options)
         check_logit_adjustment(options.logit_adjustment)
         check_max_pixels(options.max_pixels)
         check_choice("--device", options.device, ("auto", "cpu", "cuda", "mps"))
@@ -55,7 +51,7 @@ def main(words: Sequence[str]) -> None:
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("images", options.images)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.prediction import TrainedModel, list_images
+    from topk_lightning.prediction import Decider, TrainedModel, list_images
 
     files = list_images(options.images)
     model = TrainedModel.load(
@@ -63,7 +59,11 @@ def main(words: Sequence[str]) -> None:
     )
     if options.device != "auto":
         model.network.to(options.device)
-    named, unreadable = _predict(model, files, options)
+    if options.classes is not None:
+        model = model.only(options.classes)
+        Console(stderr=True).print(model.classes.sentence, highlight=False, markup=False)  # type: ignore[union-attr]
+    decide = Decider.of(model, k=options.k, coverage=options.coverage, sure=sure, hierarchy=options.hierarchy)
+    named, unreadable = _predict(model, files, decide, options)
     if named:
         _answer(named, form, options)
     if unreadable:
@@ -85,7 +85,7 @@ def _is_too_large(file: str, model: TrainedModel, max_pixels: int | None) -> boo
     return False
 
 
-def _answer(named: Named, form: str, options: Namespace) -> None:
+def _answer(named: Sequence[Any], form: str, options: Namespace) -> None:
     from topk_lightning._files import write_file
 
     console = rich.get_console()
@@ -100,12 +100,14 @@ def _answer(named: Named, form: str, options: Namespace) -> None:
         sys.stdout.write(WRITERS[form](named, options.spreadsheet_safe).decode())
 
 
-def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> tuple[list[Any], list[str]]:
-    """Return each readable image with its predictions, and the names of the others; a bar shows where many are."""
+def _predict(
+    model: TrainedModel, files: Sequence[Path], decide: Decider, options: Namespace
+) -> tuple[list[Any], list[str]]:
+    """Return each readable image with what is said of it, and the names of the others; a bar shows where many are."""
     from rich.progress import track
 
     from topk_lightning.data import BadImageWarning
-    from topk_lightning.prediction import predict_sets, predict_topk
+    from topk_lightning.prediction import predict_answers
 
     named, unreadable = [], []
     console = Console(stderr=True)
@@ -118,11 +120,7 @@ def _predict(model: TrainedModel, files: Sequence[Path], options: Namespace) -> 
         warnings.simplefilter("ignore", BadImageWarning)  # all are named in one sentence
         for start in steps:
             batch = files[start : start + options.batch_size]
-            if options.coverage is None:
-                answers: Any = predict_topk(model, batch, options.k, **given)
-                answers = [row or None for row in answers]
-            else:
-                answers = predict_sets(model, batch, options.coverage, **given)
+            answers: Any = predict_answers(model, batch, decide, **given)
             named += [(str(file), row) for file, row in zip(batch, answers, strict=True) if row is not None]
             unreadable += [str(file) for file, row in zip(batch, answers, strict=True) if row is None]
     return named, unreadable
@@ -140,75 +138,6 @@ def _format_of(options: Namespace) -> str:
         remedy = 'Install it with pip install "topk-lightning[parquet]".'
         raise MissingPackageError(must("pyarrow", "be installed for --out .parquet", "none", remedy), name="pyarrow")
     return form
-
-
-def prediction_table(named: Named, bars: bool = True) -> Table:
-    """Return a table with the k best classes of each image, best first.
-
-    Args:
-        named: each image with its predictions.
-        bars: add a bar for each probability.
-    """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("image", overflow="fold")
-    table.add_column("rank", justify="right")
-    table.add_column("class", overflow="fold", style="cyan")
-    table.add_column("probability", justify="right")
-    if bars:
-        table.add_column("", no_wrap=True)
-    for image, predictions in named:
-        if not predictions:
-            table.add_row(Text(visible_text(image)), "0", "", "", *([""] if bars else []))
-        for rank, prediction in enumerate(predictions, 1):
-            first, probability = Text(visible_text(image) if rank == 1 else ""), prediction.probability
-            cells = [first, Text(str(rank)), Text(visible_text(prediction.label)), Text(f"{probability:.3f}")]
-            table.add_row(*cells, *([Text("█" * round(20 * probability), style="blue")] if bars else []))
-    return table
-
-
-def _as_json(named: Named, spreadsheet_safe: bool = False) -> bytes:
-    rows = [
-        {
-            "image": image,
-            "predictions": [{"class": p.label, "index": p.index, "probability": p.probability} for p in row],
-        }
-        for image, row in named
-    ]
-    return (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode()
-
-
-def _rows(named: Named) -> list[tuple[Any, ...]]:
-    """Return a row for each prediction, and one of rank 0 for an image whose set is empty."""
-    rows: list[tuple[Any, ...]] = []
-    for image, predictions in named:
-        rows += [(image, rank, p.label, p.index, p.probability) for rank, p in enumerate(predictions, 1)]
-        rows += [] if predictions else [(image, 0, "", None, None)]
-    return rows
-
-
-def _as_csv(named: Named, spreadsheet_safe: bool = False) -> bytes:
-    from topk_lightning._files import csv_text
-
-    return csv_text([COLUMNS, *_rows(named)], spreadsheet_safe=spreadsheet_safe).encode()
-
-
-def _as_jsonl(named: Named, spreadsheet_safe: bool = False) -> bytes:
-    lines = (json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) for row in _rows(named))
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _as_parquet(named: Named, spreadsheet_safe: bool = False) -> bytes:
-    pyarrow: Any = importlib.import_module("pyarrow")
-    parquet: Any = importlib.import_module("pyarrow.parquet")
-    columns = zip(*_rows(named), strict=True)
-    buffer = io.BytesIO()
-    parquet.write_table(pyarrow.table(dict(zip(COLUMNS, map(list, columns), strict=True))), buffer)
-    return buffer.getvalue()
-
-
-COLUMNS = ("image", "rank", "class", "index", "probability")
-#: The formats for programs; standard output holds nothing else.
-WRITERS = {"json": _as_json, "csv": _as_csv, "jsonl": _as_jsonl, "parquet": _as_parquet}
 
 
 def _parser() -> OptionParser:
@@ -229,6 +158,8 @@ def _parser() -> OptionParser:
         default=None,
         help="show as few classes as have the right one among them with this probability, such as 0.9 (after: sets)",
     )
+    add_sure_options(parser)
+    add_classes_option(parser)
     parser.add_argument(
         "--format", choices=["table", "json", "csv", "jsonl"], default="table", help="for people, or for programs"
     )

@@ -13,6 +13,7 @@ import rich
 from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning.cli._errors import usage
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
+from topk_lightning.cli._possible import add_classes_option
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
 from topk_lightning.report import check_report_path
@@ -57,6 +58,7 @@ def main(words: Sequence[str]) -> None:
             batch_size=options.batch_size,
             title=options.title,
             facts={"Command": shlex.join(["topk-lightning", *words])},
+            classes=options.classes,
         )
     # Not wrapped: a path over two lines could not be copied.
     console.print(f"report: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
@@ -79,6 +81,7 @@ def _report_scores(options: Any, words: Sequence[str]) -> None:
         title=options.title,
         facts={"Command": shlex.join(["topk-lightning", *words])},
         validation=validation,
+        classes=options.classes,
     )
     rich.get_console().print(f"report: {out}", soft_wrap=True, highlight=False, markup=False)
 
@@ -121,6 +124,7 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "--validation", type=str | None, default=None, help="beside a file of scores: that of validation images"
     )
+    add_classes_option(parser)
     add_scores_options(parser)
     parser.add_network_options()
     return parser

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich
-from rich.table import Table
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_COSTS = ("wrong", "person", "name")
+
 
 def main(words: Sequence[str]) -> None:
     """Fit the plan that the words ask for, say what it promises, and what it comes to on the test."""
@@ -29,20 +31,20 @@ def main(words: Sequence[str]) -> None:
     if options.k is not None:
         with usage():
             check_integer("--k", options.k)
+    costs = _costs(options.costs)
     if options.out is not None:
         check_writable(Path(options.out))
     for path in (options.source, options.test):
         if path is not None and not Path(path).exists():
             raise MissingFileError(must("the scores", "be an existing file or checkpoint", repr(path)))
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.decisions import ClassList, review_plan, roll_up
+    from topk_lightning.cli._review_lines import plan_lines, sure_lines
+    from topk_lightning.decisions import review_plan, roll_up
 
-    validation, test = _scores(options)
-    if options.classes is not None:
-        allowed = ClassList.of(options.classes, validation.names)
-        _print(allowed.sentence)
-        validation = allowed.scores(validation)
-        test = None if test is None else allowed.scores(test)
+    validation, test, groups = _scores(options)
+    classes = possible_classes(options, validation.names)
+    validation = possible_scores(classes, validation, "validation ")
+    test = possible_scores(classes, test, "test ")
     with usage():
         plan = review_plan(
             validation,
@@ -50,85 +52,93 @@ def main(words: Sequence[str]) -> None:
             among=options.among,
             confidence=options.confidence,
             k=options.k,
+            costs=costs,
         )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("images of", "accepted", "wrong", "on a list", "missing", "for a person"):
-        table.add_column(heading, justify="right")
-    outcomes = {"validation": plan.outcome(validation)} | ({} if test is None else {"test": plan.outcome(test)})
-    for name, outcome in outcomes.items():
-        counts = (outcome.accepted, outcome.wrong, outcome.listed, outcome.missed, outcome.person)
-        table.add_row(name, *(f"{count:,} ({count / outcome.images:.3f})" for count in counts))
-    lines = [plan.promise, table, list(outcomes.values())[-1].sentence]
-    content: dict[str, Any] = {
-        "review": plan.to_dict(),
-        "outcomes": {name: vars(each) for name, each in outcomes.items()},
-    }
-    if options.hierarchy is not None:
+    lines, content = plan_lines(plan, validation, test)
+    fits: dict[str, Any] = {"plan": plan}
+    hierarchy = options.hierarchy or groups
+    if hierarchy:
         sure = roll_up(
-            validation, hierarchy=options.hierarchy, target_error=options.target_error, confidence=options.confidence
+            validation, hierarchy=hierarchy, target_error=options.target_error, confidence=options.confidence
         )
-        said = sure.outcome(validation if test is None else test)
-        lines += [sure.promise, f"{said.answered:,} of {said.images:,} are answered, {said.right:,} of them right."]
-        content["roll_up"] = sure.to_dict()
+        more, content["roll_up"] = sure_lines(sure, validation, test)
+        lines, fits["sure"] = lines + more, sure
     for line in lines:
-        _print(line)
+        # As it is: a class may be called what rich takes for a colour.
+        rich.get_console().print(line, highlight=False, markup=False, soft_wrap=isinstance(line, str))
     if options.out is not None:
         from topk_lightning._files import write_file
 
         write_file(options.out, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
         rich.get_console().print(f"review plan: {options.out}", soft_wrap=True, highlight=False, markup=False)
+    if not is_scores(options.source):
+        from topk_lightning.prediction import save_fitted
+
+        checkpoint = checkpoint_of(options.source)
+        save_fitted(checkpoint, classes=classes, **fits)
+        more = f" --classes {options.classes}" if classes is not None else ""
+        line = (
+            f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES{more} says the pile of each picture"
+        )
+        rich.get_console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _print(line: object) -> None:
-    """Print as it is: a class may be called what rich takes for a colour."""
-    rich.get_console().print(line, highlight=False, markup=False)
+def _costs(given: str | None) -> dict[str, float] | None:
+    """Return the costs of words such as wrong=10,person=1,name=0.1."""
+    if given is None:
+        return None
+    costs: dict[str, float] = {}
+    for part in given.split(","):
+        name, _, number = part.partition("=")
+        try:
+            costs[name.strip()] = float(number)
+        except ValueError:
+            name = ""
+        if name.strip() not in _COSTS:
+            remedy = "Write such as wrong=10,person=1,name=0.1, in one unit of your own."
+            raise UsageError(must("--costs", "say what wrong, person and name cost", repr(part), remedy))
+    return costs
 
 
-def _scores(options: Any) -> tuple[Scores, Scores | None]:
-    """Return the scores of the validation, and of the test where there are any."""
+def _scores(options: Any) -> tuple[Scores, Scores | None, Any]:
+    """Return the scores of the validation, of the test where there are any, and the groups that the data has."""
     if is_scores(options.source):
         validation = stored_scores(options.source, options)
         if options.test is None:
-            return validation, None
+            return validation, None, None
         test = stored_scores(options.test, options, target=options.test_target)
         names = (validation.class_names, test.class_names)
         if test.num_classes != validation.num_classes or (None not in names and names[0] != names[1]):
             raise InvalidValueError(must("--test", "have the classes of the validation, in their order", "others"))
-        return validation, test
+        return validation, test, None
     if options.test is not None:
         raise UsageError(must("--test", "be left out beside a checkpoint, which knows its test images", options.test))
+    from topk_lightning.cli._quiet import quiet_lightning
     from topk_lightning.cli._trained_data import trained_data
     from topk_lightning.prediction import TrainedModel
+    from topk_lightning.report import score_images
 
     model = TrainedModel.load(checkpoint_of(options.source), options.network, trust=options.trust)
     data = trained_data(options.data, model)
-    if isinstance(data, str):
-        remedy = "A plan is fitted on validation images, which a folder of tests lacks."
-        raise UsageError(must("--data", "be a yaml file of fit, emoji, or the training's folder", repr(data), remedy))
-    data.prepare_data()
-    data.setup()
-    return _of_split(model, data, "val"), _of_split(model, data, "test")
+    with quiet_lightning(), rich.get_console().status("Looking at the images …"):
+        scored = [score_images(model, data, split) for split in ("val", "test")]
+    return scored[0], scored[1], _groups_of(data)
 
 
-def _of_split(model: Any, data: Any, split: str) -> Scores:
-    import torch
-    from torch.utils.data import DataLoader
-
-    from topk_lightning.scores import Scores
-
-    loader = DataLoader(data.evaluation_dataset(split), batch_size=data.batch_size)
-    logits, target = [], []
-    with model.evaluating(), torch.inference_mode():
-        for images, label in loader:
-            logits.append(model.logits(images).cpu())
-            target.append(torch.as_tensor(label))
-    return Scores(torch.cat(logits), torch.cat(target), kind="logits", class_names=data.class_names)
+def _groups_of(data: Any) -> dict[str, dict[str, str]]:
+    """Return the groups that a data module has, by the names of its levels, classes and groups."""
+    names, groups = getattr(data, "coarse_names", {}), getattr(data, "fine_to_coarse", {})
+    return {
+        level: {name: names[level][group] for name, group in zip(data.class_names, of_class, strict=True)}
+        for level, of_class in groups.items()
+    }
 
 
 def _parser() -> OptionParser:
     parser = OptionParser(
         "review",
-        "Say which pictures a person must see, with a promise about the errors in the others that fresh images keep.",
+        "Say which pictures a person must see, with a promise about the errors in the others that fresh images keep; "
+        "of a checkpoint, keep the plan in it for predict and serve.",
     )
     parser.add_argument("source", type=str, help="scores of validation images (.npz, .npy, .parquet), or a checkpoint")
     parser.add_argument(
@@ -146,11 +156,15 @@ def _parser() -> OptionParser:
     parser.add_argument("--confidence", type=float, default=0.95, help="probability of the promise (default: 0.95)")
     parser.add_argument("--k", type=int | None, default=None, help="names on a list (default: 5 at most)")
     parser.add_argument(
-        "--hierarchy", type=str | None, default=None, help="csv file or tree of folders: say the group when unsure"
+        "--costs",
+        type=str | None,
+        default=None,
+        help="what an error, a person and a name to read cost, such as wrong=10,person=1,name=0.1: the cheapest plan",
     )
     parser.add_argument(
-        "--classes", type=str | None, default=None, help="file of the only possible classes, or class,weight"
+        "--hierarchy", type=str | None, default=None, help="csv file or tree of folders: say the group when unsure"
     )
+    add_classes_option(parser)
     parser.add_argument("--out", type=str | None, default=None, help="a .json file for the plan")
     add_scores_options(parser)
     parser.add_argument("--test-target", type=str | None, default=None, help="as --target, of --test")

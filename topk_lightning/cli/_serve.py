@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning.cli._errors import check_share
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
+from topk_lightning.cli._possible import add_classes_option, add_sure_options, check_sure
 from topk_lightning.cli._runs import checkpoint_of
 from topk_lightning.cli._stops import Stopped
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.coverage is not None:
         check_share(options.coverage)
     check_logit_adjustment(options.logit_adjustment)
+    sure = check_sure(options)
     host, port = options.host, _check_port(options.port)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.drawing import visible_text
@@ -42,6 +44,9 @@ def main(arguments: Sequence[str]) -> None:
             checkpoint_of(options.checkpoint),
             k=options.k,
             coverage=options.coverage,
+            sure=sure,
+            hierarchy=options.hierarchy,
+            classes=options.classes,
             batch_size=options.batch_size,
             max_bytes=options.max_bytes,
             max_pixels=options.max_pixels,
@@ -115,6 +120,8 @@ def _parser() -> OptionParser:
         default=None,
         help="show as few classes as have the right one among them with this probability (after: sets)",
     )
+    add_sure_options(parser)
+    add_classes_option(parser)
     parser.add_argument("--batch-size", type=int, default=32, help="images that the network sees at a time, at most")
     parser.add_argument("--max-bytes", type=int, default=20_000_000, help="of an image's file")
     parser.add_argument("--max-pixels", type=int, default=50_000_000, help="of an image, read from its header")

@@ -14,6 +14,7 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_positive
 from topk_lightning.cli._errors import UsageError, check_given_files, check_share, usage
 from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def main(words: Sequence[str]) -> None:
 
     with quiet_lightning(), rich.get_console().status("Looking at the images …"):
         fit_on, test, counts = _stored(options) if checkpoint is None else _scored(checkpoint, options)
+    classes = possible_classes(options, fit_on.names)
+    fit_on, test = possible_scores(classes, fit_on, "validation "), possible_scores(classes, test, "test ")
+    if classes is not None and counts is not None:
+        counts = [counts[index] * weight for index, weight in zip(classes.indices, classes.weights, strict=True)]
     if fit_on.best is None and _with_nan(fit_on) == len(fit_on):
         raise InvalidValueError(must("scores", "have an image without a NaN", "none"))
     sets = _fitted(fit_on, counts, options)
@@ -66,8 +71,11 @@ def main(words: Sequence[str]) -> None:
     if checkpoint is not None:
         from topk_lightning.prediction import save_prediction_sets
 
-        save_prediction_sets(checkpoint, sets)
-        line = f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES --coverage {options.coverage:g}"
+        save_prediction_sets(checkpoint, sets, classes)
+        more = "" if classes is None else f" --classes {options.classes}"
+        line = (
+            f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES --coverage {options.coverage:g}{more}"
+        )
         rich.get_console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -205,6 +213,7 @@ def _parser() -> OptionParser:
     parser.add_argument("--target", type=str | None, default=None, help="of scores: a file of the right classes")
     parser.add_argument("--test-target", type=str | None, default=None, help="the same of --test")
     parser.add_argument("--class-names", type=str | None, default=None, help="of scores: a .txt or .json file")
+    add_classes_option(parser)
     parser.add_argument("--out", type=str | None, default=None, help="a .json file for the fit as plain data")
     parser.add_network_options()
     return parser

@@ -10,11 +10,13 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._parser import OptionParser
+from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
 from topk_lightning.cli._runs import check_writable, checkpoint_of
 from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import TrainedModel
+    from topk_lightning.scores import Scores
 
 __all__ = ["main"]
 
@@ -47,7 +49,23 @@ def main(words: Sequence[str]) -> None:
     from topk_lightning.cli._quiet import quiet_lightning
 
     with quiet_lightning():
-        _test(checkpoint, options)
+        if options.classes is None:
+            _test(checkpoint, options)
+        else:
+            _test_possible(checkpoint, options)
+
+
+def _test_possible(checkpoint: str, options: Any) -> None:
+    """Measure a checkpoint on the images of some classes, with the scores of these alone."""
+    from topk_lightning.cli._trained_data import trained_data
+    from topk_lightning.prediction import TrainedModel
+    from topk_lightning.report import score_images
+
+    if options.save_scores is not None:
+        wanted = "be left out with --classes: scores are kept of all classes"
+        raise UsageError(must("--save-scores", wanted, repr(options.save_scores)))
+    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
+    _say_scores(score_images(model, trained_data(options.data, model)), options)
 
 
 def _test(checkpoint: str, options: Any) -> None:
@@ -105,16 +123,22 @@ def _save(model: TrainedModel, data: Any, options: Any) -> None:
 
 def _test_scores(options: Any) -> None:
     """Measure stored scores: no network and no images."""
+    scores = stored_scores(options.checkpoint, options)
+    if scores.target is None:
+        remedy = "Name a file of the right classes with --target."
+        raise InvalidValueError(must("scores", "have a target for a test", "none", remedy))
+    _say_scores(scores, options)
+
+
+def _say_scores(scores: Scores, options: Any) -> None:
+    """Measure scores and say what came out."""
     import rich
 
     from topk_lightning.cli._test_result import TestResult, TopKResult, result_table
     from topk_lightning.metrics import TopKAccuracies, wilson_interval
 
-    scores = stored_scores(options.checkpoint, options)
+    scores = possible_scores(possible_classes(options, scores.names), scores)
     result = TestResult()
-    if scores.target is None:
-        remedy = "Name a file of the right classes with --target."
-        raise InvalidValueError(must("scores", "have a target for a test", "none", remedy))
     if scores.best is None:
         metrics = TopKAccuracies([k for k in (1, 3, 5) if k <= scores.num_classes])
         for block in scores.blocks():
@@ -161,6 +185,7 @@ def _parser() -> OptionParser:
         default=None,
         help="float16 or float32 (default: as they are)",
     )
+    add_classes_option(parser)
     add_scores_options(parser)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, gpu or mps")
     parser.add_network_options()

@@ -12,6 +12,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_number
 from topk_lightning.decisions._confidences import as_scores
+from topk_lightning.decisions._review_meter import ReviewMeter
 
 __all__ = ["BestK", "Costs", "best_k"]
 
@@ -87,7 +88,8 @@ def best_k(
         scores (N, C), target (N,).
 
     Args:
-        scores: :class:`topk_lightning.Scores`, or an array (N, C) beside `target`.
+        scores: :class:`topk_lightning.Scores`, :class:`topk_lightning.decisions.ReviewMeter`, or an array (N, C) beside
+            `target`.
         target: class of each image, beside an array.
         costs: :class:`Costs`, or a dict of its arguments; that of a person plays no part.
         most: the largest number that is looked at, at most C; None: 20.
@@ -106,9 +108,12 @@ def best_k(
     asked = Costs.of(costs)
     if asked is None:
         raise InvalidTypeError(must("costs", "be Costs or a dict of numbers", None))
-    given = as_scores(scores, target, kind)
-    rank = given.target_ranks()
-    number = min(_MOST if most is None else most, given.num_classes)
+    if isinstance(scores, ReviewMeter):
+        rank, num_classes = scores.compute().rank, scores.num_classes
+    else:
+        given = as_scores(scores, target, kind)
+        rank, num_classes = given.target_ranks(), given.num_classes
+    number = min(_MOST if most is None else most, num_classes)
     ks = torch.arange(1, number + 1)
     found = (rank.unsqueeze(0) < ks.unsqueeze(1)).double().mean(1)
     cost = asked.name * ks + asked.wrong * (1 - found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must, shown
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must, shown
 from topk_lightning._checks.class_names import check_different_names
 from topk_lightning._checks.options import check_number
+from topk_lightning._files import csv_rows
+from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.scores import Scores
 
 __all__ = ["ClassList"]
@@ -107,6 +108,12 @@ class ClassList:
         wide = chosen if chosen.dtype == torch.float64 else chosen.float()
         return wide + torch.tensor(self.weights, dtype=torch.float64, device=logits.device).log().to(wide.dtype)
 
+    def target(self, target: Tensor) -> Tensor:
+        """Return the index among the allowed classes (N,) of class indices among all (N,); −1 of a class that is not."""
+        place = torch.full((self.num_classes,), -1, device=target.device)
+        place[list(self.indices)] = torch.arange(len(self.indices), device=target.device)
+        return place[target]
+
     def scores(self, scores: Scores) -> Scores:
         """Return the scores of the allowed classes; images of other classes, which do not live here, are left out.
 
@@ -116,9 +123,7 @@ class ClassList:
         values = torch.cat([self.logits(block.logits) for block in scores.blocks("a list of classes")])
         if scores.target is None:
             return Scores(values, None, kind="logits", class_names=self.class_names, ids=scores.ids)
-        place = torch.full((self.num_classes,), -1)
-        place[list(self.indices)] = torch.arange(len(self.indices))
-        target = place[scores.labels("a list of classes")]
+        target = self.target(scores.labels("a list of classes"))
         kept = (target >= 0).nonzero().flatten()
         if not len(kept):
             raise InvalidValueError(must("scores", "hold an image of an allowed class", "none"))
@@ -128,6 +133,24 @@ class ClassList:
             values[kept], target[kept], kind="logits", class_names=self.class_names, ids=ids, sample_weight=weight
         )
 
+    def level(self, level: Hierarchy) -> Hierarchy:
+        """Return the groups of the allowed classes; a group of which no class is allowed goes."""
+        kept = [level.groups[index] for index in self.indices]
+        place = {group: number for number, group in enumerate(sorted(set(kept)))}
+        names = None if level.coarse_names is None else tuple(level.coarse_names[group] for group in place)
+        return Hierarchy(tuple(place[group] for group in kept), names, self.class_names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        lists = {name: list(getattr(self, name)) for name in ("indices", "weights", "class_names")}
+        return {**lists, "num_classes": self.num_classes}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ClassList:
+        """Return the list of :meth:`to_dict`."""
+        lists = (tuple(values[name]) for name in ("indices", "weights", "class_names"))
+        return cls(*lists, values["num_classes"])
+
     @property
     def sentence(self) -> str:
         """What is done, in one sentence."""
@@ -136,15 +159,7 @@ class ClassList:
 
 
 def _read(path: Path) -> dict[str, float]:
-    if not path.is_file():
-        raise MissingFileError(must(_ARGUMENT, "be an existing file", repr(str(path))))
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [
-                (number, row) for number, row in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in row)
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidValueError(must(_ARGUMENT, "be a text file in UTF-8", repr(str(path)))) from error
+    rows = csv_rows(path, _ARGUMENT, "a text file in UTF-8")
     if rows and [cell.strip().lower() for cell in rows[0][1]] in (["class"], ["class", "weight"]):
         rows.pop(0)
     pairs = []

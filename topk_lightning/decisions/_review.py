@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,10 +10,12 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.options import check_choice, check_integer, check_k, check_number
+from topk_lightning._checks.options import check_choice
 from topk_lightning.decisions._best_k import Costs, best_k
-from topk_lightning.decisions._binomial import check_inner, least_images
+from topk_lightning.decisions._binomial import check_inner
 from topk_lightning.decisions._confidences import Confidences, as_scores, confidences
+from topk_lightning.decisions._promise import nothing_promised, plain_threshold, threshold_of_plain
+from topk_lightning.decisions._review_meter import ReviewMeter, seen_of
 from topk_lightning.decisions._review_outcome import PILES, ReviewOutcome, outcome_of
 from topk_lightning.decisions._thresholds import NOTHING, threshold_among_accepted, threshold_among_all
 
@@ -59,19 +60,20 @@ class ReviewPlan:
         Raises:
             ValueError: another number of classes than the plan was fitted on.
         """
-        return self._piles(self._confidences(as_scores(scores, kind=kind)))
+        given = as_scores(scores, kind=kind)
+        self._check_classes(given.num_classes)
+        return self._piles(confidences(given, self.k))
 
     def outcome(self, scores: Any, target: Any = None, *, kind: str = "logits") -> ReviewOutcome:
         """Return what the plan comes to on images whose class is known, such as those of a test.
 
         Args:
-            scores: :class:`topk_lightning.Scores`, or an array (N, C).
+            scores: :class:`topk_lightning.Scores`, :class:`topk_lightning.decisions.ReviewMeter`, or an array (N, C).
             target: class of each image, beside an array.
             kind: what an array holds.
         """
-        given = as_scores(scores, target, kind)
-        given.labels("the outcome of a review plan")
-        seen = self._confidences(given)
+        seen, _, num_classes = seen_of(scores, target, kind, self.k, "the outcome of a review plan")
+        self._check_classes(num_classes)
         return outcome_of(self._piles(seen), seen.wrong, seen.missed(self.k))
 
     @property
@@ -79,17 +81,8 @@ class ReviewPlan:
         """What is promised, in one sentence; or why nothing can be."""
         share, sure = f"{100 * self.target_error:g} %", f"{100 * self.confidence:g} %"
         if self.threshold == NOTHING:
-            least = least_images(self.target_error, self.confidence)
-            few = self.images < least
-            why = (
-                f"{self.images:,} validation images are too few"
-                if few
-                else "the surest validation images do not show it"
-            )
-            return (
-                f"Nothing can be promised: for at most {share} errors with {sure} confidence it takes at least {least:,} "
-                f"images without an error, and {why}. A person must see every picture that no list is shown for."
-            )
+            why = nothing_promised("errors", self.target_error, self.confidence, self.images)
+            return f"{why} A person must see every picture that no list is shown for."
         of = "all pictures are accepted and wrong" if self.among == "all" else "the accepted pictures are wrong"
         return (
             f"With {sure} confidence at most {share} of {of}, on pictures like the {self.images:,} of the validation."
@@ -99,7 +92,7 @@ class ReviewPlan:
         """Return plain data that JSON has a form for; infinity is null."""
         values = asdict(self)
         for name in ("threshold", "list_threshold"):
-            values[name] = None if math.isinf(values[name]) else values[name]
+            values[name] = plain_threshold(values[name])
         return values
 
     @classmethod
@@ -112,18 +105,17 @@ class ReviewPlan:
         given = dict(values)
         try:
             for name in ("threshold", "list_threshold"):
-                given[name] = NOTHING if given[name] is None else check_number(name, given[name])
+                given[name] = threshold_of_plain(name, given[name])
             given["costs"] = None if given.get("costs") is None else Costs(**given["costs"])
             return cls(**given)
         except (KeyError, TypeError) as error:
             wanted = "hold the values of ReviewPlan.to_dict"
             raise InvalidValueError(must("the review plan", wanted, ", ".join(map(repr, values)) or "none")) from error
 
-    def _confidences(self, scores: Any) -> Confidences:
-        if scores.num_classes != self.num_classes:
+    def _check_classes(self, num_classes: int) -> None:
+        if num_classes != self.num_classes:
             wanted = f"have the {self.num_classes} classes that the plan was fitted on"
-            raise InvalidValueError(must("scores", wanted, scores.num_classes))
-        return confidences(scores, self.k)
+            raise InvalidValueError(must("scores", wanted, num_classes))
 
     def _piles(self, seen: Confidences) -> Tensor:
         piles = torch.full(seen.first.shape, PILES.index("person"))
@@ -165,7 +157,8 @@ def review_plan(
         scores (N, C), target (N,).
 
     Args:
-        scores: :class:`topk_lightning.Scores` of validation images, or an array (N, C) beside `target`.
+        scores: :class:`topk_lightning.Scores` of validation images, a :class:`topk_lightning.decisions.ReviewMeter` that has
+            seen them, or an array (N, C) beside `target`.
         target: class of each image, beside an array.
         target_error: the share of errors that is promised, in (0, 1).
         among: "all" or "accepted".
@@ -202,24 +195,20 @@ def review_plan(
     check_inner("target_error", target_error)
     check_inner("confidence", confidence)
     check_choice("among", among, ("all", "accepted"))
-    given = as_scores(scores, target, kind)
-    given.labels("a review plan")
     asked = Costs.of(costs)
     tried = 1
-    if k is None and asked is not None:
-        found = best_k(given, costs=asked)
+    if k is None and asked is not None and not isinstance(scores, ReviewMeter):
+        found = best_k(scores, target, costs=asked, kind=kind)
         k, tried = found.k, len(found.cost)
-    k = min(5, given.num_classes) if k is None else check_k(check_integer("k", k), given.num_classes)
-    seen = confidences(given, k)
+    seen, k, num_classes = seen_of(scores, target, kind, k, "a review plan")
     fit = threshold_among_all if among == "all" else threshold_among_accepted
     threshold = fit(seen.first, seen.wrong, target_error, confidence)
     # A k that the same images chose costs some of the confidence.
     lists = fit(seen.best, seen.missed(k), target_error, 1 - (1 - confidence) / tried)
     if asked is not None:
         threshold, lists = _cheapest(seen, k, threshold, lists, asked)
-    return ReviewPlan(
-        threshold, lists, k, float(target_error), among, float(confidence), len(given), given.num_classes, asked
-    )
+    images = len(seen.first)
+    return ReviewPlan(threshold, lists, k, float(target_error), among, float(confidence), images, num_classes, asked)
 
 
 def _cheapest(seen: Confidences, k: int, threshold: float, lists: float, costs: Costs) -> tuple[float, float]:

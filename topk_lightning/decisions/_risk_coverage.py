@@ -11,7 +11,8 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_fraction, check_level
-from topk_lightning.decisions._confidences import as_scores, confidences
+from topk_lightning.decisions._confidences import as_scores
+from topk_lightning.decisions._review_meter import ReviewMeter, seen_of
 from topk_lightning.metrics import wilson_interval
 
 __all__ = ["RiskCoverage", "risk_coverage"]
@@ -97,7 +98,8 @@ def risk_coverage(scores: Any, target: Any = None, *, level: float = 0.95, kind:
         scores (N, C), target (N,).
 
     Args:
-        scores: :class:`topk_lightning.Scores`, or an array (N, C) beside `target`.
+        scores: :class:`topk_lightning.Scores`, :class:`topk_lightning.decisions.ReviewMeter`, or an array (N, C) beside
+            `target`.
         target: class of each image, beside an array.
         level: the probability of each interval of the band, on its own.
         kind: what an array holds: "logits" or "probabilities".
@@ -121,13 +123,13 @@ def risk_coverage(scores: Any, target: Any = None, *, level: float = 0.95, kind:
     El-Yaniv, 2019, for the area.
     """
     check_level(level)
-    given = as_scores(scores, target, kind)
-    given.labels("a risk-coverage curve")
-    if not len(given):
+    if not isinstance(scores, ReviewMeter):
+        scores = as_scores(scores, target, kind)
+    seen, *_ = seen_of(scores, None, kind, None if isinstance(scores, ReviewMeter) else 1, "a risk-coverage curve")
+    if not len(seen.first):
         raise InvalidValueError(must("scores", "hold at least one image", "none"))
-    seen = confidences(given, 1, "a risk-coverage curve")
     places, inverse, count = seen.first.neg().unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
     wrong = torch.zeros_like(count).index_add(0, inverse, seen.wrong.long())
     accepted, errors = count.cumsum(0), wrong.cumsum(0)
     bounds = wilson_interval(errors.double() / accepted, accepted.double(), level)
-    return RiskCoverage(-places, accepted, errors, len(given), bounds[:, 0], bounds[:, 1])
+    return RiskCoverage(-places, accepted, errors, len(seen.first), bounds[:, 0], bounds[:, 1])

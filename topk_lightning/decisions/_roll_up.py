@@ -5,26 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.options import check_number
-from topk_lightning.decisions._binomial import check_inner, least_images
+from topk_lightning.decisions._binomial import check_inner
 from topk_lightning.decisions._confidences import as_scores
 from topk_lightning.decisions._level_guesses import LevelGuesses, level_guesses
+from topk_lightning.decisions._level_meter import LevelMeter
+from topk_lightning.decisions._promise import nothing_promised, plain_threshold, threshold_of_plain
 from topk_lightning.decisions._roll_up_outcome import RollUpOutcome
 from topk_lightning.decisions._thresholds import NOTHING, threshold_of_events
 from topk_lightning.hierarchy import Hierarchy, read_levels
 from topk_lightning.scores import Scores
 
-__all__ = ["RollUp", "SureAnswer", "group_of_set", "roll_up"]
+__all__ = ["RollUp", "SureAnswer", "fitted_threshold", "roll_up"]
 
 
-@dataclass(frozen=True)
-class SureAnswer:
+class SureAnswer(NamedTuple):
     """What is said of an image.
 
     Attributes:
@@ -48,7 +48,7 @@ class RollUp:
         threshold: probability from which on a class or group is said; infinity: nothing is.
         target_error: the promise: answered and wrong, as a share of all images.
         confidence: the probability of the promise.
-        images: validation images that it was fitted on.
+        images: validation images that it was fitted on; 0: the threshold was given, and nothing is promised.
         class_names: names of the classes.
         levels: the groups by the name of their level, from fine to coarse.
     """
@@ -59,6 +59,19 @@ class RollUp:
     images: int
     class_names: tuple[str, ...]
     levels: Mapping[str, Hierarchy]
+
+    @classmethod
+    def at(cls, threshold: float, hierarchy: Any, class_names: Sequence[str]) -> RollUp:
+        """Return the rule of a threshold that is given, without a promise.
+
+        Args:
+            threshold: probability from which on a class or group is said, in (0, 1).
+            hierarchy: as for :func:`roll_up`.
+            class_names: names of the classes.
+        """
+        check_inner("the probability of a sure answer", threshold)
+        levels = read_levels(hierarchy, class_names)
+        return cls(threshold, math.nan, math.nan, 0, tuple(class_names), levels)
 
     @property
     def level_names(self) -> tuple[str, ...]:
@@ -93,9 +106,12 @@ class RollUp:
             target: class of each image, beside an array.
             kind: what an array holds.
         """
-        given = as_scores(scores, target, kind)
-        guesses = self._guesses(given)
-        wrong = guesses.wrong(given.labels("the outcome of a roll-up"), self.levels)
+        if isinstance(scores, LevelMeter):
+            guesses, labels = scores.compute()
+        else:
+            given = as_scores(scores, target, kind)
+            guesses, labels = self._guesses(given), given.labels("the outcome of a roll-up")
+        wrong = guesses.wrong(labels, self.levels)
         return RollUpOutcome.of(self.level_names, guesses.level(self.threshold), wrong)
 
     @property
@@ -103,12 +119,9 @@ class RollUp:
         """What is promised, in one sentence; or why nothing can be."""
         share, sure = f"{100 * self.target_error:g} %", f"{100 * self.confidence:g} %"
         if self.threshold == NOTHING:
-            least = least_images(self.target_error, self.confidence)
-            few = "are too few" if self.images < least else "do not show it"
-            return (
-                f"Nothing can be promised: for at most {share} wrong answers with {sure} confidence it takes at least "
-                f"{least:,} images without an error, and {self.images:,} validation images {few}."
-            )
+            return nothing_promised("wrong answers", self.target_error, self.confidence, self.images)
+        if not self.images:
+            return f"A name is said from a probability of {self.threshold:.3g} on; nothing is promised without a fit."
         return (
             f"With {sure} confidence at most {share} of all pictures get a wrong answer, on pictures like the "
             f"{self.images:,} of the validation: a name is said from a probability of {self.threshold:.3f} on."
@@ -120,7 +133,7 @@ class RollUp:
             name: {"groups": list(level.groups), "names": list(level.group_names)}
             for name, level in self.levels.items()
         }
-        threshold = None if math.isinf(self.threshold) else self.threshold
+        threshold = plain_threshold(self.threshold)
         plain = {"target_error": self.target_error, "confidence": self.confidence, "images": self.images}
         return {"threshold": threshold, **plain, "class_names": list(self.class_names), "levels": levels}
 
@@ -138,18 +151,11 @@ class RollUp:
                 str(name): Hierarchy(tuple(level["groups"]), tuple(level["names"]), names)
                 for name, level in values["levels"].items()
             }
-            target_error, confidence, images = values["target_error"], values["confidence"], values["images"]
+            plain = values["target_error"], values["confidence"], values["images"]
         except (KeyError, TypeError, AttributeError) as error:
             actual = ", ".join(map(repr, values)) or "none"
             raise InvalidValueError(must("the roll-up", "hold the values of RollUp.to_dict", actual)) from error
-        return cls(
-            NOTHING if threshold is None else check_number("threshold", threshold),
-            target_error,
-            confidence,
-            images,
-            names,
-            levels,
-        )
+        return cls(threshold_of_plain("threshold", threshold), *plain, names, levels)
 
     def _guesses(self, scores: Scores) -> LevelGuesses:
         if scores.num_classes != len(self.class_names):
@@ -162,7 +168,7 @@ def roll_up(
     scores: Any,
     target: Any = None,
     *,
-    hierarchy: Any,
+    hierarchy: Any = None,
     target_error: float = 0.1,
     confidence: float = 0.95,
     class_names: Sequence[str] | None = None,
@@ -184,7 +190,8 @@ def roll_up(
         scores (N, C), target (N,).
 
     Args:
-        scores: :class:`topk_lightning.Scores` of validation images, or an array (N, C) beside `target`.
+        scores: :class:`topk_lightning.Scores` of validation images, a :class:`topk_lightning.decisions.LevelMeter` that has
+            seen them and knows the hierarchy, or an array (N, C) beside `target`.
         target: class of each image, beside an array.
         hierarchy: a csv file class,group,larger group,…, a tree of folders of any depth, {level: groups} from fine to coarse,
             or one level, as :func:`topk_lightning.hierarchy.read_levels` takes them.
@@ -215,33 +222,24 @@ def roll_up(
     """
     check_inner("target_error", target_error)
     check_inner("confidence", confidence)
-    given = as_scores(scores, target, kind)
-    names = tuple(given.names if class_names is None else class_names)
-    if len(names) != given.num_classes:
-        raise InvalidValueError(must("class_names", f"name the {given.num_classes} classes of the scores", len(names)))
-    levels = read_levels(hierarchy, names)
-    guesses = level_guesses(given, levels)
-    wrong = guesses.wrong(given.labels("a roll-up"), levels).long()
+    if isinstance(scores, LevelMeter):
+        (guesses, labels), names, levels = scores.compute(), scores.class_names, scores.levels
+    else:
+        given = as_scores(scores, target, kind)
+        names = tuple(given.names if class_names is None else class_names)
+        if len(names) != given.num_classes:
+            wanted = f"name the {given.num_classes} classes of the scores"
+            raise InvalidValueError(must("class_names", wanted, len(names)))
+        levels = dict(read_levels(hierarchy, names))
+        guesses, labels = level_guesses(given, levels), given.labels("a roll-up")
+    threshold = fitted_threshold(guesses, guesses.wrong(labels, levels), target_error, confidence)
+    return RollUp(threshold, float(target_error), float(confidence), len(labels), names, levels)
+
+
+def fitted_threshold(guesses: LevelGuesses, wrong: Tensor, target_error: float, confidence: float) -> float:
+    """Return the lowest threshold, from strict to lax, before wrong answers first exceed what the promise allows."""
+    wrong = wrong.long()
     # Where the threshold falls below the probability of a level, its answer takes the place of that of the coarser one.
     replaced = torch.cat([wrong[:, 1:], torch.zeros_like(wrong[:, :1])], 1)
-    threshold = threshold_of_events(
-        guesses.probability.flatten(), (wrong - replaced).flatten(), len(given), target_error, confidence
-    )
-    return RollUp(threshold, float(target_error), float(confidence), len(given), names, levels)
-
-
-def group_of_set(members: Tensor, levels: Mapping[str, Hierarchy]) -> tuple[str, str] | None:
-    """Return the level and the name of the group that a set of classes is; None where it is no whole group.
-
-    Args:
-        members: which classes the set holds (C,), bool; a group of a single class is said by the name of the class.
-        levels: the groups by the name of their level, from fine to coarse.
-    """
-    inside = members.nonzero().flatten().tolist()
-    if len(inside) < 2:
-        return None
-    for name, level in levels.items():
-        group = level.groups[inside[0]]
-        if len(inside) == level.groups.count(group) and all(level.groups[each] == group for each in inside):
-            return name, level.group_names[group]
-    return None
+    change = (wrong - replaced).flatten()
+    return threshold_of_events(guesses.probability.flatten(), change, len(wrong), target_error, confidence)

@@ -13,7 +13,7 @@ from topk_lightning.decisions._confidences import as_scores
 from topk_lightning.ranking import topk_indices
 from topk_lightning.scores import Scores
 
-__all__ = ["ConfidentJoint", "SuspectLabels", "confident_joint", "suspect_labels"]
+__all__ = ["ConfidentJoint", "SuspectLabels", "confident_errors", "confident_joint", "suspect_labels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,31 @@ def suspect_labels(scores: Any, target: Any = None, *, most: int | None = None, 
         of_guess[index].exp(),
         confident_joint(given).estimated_errors,
     )
+
+
+def confident_errors(own: Tensor, first: Tensor, guess: Tensor, label: Tensor) -> Tensor:
+    """Return which images are confidently their first guess and labelled otherwise (N,), from four numbers an image.
+
+    The first guess is confident if its probability reaches the mean probability of that class among the images labelled
+    with it, as in :func:`confident_joint`; there another class may be confident where the first guess is not.
+
+    Args:
+        own: probability of the given class (N,); NaN: unknown.
+        first: probability of the first guess (N,).
+        guess: the first guess (N,).
+        label: the given class (N,).
+
+    Examples:
+        >>> own, first = torch.tensor([0.9, 0.7, 0.9, 0.1]), torch.tensor([0.9, 0.7, 0.9, 0.9])
+        >>> confident_errors(own, first, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]))
+        tensor([False, False, False,  True])
+    """
+    classes = int(torch.cat([guess, label]).max()) + 1 if len(label) else 0
+    known = own.isfinite()
+    sums = torch.zeros(classes, dtype=torch.float64).index_add(0, label[known], own[known].double())
+    # A class without images is nobody's label: the mean is NaN, which nothing reaches.
+    means = sums / torch.bincount(label[known], minlength=classes)
+    return (guess != label) & known & (first >= means[guess] - 1e-6)
 
 
 @dataclass(frozen=True, eq=False)

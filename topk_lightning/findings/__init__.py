@@ -8,6 +8,7 @@ from topk_lightning.findings._find import findings
 from topk_lightning.findings._finding import Finding
 from topk_lightning.findings.dominant_class import DominantClass
 from topk_lightning.findings.grades import GRADES, Grade, GradeThresholds, class_grades, grade
+from topk_lightning.findings.labels import ClassesToMerge, SuspectLabel, WrongLabels
 from topk_lightning.findings.leakage import Leakage
 from topk_lightning.findings.low_recall import AccuracyParadox, LowRecall
 from topk_lightning.findings.nan_scores import NanScores
@@ -23,6 +24,7 @@ __all__ = [
     "GRADES",
     "AccuracyParadox",
     "ClassRecall",
+    "ClassesToMerge",
     "ConfusesNeighbours",
     "DominantClass",
     "Finding",
@@ -36,9 +38,11 @@ __all__ = [
     "NotLearned",
     "Overfitting",
     "ProbabilitiesAsLogits",
+    "SuspectLabel",
     "TooFewImages",
     "TrainedOn",
     "UnreadableImages",
+    "WrongLabels",
     "class_grades",
     "findings",
     "grade",

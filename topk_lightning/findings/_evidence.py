@@ -81,6 +81,7 @@ class Evidence:
         trained_on: test images that were trained on.
         unreadable: names of images that could not be read.
         are_probabilities: whether the scores of all images are such as a softmax returns, though logits are expected.
+        suspects: images whose labels look wrong (:class:`SuspectLabel`), the least probable label first.
     """
 
     counts: ClassCounts
@@ -96,6 +97,7 @@ class Evidence:
     trained_on: int = 0
     unreadable: Sequence[str] = ()
     are_probabilities: bool = False
+    suspects: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         check_level(self.level)

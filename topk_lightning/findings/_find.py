@@ -11,6 +11,7 @@ from topk_lightning._checks import InvalidTypeError, must
 from topk_lightning.data import Leak, Leaks
 from topk_lightning.findings._evidence import Evidence, check_accuracy, counts_of, groups_of, images_to_judge
 from topk_lightning.findings._finding import SEVERITIES, Finding
+from topk_lightning.findings.labels import SuspectLabel
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport
 
@@ -34,6 +35,7 @@ def findings(
     trained_on: int = 0,
     unreadable: Sequence[str] = (),
     are_probabilities: bool = False,
+    suspects: Sequence[SuspectLabel] = (),
     level: float = 0.95,
     min_images: int | None = None,
     **thresholds: float,
@@ -58,6 +60,7 @@ def findings(
         trained_on: how many of the test images were trained on.
         unreadable: names of images that could not be read.
         are_probabilities: whether the scores of all images are such as a softmax returns, though logits are expected.
+        suspects: images whose labels look wrong, the least probable label first.
         level: the probability in (0, 1) of the intervals.
         min_images: by default 6, from which on the 95 % interval of a faultless class clears 0.60.
         **thresholds: the numbers of the rules, fractions in [0, 1], under the names that the findings give them in
@@ -98,6 +101,7 @@ def findings(
         trained_on,
         unreadable,
         are_probabilities,
+        suspects,
     )
     findings_of_rules = [finding for rule in rules for finding in rule.find(evidence)]
     return sorted(findings_of_rules, key=lambda finding: SEVERITIES.index(finding.severity))

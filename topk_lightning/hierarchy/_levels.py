@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must, shown
 from topk_lightning._checks.class_names import check_different_names
+from topk_lightning._files import csv_rows
 from topk_lightning.hierarchy._hierarchy import Hierarchy
 
 __all__ = ["check_nested", "read_levels"]
@@ -86,13 +86,7 @@ def _check_all_nested(levels: Mapping[str, Hierarchy], class_names: Sequence[str
 
 def _of_csv(path: Path, class_names: Sequence[str]) -> tuple[dict[str, list[str]], list[str] | None]:
     """Return the groups of each class from fine to coarse, and the headings, where there are any."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [
-                (number, row) for number, row in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in row)
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidValueError(must(_ARGUMENT, "be a csv file, text in UTF-8", repr(str(path)))) from error
+    rows = csv_rows(path, _ARGUMENT, "a csv file, text in UTF-8")
     headings = None
     if rows and rows[0][1][0].strip().lower() in ("class", "fine") and rows[0][1][0] not in class_names:
         headings = [cell.strip() for cell in rows.pop(0)[1]]

@@ -1,6 +1,14 @@
 # The public names, each with the module that it comes from: the only list of them.
+from ._answers import (
+    Answer as Answer,
+    Decider as Decider,
+)
 from ._checkpoint import (
     read_checkpoint as read_checkpoint,
+)
+from ._fitted import (
+    SETS_KEY as SETS_KEY,
+    Fitted as Fitted,
 )
 from ._folder import (
     CONFIG as CONFIG,
@@ -18,6 +26,7 @@ from ._layers import (
     LayerTrace as LayerTrace,
 )
 from ._predict_topk import (
+    predict_answers as predict_answers,
     predict_sets as predict_sets,
     predict_topk as predict_topk,
 )
@@ -25,10 +34,9 @@ from ._prediction_trace import (
     PredictionTrace as PredictionTrace,
 )
 from ._set_files import (
-    SETS_KEY as SETS_KEY,
     promised_sets as promised_sets,
+    save_fitted as save_fitted,
     save_prediction_sets as save_prediction_sets,
-    sets_of_checkpoint as sets_of_checkpoint,
 )
 from ._topk_predictions import (
     TopKPrediction as TopKPrediction,

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from topk_lightning._checks import InvalidValueError
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.decisions import PredictionSets
-from topk_lightning.prediction._image_sources import iterate_images, opened
+from topk_lightning.prediction._answers import Answer, Decider
+from topk_lightning.prediction._image_sources import iterate_images
+from topk_lightning.prediction._prepared_images import PreparedImages, batches
 from topk_lightning.prediction._set_files import promised_sets
-from topk_lightning.prediction._topk_predictions import TopKPrediction, topk_predictions
+from topk_lightning.prediction._topk_predictions import TopKPrediction
 from topk_lightning.prediction._trained_model import TrainedModel
 
-__all__ = ["predict_sets", "predict_topk"]
+__all__ = ["predict_answers", "predict_sets", "predict_topk"]
 
 
 def predict_topk(
@@ -87,11 +87,10 @@ def predict_topk(
         trust=trust,
     )
 
-    def best(logits: Tensor) -> Any:
-        return topk_predictions(logits, trained.class_names, k, input="logits")
-
-    single, predictions, number = _predict(trained, images, best, batch_size, on_bad_image, max_pixels, prepared)
-    return predictions[0] if single else [predictions.get(position, ()) for position in range(number)]
+    decide = Decider(trained.class_names, k, trained.classes)
+    single, found, number = _predict(trained, images, decide, batch_size, on_bad_image, max_pixels, prepared)
+    rows = {place: answer.predictions for place, answer in found.items()}
+    return rows[0] if single else [rows.get(place, ()) for place in range(number)]
 
 
 def predict_sets(
@@ -144,84 +143,74 @@ def predict_sets(
         ['bee', 'cat']
     """
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
-    is_adjusted = sets is None and trained.adjustment is not None
-    chosen = promised_sets(
-        trained.sets if sets is None else sets, coverage, str(trained.path or "CHECKPOINT"), is_adjusted
-    )
+    if sets is None:
+        is_adjusted = trained.adjustment is not None
+        sets = trained.fitted.get("sets", trained.classes, str(trained.path or "CHECKPOINT"), is_adjusted)
+    decide = Decider(trained.class_names, classes=trained.classes, sets=promised_sets(sets, coverage))
+    single, found, number = _predict(trained, images, decide, batch_size, on_bad_image, max_pixels, prepared)
+    rows = {place: answer.predictions for place, answer in found.items()}
+    return rows[0] if single else [rows.get(place) for place in range(number)]
 
-    def shown(logits: Tensor) -> Any:
-        return chosen.predict(logits, trained.class_names)
 
-    single, predictions, number = _predict(trained, images, shown, batch_size, on_bad_image, max_pixels, prepared)
-    return predictions[0] if single else [predictions.get(position) for position in range(number)]
+def predict_answers(
+    model: str | Path | nn.Module | TrainedModel,
+    images: Any,
+    decide: Decider | None = None,
+    *,
+    network: nn.Module | str | None = None,
+    batch_size: int = 32,
+    on_bad_image: str = "skip",
+    max_pixels: int | None = None,
+    prepared: bool = False,
+    trust: Iterable[str] = (),
+) -> Answer | list[Answer | None]:
+    """Return what is said of images: best classes or sets, the pile of a review, the level one is sure of.
+
+    Args:
+        model: as for :func:`predict_topk`.
+        images: as there.
+        decide: what is asked for; None: the k best, and the pile where the checkpoint holds a review plan.
+        network: as there.
+        batch_size: as there.
+        on_bad_image: as there; an image that cannot be read is answered by None.
+        max_pixels: as there.
+        prepared: as there.
+        trust: as there.
+
+    Examples:
+        >>> from topk_lightning.decisions import RollUp
+        >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # the mean of each channel
+        >>> image = torch.tensor([0.0, 9.0, 9.0]).view(3, 1, 1).expand(3, 8, 8)
+        >>> names = ["boston", "beagle", "basset"]
+        >>> sure = RollUp.at(0.9, {"boston": "terrier", "beagle": "hound", "basset": "hound"}, names)
+        >>> predict_answers(network, image, Decider(names, sure=sure)).sure.label
+        'hound'
+    """
+    trained = TrainedModel.load(model, network, trust=trust)
+    chosen = Decider.of(trained) if decide is None else decide
+    single, found, number = _predict(trained, images, chosen, batch_size, on_bad_image, max_pixels, prepared)
+    return found[0] if single else [found.get(place) for place in range(number)]
 
 
 def _predict(
     trained: TrainedModel,
     images: Any,
-    rows_of: Callable[[Tensor], Any],
+    decide: Decider,
     batch_size: int,
     on_bad_image: str,
     max_pixels: int | None,
     prepared: bool,
-) -> tuple[bool, dict[int, tuple[TopKPrediction, ...]], int]:
+) -> tuple[bool, dict[int, Answer], int]:
     """Return whether there is one image, the answer to each that could be read by its place, and their number."""
     check_integer("batch_size", batch_size)
     check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
     if max_pixels is not None:
         check_integer("max_pixels", max_pixels)
     single, source = iterate_images(images)
-    images_of = _Prepared(trained, source, prepared, max_pixels, skip=not single and on_bad_image == "skip")
-    predictions: dict[int, tuple[TopKPrediction, ...]] = {}
+    images_of = PreparedImages(trained, source, prepared, max_pixels, skip=not single and on_bad_image == "skip")
+    answers: dict[int, Answer] = {}
     with trained.evaluating(), torch.inference_mode():
-        for places, batch in _batches(images_of, batch_size):
-            predictions.update(zip(places, rows_of(trained.logits(batch)), strict=True))
+        for places, batch in batches(images_of, batch_size):
+            answers.update(zip(places, decide(trained.logits(batch)), strict=True))
     images_of.warn()
-    return single, predictions, images_of.number
-
-
-class _Prepared:
-    """Iterates over the places and tensors of the images that can be read, and keeps what is wrong with the others."""
-
-    def __init__(
-        self, model: TrainedModel, images: Iterable[Any], prepared: bool, max_pixels: int | None, skip: bool
-    ) -> None:
-        self.number, self.sentences = 0, list[str]()
-        self._model, self._images, self._prepared, self._skip = model, images, prepared, skip
-        self._max_pixels = max_pixels
-
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        for position, image in enumerate(self._images):
-            self.number = position + 1
-            try:
-                opened_image = opened(image, self._model.preprocessing, self._max_pixels)
-                tensor = self._model.prepare(opened_image, self._prepared)
-            except InvalidValueError as error:
-                from topk_lightning.data import UnreadableImageError
-
-                if not self._skip or not isinstance(error, UnreadableImageError):
-                    raise
-                self.sentences.append(str(error))
-                continue
-            yield position, tensor
-
-    def warn(self) -> None:
-        """Name the images that could not be read."""
-        if self.sentences:
-            from topk_lightning.data import BadImageWarning
-
-            some = " ".join(self.sentences[:20]) + (" And others." if len(self.sentences) > 20 else "")
-            sentence = f"{len(self.sentences)} of {self.number} images cannot be read. {some}"
-            warnings.warn(sentence, BadImageWarning, stacklevel=4)
-
-
-def _batches(images: Iterable[tuple[int, Tensor]], batch_size: int) -> Iterator[tuple[list[int], Tensor]]:
-    """Stack neighbours of one size, with their places."""
-    batch: list[tuple[int, Tensor]] = []
-    for position, image in images:
-        if batch and (len(batch) == batch_size or image.shape != batch[0][1].shape):
-            yield [position for position, _ in batch], torch.stack([tensor for _, tensor in batch])
-            batch = []
-        batch.append((position, image))
-    if batch:
-        yield [position for position, _ in batch], torch.stack([tensor for _, tensor in batch])
+    return single, answers, images_of.number

@@ -1,7 +1,8 @@
-"""Prediction sets in the checkpoint of the network that they were fitted for."""
+"""What was fitted for a network, put into its checkpoint."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,37 +10,47 @@ import torch
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._files import replacing
-from topk_lightning.decisions import PredictionSets
+from topk_lightning.decisions import ClassList, PredictionSets
 from topk_lightning.prediction._checkpoint import read_checkpoint
+from topk_lightning.prediction._fitted import CLASSES_KEY, Fitted
 
-__all__ = ["SETS_KEY", "promised_sets", "save_prediction_sets", "sets_of_checkpoint"]
-
-SETS_KEY = "prediction_sets"
+__all__ = ["promised_sets", "save_fitted", "save_prediction_sets"]
 
 
-def save_prediction_sets(checkpoint: str | Path, sets: PredictionSets) -> None:
-    """Put fitted sets into a checkpoint, in one move, as plain data; sets that were there are replaced.
+def save_fitted(checkpoint: str | Path, *, classes: ClassList | None = None, **fits: Any) -> None:
+    """Put what was fitted into a checkpoint, in one move, as plain data; what of its kind was there is replaced.
 
-    They belong to the weights in it: a training that goes on from it saves its checkpoints without them.
+    It belongs to the weights in the file: a training that goes on from it saves its checkpoints without it.
 
     Args:
         checkpoint: file that TopKClassifier saved.
-        sets: fitted on images that the network did not learn.
+        classes: the classes that it was fitted for; None: all.
+        fits: ``sets`` (:class:`topk_lightning.PredictionSets`), ``plan`` (:class:`topk_lightning.decisions.ReviewPlan`) and
+            ``sure`` (:class:`topk_lightning.decisions.RollUp`), fitted on images that the network did not learn.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: something else, or sets that are not fitted.
     """
     content, _ = read_checkpoint(checkpoint)
-    content[SETS_KEY] = sets.as_dict()
+    before = Fitted.of(content)
+    lists = {name: each for name, each in before.classes.items() if name not in fits}
+    lists |= {} if classes is None else dict.fromkeys(fits, classes)
+    content.pop(CLASSES_KEY, None)
+    replace(before, **fits, classes=lists).put(content)
     with replacing(checkpoint) as part:
         torch.save(content, part)
 
 
-def sets_of_checkpoint(content: Any) -> PredictionSets | None:
-    """Return the sets in what was read of a checkpoint; None where there are none."""
-    plain = content.get(SETS_KEY)
-    return None if plain is None else PredictionSets.from_dict(plain)
+def save_prediction_sets(checkpoint: str | Path, sets: PredictionSets, classes: ClassList | None = None) -> None:
+    """Put fitted sets into a checkpoint, as :func:`save_fitted` does.
+
+    Args:
+        checkpoint: file that TopKClassifier saved.
+        sets: fitted on images that the network did not learn.
+        classes: the classes that they were fitted for; None: all.
+    """
+    save_fitted(checkpoint, classes=classes, sets=sets)
 
 
 def promised_sets(
@@ -53,12 +64,7 @@ def promised_sets(
         checkpoint: of the model, for the error where it has none.
         is_adjusted: whether the scores will be adjusted, for which sets that were fitted without do not keep their promise.
     """
-    if is_adjusted:
-        requirement, remedy = "be 0 with prediction sets of the checkpoint", "They promise for its scores as they are."
-        raise InvalidValueError(must("logit_adjustment", requirement, "another strength", remedy))
-    if sets is None:
-        remedy = f"Run topk-lightning sets {checkpoint} first."
-        raise InvalidValueError(must("the model", "have prediction sets that were fitted for it", "none", remedy))
-    if sets.options.by == "group":
+    found: PredictionSets = Fitted(sets=sets).get("sets", None, checkpoint, is_adjusted)
+    if found.options.by == "group":
         raise InvalidValueError(must("sets", "ask for no group of each image here", 'those of by="group"'))
-    return sets if coverage is None else sets.at(coverage)
+    return found if coverage is None else found.at(coverage)

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.class_names import check_class_names
-from topk_lightning.decisions import PredictionSets
+from topk_lightning.decisions import ClassList
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
 from topk_lightning.prediction._checkpoint import read_checkpoint, trained_network
 from topk_lightning.prediction._errors import check_prepared_images, missing_preprocessing, not_normalised
+from topk_lightning.prediction._fitted import Fitted
 from topk_lightning.prediction._logit_adjustment import LogitAdjustment, adjustment_of
-from topk_lightning.prediction._set_files import sets_of_checkpoint
+from topk_lightning.prediction._preprocessing import as_preprocessing, picture_of
 
 if TYPE_CHECKING:
     from topk_lightning.data import Preprocessing
@@ -44,7 +46,8 @@ class TrainedModel:
         steps: optimizer steps of its training, where it is from a checkpoint.
         training_data: what the checkpoint keeps of its data, for :meth:`TrainingData.of`.
         adjustment: what is done to the logits of the network; None: nothing.
-        sets: prediction sets that were fitted for it and kept in the checkpoint; None where there are none.
+        fitted: what was fitted for it and kept in the checkpoint: prediction sets, a review plan.
+        classes: the classes that are possible where predictions are made; None: all.
 
     Examples:
         >>> model = TrainedModel.load(nn.Flatten(), class_names=["ant", "bee", "cat"])
@@ -62,7 +65,8 @@ class TrainedModel:
     steps: int = 0
     training_data: Mapping[str, Any] = field(default_factory=dict)
     adjustment: LogitAdjustment | None = None
-    sets: PredictionSets | None = None
+    fitted: Fitted = field(default_factory=Fitted)
+    classes: ClassList | None = None
 
     @classmethod
     def load(
@@ -111,8 +115,19 @@ class TrainedModel:
             return loaded
         number = loaded.hyperparameters.get("num_classes")
         names = loaded.class_names if class_names is None else check_class_names(class_names, number)
-        prepared = loaded.preprocessing if preprocessing is None else _as_preprocessing(preprocessing)
+        prepared = loaded.preprocessing if preprocessing is None else as_preprocessing(preprocessing)
         return replace(loaded, class_names=names, preprocessing=prepared)
+
+    @property
+    def fits(self) -> Fitted:
+        """What was fitted for its possible classes and its scores as they are."""
+        return self.fitted.usable(self.classes, self.adjustment is not None)
+
+    def only(self, classes: Any) -> TrainedModel:
+        """Return it with predictions of some classes alone, as :meth:`topk_lightning.decisions.ClassList.of` takes them."""
+        if self.class_names is None:
+            raise InvalidValueError(must("classes", "be left out for a model that does not name its classes", "some"))
+        return replace(self, classes=ClassList.of(classes, self.class_names))
 
     def known_preprocessing(self) -> Preprocessing:
         """Return how images are prepared.
@@ -179,14 +194,7 @@ class TrainedModel:
 
         Where the normalisation is not known, the range of the values becomes that from black to white.
         """
-        pixels = prepared.detach().float().cpu().nan_to_num()
-        if self.preprocessing is None:
-            low, high = pixels.aminmax()
-            pixels = (pixels - low) / (high - low).clamp(min=torch.finfo(pixels.dtype).tiny)
-        else:
-            mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
-            pixels = pixels * std + mean
-        return pixels.clamp(0, 1).movedim(0, -1)
+        return picture_of(prepared, self.preprocessing)
 
     @cached_property
     def _seen(self) -> list[bool]:
@@ -213,7 +221,7 @@ def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[
         path=path,
         steps=checkpoint.get("global_step", 0),
         training_data=kept,
-        sets=sets_of_checkpoint(checkpoint),
+        fitted=Fitted.of(checkpoint),
     )
 
 
@@ -223,8 +231,9 @@ def _from_module(module: nn.Module) -> TrainedModel:
     data = getattr(module, "training_data", None)
     if data is not None and hasattr(data, "put"):
         data.put(kept)
-    sets = getattr(module, "prediction_sets", None)
-    return _described(module, options, getattr(module, "hparams", {}), training_data=kept, sets=sets)
+    fitted = getattr(module, "fitted", None)
+    more = {"fitted": fitted} if isinstance(fitted, Fitted) else {}
+    return _described(module, options, getattr(module, "hparams", {}), training_data=kept, **more)
 
 
 def _described(
@@ -234,16 +243,8 @@ def _described(
     return TrainedModel(
         network,
         None if names is None else check_class_names(names),
-        None if preprocessing is None else _as_preprocessing(preprocessing),
+        None if preprocessing is None else as_preprocessing(preprocessing),
         tuple(sorted(value for value in (k if isinstance(k, list | tuple) else [k]) if isinstance(value, int))),
         hyperparameters,
         **more,
     )
-
-
-def _as_preprocessing(given: Any) -> Preprocessing:
-    if not isinstance(given, Mapping):
-        return cast("Preprocessing", given)
-    from topk_lightning.data import Preprocessing
-
-    return Preprocessing.from_dict(given)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.classifier import images_and_target
+from topk_lightning.decisions import ClassList
 from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.ranking import target_rank, topk_indices
@@ -55,12 +56,14 @@ class Outside:
         unreadable: why an image could not be read, by its index in the data.
         without_label: images without an accepted label, which are left out.
         several_labels: images with more than one accepted label.
+        impossible: images of classes that are not possible, which are left out.
         are_probabilities: whether all outputs look like what a softmax returned.
     """
 
     unreadable: dict[int, str] = field(default_factory=dict)
     without_label: int = 0
     several_labels: int = 0
+    impossible: int = 0
     are_probabilities: bool = True
 
 
@@ -119,11 +122,13 @@ class Evaluator:
         model: the model.
         num_classes: C; None: not known yet.
         match: turns a target of the data into one of the model.
+        classes: the classes that are possible, of which alone scores and targets speak then; None: all.
     """
 
     model: TrainedModel
     num_classes: int | None
     match: Callable[[Tensor], Tensor] = lambda target: target
+    classes: ClassList | None = None
 
     def evaluate(self, images: LabelledImages, k: int, *metrics: Any, at_most: int | None = None) -> Evaluation:
         """Return what the model says of the images, and update each of `metrics` with (logits, target)."""
@@ -158,10 +163,25 @@ class Evaluator:
                 # Accepted labels as 0 and 1 are no indices.
                 target = self.match(target.float() if target.ndim == 2 else target)
                 answers = Answers(logits, target, torch.tensor(indices, device=device))
-                if target.ndim == 2:
+                if self.classes is not None:
+                    answers = _possible(answers, self.classes, outside)
+                if answers.target.ndim == 2:
                     answers = _best_accepted(answers, outside)
                 if len(answers.target):
                     yield answers
+
+
+def _possible(answers: Answers, classes: ClassList, outside: Outside) -> Answers:
+    """Return the answers among the possible classes, without the images of others."""
+    logits, target = classes.logits(answers.logits), answers.target
+    if target.ndim == 2:
+        target = target[:, list(classes.indices)]
+        kept = target.any(1)
+    else:
+        target = classes.target(target)
+        kept = target >= 0
+    outside.impossible += int((~kept).sum())
+    return Answers(logits[kept], target[kept], answers.indices[kept])
 
 
 def _best_accepted(answers: Answers, outside: Outside) -> Answers:

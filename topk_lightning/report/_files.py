@@ -16,8 +16,9 @@ from topk_lightning.report._page import render
 from topk_lightning.report._results import Results
 from topk_lightning.report._sections import sections_of
 from topk_lightning.report._summary import summary
+from topk_lightning.report._suspects import suspects_csv
 
-__all__ = ["SCHEMA_VERSION", "class_table_path", "write_files"]
+__all__ = ["SCHEMA_VERSION", "class_table_path", "suspects_path", "write_files"]
 
 #: Of the JSON file: raised where a key goes or changes its meaning, not where one is added.
 SCHEMA_VERSION = 1
@@ -33,18 +34,25 @@ def write_files(results: Results, title: str, path: Path) -> None:
         "sentence": head["sentence"],
         "grade": head["grade"],
         "k": results.k,
+        "possible_classes": results.possible,
         "images": {
             "tested": results.images,
             "right": int((results.evaluation.rank == 0).sum()),
             "unreadable": [{"name": name, "reason": reason} for name, reason in results.unreadable.items()],
             "without_label": outside.without_label,
             "several_labels": outside.several_labels,
+            "impossible": outside.impossible,
             "trained_on": results.trained_on,
         },
         "sections": {address: {"title": section.title, **section.values} for address, section in sections.items()},
     }
     text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_file(class_table_path(path), _csv(content["sections"]["classes"]["classes"], results.k))
+    if results.suspects.order:
+        images = [results.data.test.name(index) for index in results.evaluation.index.tolist()]
+        write_file(suspects_path(path), suspects_csv(results.suspects, list(results.class_names), images))
+    else:
+        suspects_path(path).unlink(missing_ok=True)  # of a report that was here before
     write_file(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
     write_file(path, render(title, head, sections).encode(errors="backslashreplace"))
 
@@ -52,6 +60,11 @@ def write_files(results: Results, title: str, path: Path) -> None:
 def class_table_path(path: Path) -> Path:
     """Return the table of classes beside a page: classes.csv beside report.html, photos_classes.csv beside photos.html."""
     return path.with_name("classes.csv" if path.stem == "report" else f"{path.stem}_classes.csv")
+
+
+def suspects_path(path: Path) -> Path:
+    """Return the table of suspect labels beside a page: suspects.csv, photos_suspects.csv beside photos.html."""
+    return path.with_name("suspects.csv" if path.stem == "report" else f"{path.stem}_suspects.csv")
 
 
 def _csv(rows: Sequence[Any], k: int) -> bytes:

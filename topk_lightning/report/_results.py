@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,9 @@ from topk_lightning.decisions import SetOutcome
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport, ReliabilityCurve
 from topk_lightning.report._data_splits import DataSplits
+from topk_lightning.report._decisions import Decided
 from topk_lightning.report._evaluation import Evaluation
+from topk_lightning.report._suspects import Suspects
 
 __all__ = ["Results"]
 
@@ -39,6 +41,8 @@ class Results:
         hard_images: how many to show of each kind.
         sets: what prediction sets came to, for each promise; none where there are no validation images.
         trained_on: test images that were trained on; None where it is not known.
+        decided: what a review plan and the level one is sure of came to.
+        possible: which classes are possible, in a sentence; "" where all are.
         unknown: what cannot be told without the images, in a sentence; "" where they are there.
     """
 
@@ -59,6 +63,8 @@ class Results:
     trained_on: int | None = None
     unknown: str = ""
     sets: Sequence[SetOutcome] = ()
+    decided: Decided = field(default_factory=Decided)
+    possible: str = ""
 
     @property
     def images(self) -> int:
@@ -81,6 +87,11 @@ class Results:
     def pairs(self) -> Tensor:
         """Actual class, predicted class and count of every pair that occurs, in order (M, 3)."""
         return self.report.confusions()
+
+    @cached_property
+    def suspects(self) -> Suspects:
+        """Test images whose labels look wrong, and classes that could be one."""
+        return Suspects(self.evaluation, self.pairs)
 
     @property
     def coarsest(self) -> tuple[str, Hierarchy] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,13 +15,15 @@ from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_k
 from topk_lightning.classifier import ClassMatch, match_classes
 from topk_lightning.data import TrainingData, count_trained_on
-from topk_lightning.decisions import PredictionSets, SetMeter, fewest_images
+from topk_lightning.decisions import ClassList, PredictionSets, SetMeter, fewest_images
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TrainedModel
+from topk_lightning.ranking import target_rank
 from topk_lightning.report._data_splits import DataSplits
-from topk_lightning.report._evaluation import Evaluator
+from topk_lightning.report._decisions import Decided, DecisionMeters
+from topk_lightning.report._evaluation import Evaluation, Evaluator
 from topk_lightning.report._labelled_images import LabelledImages
 from topk_lightning.report._provenance import facts_of_the_model, facts_of_the_run, stopwatch
 from topk_lightning.report._results import Results
@@ -60,17 +62,27 @@ def run_test(
     num_classes, shown = len(names), distinct_names(names)
     fitting = [number for number in {1, *(model.k or (3, 5))} if number <= num_classes]
     k = max(fitting) if k is None else check_k(k, num_classes)
-    evaluator = Evaluator(model, num_classes, match)
-    device = model.device
+    evaluator, device = Evaluator(model, num_classes, match, model.classes), model.device
+    levels = given_levels(labels.hierarchy, names) or _levels_of_data(data.levels, match)
+    if model.classes is not None:
+        num_classes, shown = len(model.classes.indices), distinct_names(model.classes.class_names)
+        levels = {name: model.classes.level(level) for name, level in levels.items()}
+        fitting = [number for number in fitting if number <= num_classes]
+        k = min(k, num_classes)
 
     report = ClassReport(num_classes, tuple(sorted({*fitting, k})), shown).to(device)
     calibration, scaled = CalibrationError().to(device), CalibrationError().to(device)
     metrics: list[Any] = [report, calibration]
-    scaler = _temperature(evaluator, data.validation)
+    validation = _sample(evaluator, data.validation)
+    scaler = None if validation is None else best_temperature(*validation)
     if scaler is not None:
         metrics.append(Scaled(scaled, scaler))
-    meters = set_meters(_fitted_sets(evaluator, data.validation, model))
-    evaluation = evaluator.evaluate(data.test, k, *metrics, *meters)
+    meters = set_meters(_fitted_sets(validation, model))
+    are_logits = validation is None or not are_probabilities(validation[0])
+    decisions = DecisionMeters(validation, replace(model.fits, sets=None), levels, shown) if are_logits else None
+    decided = [] if decisions is None else [decisions]
+    evaluation = evaluator.evaluate(data.test, k, *metrics, *meters, *decided)
+    possible = "" if model.classes is None else possible_sentence(model.classes, evaluation)
     return Results(
         data=data,
         class_names=shown,
@@ -81,18 +93,21 @@ def run_test(
         scaled=None if scaler is None else scaled.cpu().curve(),
         temperature=None if scaler is None else (float(scaler.temperature), *scaler.confidence_interval()),
         train_accuracy=_accuracy(evaluator, data.training),
-        val_accuracy=_accuracy(evaluator, data.validation),
-        levels=given_levels(labels.hierarchy, names) or _levels_of_data(data.levels, match),
+        val_accuracy=None if validation is None else _top1(*validation),
+        levels=levels,
         epochs=epochs,
         facts=[
             *facts_of_the_model(model),
             ("Data", data.description),
             *([("Classes", match.remark)] if match.remark else []),
+            *([("Possible classes", possible)] if possible else []),
             *facts.items(),
             *facts_of_the_run(device, seconds()),
         ],
         hard_images=hard_images,
         sets=[] if evaluation.outside.are_probabilities else [meter.outcome() for meter in meters],
+        decided=Decided() if decisions is None or evaluation.outside.are_probabilities else decisions.decided(),
+        possible=possible,
         trained_on=_trained_on(model, data.test, evaluation.index.tolist()),
     )
 
@@ -137,12 +152,27 @@ def _trained_on(model: TrainedModel, images: LabelledImages, tested: Sequence[in
     return count_trained_on(images.digests(tested), training)
 
 
-def _temperature(evaluator: Evaluator, images: LabelledImages | None) -> TemperatureScaler | None:
-    """Return the temperature that validation images ask for; None without such images, or if there is no best one."""
+def _sample(evaluator: Evaluator, images: LabelledImages | None) -> tuple[Tensor, Tensor] | None:
+    """Return logits and target of validation images, on the CPU; None without any."""
     batches = [] if images is None else list(evaluator.answers(images, SAMPLE))
     if not batches:
         return None
-    return best_temperature(torch.cat([one.logits for one in batches]), torch.cat([one.target for one in batches]))
+    return torch.cat([one.logits for one in batches]).cpu(), torch.cat([one.target for one in batches]).cpu()
+
+
+def _top1(logits: Tensor, target: Tensor) -> float:
+    return float((target_rank(logits, target) == 0).double().mean())
+
+
+def possible_sentence(classes: ClassList, evaluation: Evaluation) -> str:
+    """Return which classes are possible, and how many images were left out."""
+    out = evaluation.outside.impossible
+    left = (
+        f" {out:,} {'image of another class is' if out == 1 else 'images of other classes are'} left out."
+        if out
+        else ""
+    )
+    return classes.sentence + left
 
 
 def best_temperature(logits: Tensor, target: Tensor) -> TemperatureScaler | None:
@@ -157,17 +187,14 @@ def best_temperature(logits: Tensor, target: Tensor) -> TemperatureScaler | None
     return scaler if 1.001 * low < float(scaler.temperature) < 0.999 * high else None
 
 
-def _fitted_sets(evaluator: Evaluator, images: LabelledImages | None, model: TrainedModel) -> PredictionSets | None:
+def _fitted_sets(validation: tuple[Tensor, Tensor] | None, model: TrainedModel) -> PredictionSets | None:
     """Return the sets of the model, or such as validation images ask for; None without such images."""
-    if model.sets is not None and model.sets.options.by != "group":
-        return model.sets
-    batches = [] if images is None else list(evaluator.answers(images, SAMPLE))
-    if not batches:
+    kept = model.fits.sets
+    if kept is not None and kept.options.by != "group":
+        return kept
+    if validation is None or len(validation[0]) < _LEAST or are_probabilities(validation[0]):
         return None
-    logits, target = torch.cat([one.logits for one in batches]), torch.cat([one.target for one in batches])
-    if len(logits) < _LEAST or are_probabilities(logits):
-        return None
-    return PredictionSets().fit(logits, target)
+    return PredictionSets().fit(*validation)
 
 
 def set_meters(sets: PredictionSets | None) -> list[SetMeter]:

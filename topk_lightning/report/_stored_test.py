@@ -10,14 +10,17 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_k
+from topk_lightning.decisions import PredictionSets
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.networks.outputs import are_probabilities
+from topk_lightning.prediction import Fitted
 from topk_lightning.report._data_splits import DataSplits
+from topk_lightning.report._decisions import DecisionMeters
 from topk_lightning.report._evaluation import Answers, Outside, evaluate
 from topk_lightning.report._labelled_images import LabelledImages
 from topk_lightning.report._provenance import facts_of_the_run, stopwatch
 from topk_lightning.report._results import Results
-from topk_lightning.report._run_test import SAMPLE, Scaled, best_temperature, given_levels
+from topk_lightning.report._run_test import SAMPLE, Scaled, best_temperature, given_levels, set_meters
 from topk_lightning.scores import Scores
 
 __all__ = ["run_stored_test"]
@@ -37,6 +40,7 @@ def run_stored_test(
     epochs: tuple[str, Sequence[Mapping[str, Any]]],
     facts: Mapping[str, str],
     hard_images: int,
+    possible: str = "",
 ) -> Results:
     """Return what the test came to, as :func:`run_test` does.
 
@@ -48,6 +52,7 @@ def run_stored_test(
         epochs: where the epoch table comes from, and the table.
         facts: further lines for the last section.
         hard_images: how many to name of each kind.
+        possible: which classes are possible, in a sentence; "": all.
     """
     seconds = stopwatch()
     _check_plain(scores, "scores")
@@ -63,7 +68,12 @@ def run_stored_test(
             raise InvalidValueError(must("validation", "have the classes of the scores", "other classes"))
         scaler = best_temperature(*_sample(validation))
     outside = Outside(are_probabilities=scores.kind == "logits")
+    levels = given_levels(hierarchy, scores.names)
+    sample = None if validation is None else _sample(validation)
+    decisions = DecisionMeters(sample, Fitted(), levels, list(scores.names))
+    meters = set_meters(PredictionSets().fit(*sample)) if sample is not None and len(sample[1]) >= 9 else []
     metrics: list[Any] = [report, calibration, *([] if scaler is None else [Scaled(scaled, scaler)])]
+    metrics += [*meters, decisions]
     evaluation: Any = evaluate(_answers(scores, outside), k, outside, *metrics)
     return Results(
         data=DataSplits(_images(scores), repr(scores)),
@@ -76,10 +86,13 @@ def run_stored_test(
         temperature=None if scaler is None else (float(scaler.temperature), *scaler.confidence_interval()),
         train_accuracy=None,
         val_accuracy=None,
-        levels=given_levels(hierarchy, scores.names),
+        levels=levels,
         epochs=epochs,
         facts=[("Scores", repr(scores)), *facts.items(), *facts_of_the_run(torch.device("cpu"), seconds())],
         hard_images=hard_images,
+        decided=decisions.decided(),
+        sets=[meter.outcome() for meter in meters],
+        possible=possible,
         unknown=_UNKNOWN,
     )
 

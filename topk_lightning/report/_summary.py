@@ -18,7 +18,8 @@ def summary(results: Results) -> dict[str, Any]:
     right, within = histogram[0], sum(histogram[:k])
     among = f" Among its first {k} guesses it is there for {within:,} ({within / images:.3f})." if k > 1 else ""
     return {
-        "sentence": f"The first guess is right for {right:,} of {images:,} images ({right / images:.3f}).{among}",
+        "sentence": f"The first guess is right for {right:,} of {images:,} images ({right / images:.3f}).{among}"
+        + (f" {results.possible}" if results.possible else ""),
         "grade": grade(results.report),
         "waffle": waffle(right, within, images, k),
     }

@@ -11,6 +11,7 @@ from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.decisions import ClassList
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
@@ -42,6 +43,7 @@ def write_report(
     on_bad_image: str = "skip",
     trust: Iterable[str] = (),
     validation: Scores | None = None,
+    classes: Any = None,
 ) -> Path:
     """Test a classifier and write what came out as one HTML file, which needs neither network nor further files.
 
@@ -76,7 +78,9 @@ def write_report(
         facts: further lines for the last section, such as {"Seed": "0"}.
         on_bad_image: "skip": leave images out that cannot be read, and name them; or "raise".
         trust: packages of others that a checkpoint may name; importing them runs their code.
-        validation: beside scores, those of validation images, which the temperature is fitted on.
+        validation: beside scores, those of validation images, which temperature, sets and review plan are fitted on.
+        classes: the classes that are possible, as :meth:`topk_lightning.decisions.ClassList.of` takes them, before everything
+            else: the report speaks of them alone, and images of others are left out. None: all.
 
     Returns:
         The path of the file.
@@ -104,6 +108,12 @@ def write_report(
         others = {"data": data, "network": network, "class_names": class_names, "preprocessing": preprocessing}
         others["logit_adjustment"] = logit_adjustment or None
         _check_left_out(others, "stored scores")
+        possible = ""
+        if classes is not None:
+            allowed = ClassList.of(classes, model.names)
+            kept = allowed.scores(model)
+            possible = f"{allowed.sentence} {len(model) - len(kept):,} images of other classes are left out."
+            model, validation = kept, None if validation is None else allowed.scores(validation)
         results = run_stored_test(
             model,
             validation,
@@ -112,6 +122,7 @@ def write_report(
             epochs=("", []) if epoch_table is None else (str(epoch_table), read_table(epoch_table)),
             facts=facts or {},
             hard_images=hard_images,
+            possible=possible,
         )
         write_files(results, title or f"Stored scores of {len(results.class_names):,} classes", path)
         return path
@@ -124,6 +135,7 @@ def write_report(
         logit_adjustment=logit_adjustment,
         trust=trust,
     )
+    trained = trained if classes is None else trained.only(classes)
     splits = read_splits(data, trained, batch_size=batch_size, skip_unreadable=on_bad_image == "skip")
     results = run_test(
         trained,

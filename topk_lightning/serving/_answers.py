@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 from torch import Tensor
 
 from topk_lightning._checks import must
-from topk_lightning.prediction import TopKPrediction, TrainedModel, predict_sets, predict_topk
+from topk_lightning.prediction import Answer, Decider, TrainedModel, predict_answers, promised_sets
 from topk_lightning.serving._errors import RequestError, check_asked_k
 
 __all__ = ["Wanted", "answers_of", "check_asked"]
@@ -40,18 +41,22 @@ def check_asked(query: Mapping[str, str], default: Wanted, num_classes: int, has
     return Wanted(default.k, share)
 
 
-def answers_of(model: TrainedModel, asked: Sequence[tuple[Tensor, Wanted]]) -> list[tuple[TopKPrediction, ...]]:
-    """Return the classes of each prepared image, best first."""
-    answers: dict[int, tuple[TopKPrediction, ...]] = {}
+def answers_of(model: TrainedModel, decide: Decider, asked: Sequence[tuple[Tensor, Wanted]]) -> list[Answer]:
+    """Return what is said of each prepared image.
+
+    Args:
+        model: the model.
+        decide: what is said besides the best classes.
+        asked: each image with what its request wants.
+    """
+    answers: dict[int, Answer] = {}
     for coverage in {wanted.coverage for _, wanted in asked}:
         places = [place for place, (_, wanted) in enumerate(asked) if wanted.coverage == coverage]
         images = [asked[place][0] for place in places]
-        if coverage is None:
-            most = max(asked[place][1].k for place in places)
-            rows = cast("list[tuple[TopKPrediction, ...]]", predict_topk(model, images, most, batch_size=len(images)))
-            rows = [row[: asked[place][1].k] for place, row in zip(places, rows, strict=True)]
-        else:
-            sets = predict_sets(model, images, coverage, batch_size=len(images))
-            rows = cast("list[tuple[TopKPrediction, ...]]", sets)
-        answers.update(zip(places, rows, strict=True))
+        sets = None if coverage is None else promised_sets(decide.sets, coverage)
+        most = max(asked[place][1].k for place in places)
+        found = predict_answers(model, images, replace(decide, k=most, sets=sets), batch_size=len(images))
+        for place, answer in zip(places, cast("list[Answer]", found), strict=True):
+            shown = answer.predictions if coverage is not None else answer.predictions[: asked[place][1].k]
+            answers[place] = answer._replace(predictions=shown)
     return [answers[place] for place in range(len(asked))]

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import torch
 from starlette.applications import Starlette
@@ -19,7 +19,7 @@ from starlette.routing import Route
 from torch import Tensor, nn
 
 from topk_lightning._checks.options import check_integer, check_k, check_positive
-from topk_lightning.prediction import TopKPrediction, TrainedModel, promised_sets
+from topk_lightning.prediction import Answer, Decider, TrainedModel
 from topk_lightning.serving._answers import Wanted, answers_of, check_asked
 from topk_lightning.serving._batching import Batcher
 from topk_lightning.serving._errors import RequestError, wrong_request
@@ -29,8 +29,6 @@ from topk_lightning.serving._pictures import decode_picture
 from topk_lightning.serving._uploads import read_upload
 
 __all__ = ["create_app"]
-
-TopKPredictions: TypeAlias = "tuple[TopKPrediction, ...]"
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -48,6 +46,9 @@ def create_app(
     *,
     k: int | None = None,
     coverage: float | None = None,
+    sure: float | str | None = None,
+    hierarchy: Any = None,
+    classes: Any = None,
     batch_size: int = 32,
     max_bytes: int = 20_000_000,
     max_pixels: int = 50_000_000,
@@ -65,6 +66,10 @@ def create_app(
         k: how many classes where a request does not say, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
         coverage: show prediction sets instead of the k best where a request does not say: as few names as have the right one
             among them with this probability. The checkpoint must hold sets, which ``topk-lightning sets`` puts there.
+        sure: say, beside the k best, the finest class or group with at least this probability, and the best of each level;
+            "fit": by the threshold that ``topk-lightning review --hierarchy`` fitted.
+        hierarchy: groups of classes, for `sure` and to say a set that is one group as the group.
+        classes: the classes that are possible, as :meth:`topk_lightning.decisions.ClassList.of` takes them; None: all.
         batch_size: pictures that the network sees at a time, at most.
         max_bytes: of a picture's file.
         max_pixels: of a picture.
@@ -81,28 +86,29 @@ def create_app(
         ValueError: a checkpoint of something else or without preprocessing, k > C, or numbers out of range.
     """
     model = TrainedModel.load(checkpoint, network, logit_adjustment=logit_adjustment, trust=trust)
+    model = model if classes is None else model.only(classes)
     preprocessing = model.known_preprocessing()
     size, max_pixels = preprocessing.image_size, check_integer("max_pixels", max_pixels)
     # One answer before anybody asks: the first is slow, and it says how many classes there are.
     blank = torch.zeros(3, size, size, dtype=torch.uint8)
     with model.evaluating(), torch.inference_mode():
         num_classes = model.logits(model.prepare(blank)[None]).shape[1]
+    num_classes = num_classes if model.classes is None else len(model.classes.indices)
     k = min(5, num_classes) if k is None else check_k(k, num_classes)
-    is_adjusted = model.adjustment is not None
-    sets = None if is_adjusted else model.sets
-    if coverage is not None:
-        sets = promised_sets(model.sets, coverage, str(model.path), is_adjusted)
+    sets = model.fits.sets
+    promise = coverage if coverage is not None or sets is None else sets.coverage
+    decide = Decider.of(model, coverage=promise, sure=sure, hierarchy=hierarchy)
     max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
 
     def prepare(data: bytes) -> Tensor:
         return model.prepare(decode_picture(data, max_pixels, preprocessing))
 
-    def predictions_of(asked: Sequence[tuple[Tensor, Wanted]]) -> list[TopKPredictions]:
-        return answers_of(model, asked)
+    def predictions_of(asked: Sequence[tuple[Tensor, Wanted]]) -> list[Answer]:
+        return answers_of(model, decide, asked)
 
-    batcher: Batcher[tuple[Tensor, Wanted], TopKPredictions] = Batcher(predictions_of, batch_size, places=places)
+    batcher: Batcher[tuple[Tensor, Wanted], Answer] = Batcher(predictions_of, batch_size, places=places)
     readers = ThreadPoolExecutor(_READERS, "decode")
-    page, policy = render_page(num_classes, k, max_bytes, None if sets is None else sets.coverage, coverage is not None)
+    page, policy = render_page(num_classes, k, max_bytes, promise, coverage is not None)
 
     async def show_page(_: Request) -> Response:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
@@ -114,9 +120,8 @@ def create_app(
             image = await asyncio.get_running_loop().run_in_executor(readers, prepare, data)
             if await request.is_disconnected():
                 raise ClientDisconnect
-            predictions = await batcher((image, asked))
-        named = [{"class": p.label, "index": p.index, "probability": p.probability} for p in predictions]
-        return JSONResponse({"predictions": named, **({} if asked.coverage is None else {"coverage": asked.coverage})})
+            answer = await batcher((image, asked))
+        return JSONResponse({**answer.plain(), **({} if asked.coverage is None else {"coverage": asked.coverage})})
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "classes": num_classes, "requests": batcher.taken})

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from topk_lightning.findings import findings
+from topk_lightning.findings import ClassesToMerge, Finding, SuspectLabel, WrongLabels, findings
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
+from topk_lightning.report._thumbnail import thumbnail
 
 __all__ = ["ORDER", "section"]
 
 ORDER = 10
+
+#: Pictures beside a finding.
+_SHOWN = 4
 
 
 def section(results: Results) -> Section:
@@ -23,11 +27,40 @@ def section(results: Results) -> Section:
         trained_on=results.trained_on or 0,
         unreadable=list(results.unreadable),
         are_probabilities=outside.are_probabilities,
+        suspects=[_suspect(results, index) for index in results.suspects.order if results.suspects.confident[index]],
     )
     values = [
         {"kind": type(finding).__name__, "severity": finding.severity, "sentence": finding.sentence, "numbers": finding}
         for finding in shown
     ]
-    return Section(
-        "Findings", {"findings": shown, "unknown": results.unknown}, {"findings": values, "unknown": results.unknown}
+    data = {"findings": [(finding, _pictures(results, finding)) for finding in shown], "unknown": results.unknown}
+    return Section("Findings", data, {"findings": values, "unknown": results.unknown})
+
+
+def _suspect(results: Results, index: int) -> SuspectLabel:
+    rows, names = results.evaluation, results.class_names
+    return SuspectLabel(
+        results.data.test.name(int(rows.index[index])),
+        names[int(rows.target[index])],
+        names[int(rows.best[index, 0])],
+        float((-rows.loss[index]).exp()),
+        float(rows.probability[index, 0]),
     )
+
+
+def _pictures(results: Results, finding: Finding) -> list[tuple[str, str]]:
+    """Return what some findings show: words and a picture each."""
+    rows, names = results.evaluation, list(results.class_names)
+    if not results.hard_images:
+        return []
+    if isinstance(finding, WrongLabels):
+        chosen = [index for index in results.suspects.order if results.suspects.confident[index]][:_SHOWN]
+        words = [f"labelled {names[int(rows.target[index])]}" for index in chosen]
+    elif isinstance(finding, ClassesToMerge):
+        labels = [names.index(finding.first), names.index(finding.second)]
+        chosen = [int((rows.target == label).nonzero()[0]) for label in labels if (rows.target == label).any()]
+        words = [names[int(rows.target[index])] for index in chosen]
+    else:
+        return []
+    seen = [results.data.test.shown(int(rows.index[index])) for index in chosen]
+    return [(word, thumbnail(picture)) for word, picture in zip(words, seen, strict=True) if picture is not None]

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from topk_lightning.ranking import topk_indices
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
+from topk_lightning.report._thumbnail import thumbnail
 
 __all__ = ["ORDER", "section"]
 
 ORDER = 60
-
-#: Longer side of a thumbnail: twice what a card shows, for fine screens.
-_SIDE = 224
 
 
 @dataclass(frozen=True)
@@ -81,21 +76,12 @@ def _card(results: Results, index: int) -> HardImage:
         rank=int(evaluation.rank[index]) + 1,
         probability=float((-evaluation.loss[index]).exp()),
         best=[(names[label], probability, label == target) for label, probability in best],
-        picture="" if picture is None else _thumbnail(picture),
+        picture="" if picture is None else thumbnail(picture),
     )
 
 
 def _name(results: Results, index: int) -> str:
     return results.data.test.name(int(results.evaluation.index[index]))
-
-
-def _thumbnail(picture: Image.Image) -> str:
-    """Return a small copy as a data URI."""
-    small = picture.copy()
-    small.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, format="WEBP", quality=82)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _largest(values: Tensor, allowed: Tensor, count: int) -> list[int]:

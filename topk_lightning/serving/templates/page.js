@@ -23,7 +23,7 @@ async function ask(file, query) {
       throw new Error("The server does not answer. Is it still running?");
     });
     const answer = await response.json().catch(() => ({}));
-    if (response.ok) return answer.predictions;
+    if (response.ok) return answer;
     if (response.status !== 503) throw new Error(answer.error ?? `The server answered ${response.status}.`);
     await pause(Number(response.headers.get("Retry-After")) || 1);
   }
@@ -42,13 +42,40 @@ function guess({ class: name, probability }) {
   return line;
 }
 
+const PILES = { accept: "Accepted: nobody needs to look.", list: "Pick the right name from the list.", person: "An expert must look at this picture." };
+
+/** What becomes of the picture, by the plan of the model. */
+function review(item, pile) {
+  const mark = item.querySelector(".pile");
+  mark.hidden = !pile;
+  if (pile) { mark.textContent = PILES[pile]; mark.classList.add(pile); }
+}
+
+/** The finest class or group that is sure enough, over the best of each level; or the group that a set is. */
+function say(item, sure, group) {
+  const box = item.querySelector(".sure");
+  const answer = sure ?? group;
+  box.hidden = !answer;
+  if (!answer) return;
+  box.querySelector("strong").textContent = answer.level ? answer.name : "Not sure at any level";
+  box.querySelector(".of").textContent = answer.level && answer.level !== "class" ? `one ${answer.level}` : "";
+  box.querySelector("ol").append(...(sure?.levels ?? []).map(({ level, name, probability }) => {
+    const line = document.createElement("li");
+    line.textContent = `${level}: ${name}, ${percent(probability)}`;
+    return line;
+  }));
+  box.querySelector("ol").hidden = !sure;
+}
+
 /** A list that goes on below its box fades at its end. */
 const fade = (list) => list.classList.toggle("more", list.scrollHeight - list.scrollTop - list.clientHeight > 2);
 
 async function show({ file, item, query }) {
   const note = item.querySelector(".note");
   try {
-    const predictions = await ask(file, query);
+    const { predictions, pile, sure, group } = await ask(file, query);
+    review(item, pile);
+    say(item, sure, group);
     const guesses = item.querySelector(".guesses");
     guesses.append(...predictions.map(guess));
     guesses.hidden = !predictions.length;

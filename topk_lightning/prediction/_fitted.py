@@ -1,0 +1,103 @@
+"""What was fitted for a network and stands in its checkpoint: prediction sets, a review plan, the level one is sure of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from topk_lightning._checks import InvalidValueError, must
+from topk_lightning.decisions import ClassList, PredictionSets, ReviewPlan, RollUp
+
+__all__ = ["CLASSES_KEY", "FITS", "SETS_KEY", "Fitted"]
+
+SETS_KEY, CLASSES_KEY = "prediction_sets", "fitted_for_classes"
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How a fit is kept: its key, how it becomes plain data and back, and the words that make one."""
+
+    key: str
+    kind: Any
+    to_plain: str
+    command: str
+    name: str
+
+
+#: By the attribute of :class:`Fitted`.
+FITS = {
+    "sets": _Fit(SETS_KEY, PredictionSets, "as_dict", "sets {}", "prediction sets"),
+    "plan": _Fit("review_plan", ReviewPlan, "to_dict", "review {}", "a review plan"),
+    "sure": _Fit("roll_up", RollUp, "to_dict", "review {} --hierarchy FILE", "a level that it is sure of"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Hold what was fitted for a network on validation images; a training that goes on makes it void.
+
+    Args:
+        sets: prediction sets; None where there are none.
+        plan: which pictures a person must see.
+        sure: from which probability on a class or a group is said.
+        classes: for which classes each of them was fitted, by its name here; those that are not in it, for all.
+    """
+
+    sets: PredictionSets | None = None
+    plan: ReviewPlan | None = None
+    sure: RollUp | None = None
+    classes: Mapping[str, ClassList] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, checkpoint: Mapping[str, Any]) -> Fitted:
+        """Return what stands in a checkpoint."""
+        found = {name: checkpoint.get(fit.key) for name, fit in FITS.items()}
+        fits = {name: FITS[name].kind.from_dict(plain) for name, plain in found.items() if plain is not None}
+        lists = checkpoint.get(CLASSES_KEY) or {}
+        return cls(**fits, classes={name: ClassList.from_dict(plain) for name, plain in lists.items()})
+
+    def put(self, checkpoint: dict[str, Any]) -> None:
+        """Put it into a checkpoint, as plain data."""
+        for name, fit in FITS.items():
+            if (one := getattr(self, name)) is not None:
+                checkpoint[fit.key] = getattr(one, fit.to_plain)()
+        if self.classes:
+            checkpoint[CLASSES_KEY] = {name: each.to_dict() for name, each in self.classes.items()}
+
+    def usable(self, classes: ClassList | None, is_adjusted: bool) -> Fitted:
+        """Return those fits that hold for some classes, and for scores that are not adjusted."""
+        names = [name for name in FITS if self.classes.get(name) == classes and not is_adjusted]
+        return Fitted(**{name: getattr(self, name) for name in names})
+
+    def get(
+        self, name: str, classes: ClassList | None, checkpoint: str = "CHECKPOINT", is_adjusted: bool = False
+    ) -> Any:
+        """Return a fit for some classes.
+
+        Args:
+            name: "sets", "plan" or "sure".
+            classes: the classes that are possible; None: all.
+            checkpoint: of the network, for the error.
+            is_adjusted: whether the scores will be adjusted, for which what was fitted without does not keep its promise.
+
+        Raises:
+            ValueError: no such fit, or one for other classes.
+        """
+        fit, one = FITS[name], getattr(self, name)
+        if is_adjusted:
+            requirement, remedy = f"be 0 with {fit.name} of the checkpoint", "They promise for its scores as they are."
+            raise InvalidValueError(must("logit_adjustment", requirement, "another strength", remedy))
+        words = f"topk-lightning {fit.command.format(checkpoint)}"
+        if one is None:
+            more = "" if classes is None else " with the same --classes"
+            raise InvalidValueError(
+                must("the model", f"have {fit.name} that were fitted for it", "none", f"Run {words}{more} first.")
+            )
+        fitted_for = self.classes.get(name)
+        if fitted_for != classes:
+            for_whom = "all classes" if fitted_for is None else f"a list of {len(fitted_for.indices):,} classes"
+            remedy = f"Pass that list with --classes, or run {words} with these classes." if fitted_for else ""
+            remedy = remedy or f"Run {words} with the same --classes."
+            raise InvalidValueError(must(fit.name, "be fitted for the classes that are possible", for_whom, remedy))
+        return one

@@ -1,0 +1,80 @@
+"""Test images whose labels look wrong, and pairs of classes that could be one: from what a test kept of each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from topk_lightning._files import csv_text
+from topk_lightning.decisions import MergePair, confident_errors, pairs_to_merge
+from topk_lightning.ranking import topk_indices
+from topk_lightning.report._evaluation import Evaluation
+
+__all__ = ["Suspects", "suspects_csv"]
+
+_COLUMNS = (
+    "order",
+    "image",
+    "label",
+    "probability",
+    "suggested",
+    "suggested_probability",
+    "confident",
+    "right_label",
+    "note",
+)
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Order the labels of a test by how wrong they look.
+
+    Args:
+        evaluation: what the model says of each image.
+        pairs: actual class, predicted class and count (M, 3).
+    """
+
+    evaluation: Evaluation
+    pairs: Tensor = field(repr=False)
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Images whose first guess is another class, that with the least probability of its label first."""
+        rows = self.evaluation
+        chosen = ((rows.rank > 0) & ~rows.broken).nonzero().flatten()
+        if not len(chosen):
+            return []
+        return torch.as_tensor(chosen[topk_indices(rows.loss[chosen].unsqueeze(0), len(chosen))[0]]).tolist()
+
+    @cached_property
+    def confident(self) -> Tensor:
+        """Which images are confidently another class than their label, by confident learning (N,)."""
+        rows = self.evaluation
+        own = (-rows.loss.double()).exp()
+        return confident_errors(own, rows.probability[:, 0].double(), rows.best[:, 0].long(), rows.target)
+
+    @cached_property
+    def merging(self) -> list[MergePair]:
+        """Pairs of classes that are taken for each other more often than they are told apart."""
+        found = pairs_to_merge(self.pairs, len(self.evaluation.target), most=50)
+        return [pair for pair in found if pair.is_guessed][:10]
+
+
+def suspects_csv(suspects: Suspects, names: list[str], images: list[str]) -> bytes:
+    """Return the suspects as a table with two empty columns for the person who works through it.
+
+    Args:
+        suspects: of a test.
+        names: of the classes.
+        images: name of each image (N,).
+    """
+    rows, table = suspects.evaluation, []
+    for place, index in enumerate(suspects.order, 1):
+        own, first = float((-rows.loss[index]).exp()), float(rows.probability[index, 0])
+        label, guess = names[int(rows.target[index])], names[int(rows.best[index, 0])]
+        sure = "yes" if suspects.confident[index] else ""
+        table.append((place, images[index], label, f"{own:.3g}", guess, f"{first:.3g}", sure, "", ""))
+    return csv_text([_COLUMNS, *table], spreadsheet_safe=True).encode(errors="backslashreplace")
