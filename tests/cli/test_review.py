@@ -56,6 +56,7 @@ def test_only_the_listed_classes_are_possible(scores, tmp_path, capsys):
 def checkpoint(tmp_path_factory):
     """Twelve emoji; what the network says is of no matter here."""
     data = EmojiDataModule(32, 12, classes=12)
+    data.setup()
     torch.manual_seed(0)
     classifier = TopKClassifier("small_cnn", class_names=data.class_names, preprocessing=data.preprocessing.to_dict())
     return classifier.save(tmp_path_factory.mktemp("review") / "model.ckpt")
@@ -95,7 +96,9 @@ def test_the_possible_classes_are_those_of_test_sets_and_predict(checkpoint, tmp
         assert main(["sets", str(checkpoint), *words]) == 0
     capsys.readouterr()
     picture = tmp_path / "a.png"
-    EmojiDataModule(32, 12, classes=names).pictures("test", [0])[0].save(picture)
+    data = EmojiDataModule(32, 12, classes=names)
+    data.setup()
+    data.pictures("test", [0])[0].save(picture)
     assert main(["predict", str(checkpoint), str(picture), "--coverage", "0.9", "--format", "csv", *words]) == 0
     assert {line.split(",")[2] for line in capsys.readouterr().out.splitlines()[1:]} == set(names[:4])
     assert main(["predict", str(checkpoint), str(picture), "--coverage", "0.9"]) != 0

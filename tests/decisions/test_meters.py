@@ -39,8 +39,8 @@ def decide(rank, world_size, share):
         plan = review_plan(review, target_error=0.1)
         sure = roll_up(level, target_error=0.15)
         outcome = sure.outcome(level)
-    found = plan.to_dict(), vars(plan.outcome(review)), risk_coverage(review).aurc, sure.threshold
-    return *found, outcome.answered, outcome.right, best_k(review, costs={"wrong": 5, "name": 0.3}).k
+    found = plan.threshold, plan.list_threshold, *vars(plan.outcome(review)).values(), risk_coverage(review).aurc
+    return *found, sure.threshold, outcome.answered, outcome.right, best_k(review, costs={"wrong": 5, "name": 0.3}).k
 
 
 def expected():
@@ -48,8 +48,15 @@ def expected():
     plan = review_plan(logits, target, target_error=0.1, k=3)
     sure = roll_up(logits, target, hierarchy=LEVELS, target_error=0.15)
     outcome = sure.outcome(logits, target)
-    found = plan.to_dict(), vars(plan.outcome(logits, target)), risk_coverage(logits, target).aurc, sure.threshold
-    return *found, outcome.answered, outcome.right, best_k(logits, target, costs={"wrong": 5, "name": 0.3}).k
+    aurc = risk_coverage(logits, target).aurc
+    found = plan.threshold, plan.list_threshold, *vars(plan.outcome(logits, target)).values(), aurc
+    return (
+        *found,
+        sure.threshold,
+        outcome.answered,
+        outcome.right,
+        best_k(logits, target, costs={"wrong": 5, "name": 0.3}).k,
+    )
 
 
 @pytest.mark.parametrize("share", [133, IMAGES], ids=["uneven", "one idle"])

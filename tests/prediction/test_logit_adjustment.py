@@ -27,6 +27,7 @@ from topk_lightning import (
 from topk_lightning.cli import main
 from topk_lightning.data import TrainingData
 from topk_lightning.losses import adjust_logits
+from topk_lightning.prediction import Fitted
 from topk_lightning.report import write_report
 
 NAMES = ["ant", "bee", "cat"]
@@ -113,7 +114,7 @@ def test_sets_of_a_checkpoint_promise_nothing_for_adjusted_scores(folder):
     model = TrainedModel.load(folder / "model.ckpt", logit_adjustment=0.5)
     image = torch.zeros(3, 16, 16)
     sets = PredictionSets("lac").fit(torch.eye(3).repeat(40, 1), torch.arange(3).repeat(40))
-    with_sets = replace(model, sets=sets)
+    with_sets = replace(model, fitted=Fitted(sets=sets))
     sentence = "logit_adjustment must be 0 with prediction sets of the checkpoint, got another strength. They promise for its scores as they are."
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         predict_sets(with_sets, image, 0.9)

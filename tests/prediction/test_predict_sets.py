@@ -39,10 +39,10 @@ def test_a_checkpoint_keeps_its_sets_for_any_promise(checkpoint):
     with torch.inference_mode(), model.evaluating():
         logits = model.logits(images)
     for coverage in (None, 0.5, 0.9):
-        sets = model.sets if coverage is None else model.sets.at(coverage)
+        sets = model.fitted.sets if coverage is None else model.fitted.sets.at(coverage)
         assert predict_sets(checkpoint, images, coverage) == sets.predict(logits, NAMES)
     classifier = TopKClassifier.load_from_checkpoint(checkpoint)
-    assert str(classifier.fitted.sets) == str(model.sets) == "PredictionSets('aps', 0.7, fitted on 60 images)"
+    assert str(classifier.fitted.sets) == str(model.fitted.sets) == "PredictionSets('aps', 0.7, fitted on 60 images)"
     shown = [each.label for each in predict_sets(classifier, images[0], 0.9)]
     assert shown == [each.label for each in predict_sets(checkpoint, images, 0.9)[0]]
 
@@ -81,7 +81,7 @@ def test_training_makes_sets_void(checkpoint, tmp_path):
     data = DataLoader(TensorDataset(torch.randn(8, 3, 16, 16), torch.arange(8) % 4), batch_size=4)
     trainer = pl.Trainer(accelerator="cpu", max_steps=1, **QUIET)
     trainer.fit(classifier, data, data)
-    assert TrainedModel.load(classifier.save(tmp_path / "more.ckpt")).sets is None
+    assert TrainedModel.load(classifier.save(tmp_path / "more.ckpt")).fitted.sets is None
 
 
 @pytest.fixture

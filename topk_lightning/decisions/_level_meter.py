@@ -43,14 +43,16 @@ class LevelMeter(KeptRows):
         super().__init__({self._group: torch.int64, self._probability: torch.float64, "target": torch.int64}, **kwargs)
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Keep the images of a batch."""
+        """Keep the images of a batch; of none is no harm."""
+        if not len(target):
+            return
         guesses = level_guesses(Scores(logits.detach().cpu(), target.cpu(), kind="logits"), self.levels)
-        self.keep(**{self._group: guesses.group, self._probability: guesses.probability, "target": target})
+        self.keep_rows(guesses, target.cpu(), torch.arange(len(target)))
 
     def keep_rows(self, guesses: LevelGuesses, target: Tensor, rows: Tensor) -> None:
         """Keep some rows of what another meter of the same groups has kept."""
-        kept = {self._group: guesses.group[rows], self._probability: guesses.probability[rows], "target": target[rows]}
-        self.keep(**kept)
+        group, probability = guesses.group[rows].flatten(), guesses.probability[rows].flatten()
+        self.keep(**{self._group: group, self._probability: probability, "target": target[rows]})
 
     def compute(self) -> tuple[LevelGuesses, Tensor]:
         """Return the guesses of all images, and their classes."""

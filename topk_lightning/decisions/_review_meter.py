@@ -82,7 +82,9 @@ class ReviewMeter(KeptRows):
         self.k, self.num_classes = k, 0
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Keep the images of a batch."""
+        """Keep the images of a batch; of none is no harm."""
+        if not len(target):
+            return
         given = Scores(logits.detach().cpu(), target.cpu(), kind="logits")
         seen = confidences(given, check_k(self.k, given.num_classes))
         self.num_classes = given.num_classes
