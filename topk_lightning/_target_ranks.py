@@ -14,10 +14,12 @@ from torch import Tensor
 
 __all__ = ["CPU_BLOCK", "count_plainly", "count_rows"]
 
-# Scores in a block.
-CPU_BLOCK = 2**17
+# Scores in a block, at most; of few scores a twelfth, but no fewer than the second number.
+CPU_BLOCK, _LEAST_BLOCK = 2**17, 2**16
 # Up to so many scores are counted as they are, in one block.
 _SMALL = 2**14
+# Where many rows tie, so many classes show most targets to be behind all ranks that are told apart.
+_FIRST = 64
 # Rows of a block at least, where the scores of a row do not lie side by side: what is read with them is not read again.
 _STRIDED_ROWS = 16
 
@@ -67,15 +69,24 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
     else:
         at_most = torch.empty(num_rows, dtype=dtype)
         tied = torch.empty(0 if index_rule else num_rows, dtype=dtype)
-        mask = None
+        mask, least, many_near, much_tied = None, num_classes - below, True, False
         for part, block in _blocks(scores):
-            mask = torch.empty_like(block) if mask is None else mask
+            first, mask = mask is None, torch.empty_like(block) if mask is None else mask
             compared, own_block = mask[: len(block)], target_score[part]
             torch.sum(torch.le(block, own_block, out=compared), 1, dtype=dtype, out=at_most[part])
-            if index_rule:
-                _put_lower_indices_ahead(block, own_block, label[part], at_most[part], compared, below)
-            else:
+            if not index_rule:
                 torch.sum(torch.eq(block, own_block, out=compared), 1, dtype=dtype, out=tied[part])
+                continue
+            if first and len(block) < num_rows:  # the first block says which way to go with all
+                many_near = 4 * int((at_most[part] > least).sum()) >= len(block)
+                much_tied = many_near and _is_much_tied(block, own_block)
+            if many_near and not much_tied:  # while the block is in cache
+                _put_lower_indices_ahead(block, own_block, label[part], at_most[part], compared, least)
+        if index_rule and (much_tied or not many_near):
+            near = (at_most > least).nonzero().squeeze(1)
+            if much_tied:
+                near = _without_settled(scores, target_score, label, at_most, near, least)
+            _put_in_rows(near, scores, target_score, label, at_most)
     return num_classes - at_most, tied
 
 
@@ -90,12 +101,15 @@ def _count_columns(
     columns, own_row = torch.split(scores.t(), size), target_score.t()
     for block in columns:
         at_most += torch.sum(torch.le(block, own_row, out=mask[: len(block)]), 0, dtype=dtype)
-    near = (at_most > num_classes - below).nonzero().squeeze(1) if index_rule else None
-    if near is not None and 4 * len(near) < num_rows:
-        if len(near):
-            same = torch.eq(scores.index_select(0, near), target_score.index_select(0, near)).to(dtype)
-            _take_lower(same, near, label, at_most)
-        return at_most, tied
+    if index_rule:
+        near, before = (at_most > num_classes - below).nonzero().squeeze(1), at_most
+        if 4 * len(near) >= num_rows and num_classes > 4 * _FIRST:
+            before = at_most.clone()
+            near = _without_settled(scores, target_score, label, at_most, near, num_classes - below)
+        if 4 * len(near) < num_rows:
+            _put_in_rows(near, scores, target_score, label, at_most)
+            return at_most, tied
+        at_most = before
     index, label_row, start = torch.arange(num_classes, dtype=dtype).unsqueeze(1), label.t().to(dtype), 0
     for block in columns:
         same = torch.eq(block, own_row, out=mask[: len(block)])
@@ -110,7 +124,8 @@ def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield rows whose scores lie side by side, copied where they do not."""
     num_rows, num_classes = scores.shape
     # The sum of a half-precision mask takes a copy.
-    size = max(1, (CPU_BLOCK if scores.itemsize >= 4 else CPU_BLOCK // 2) // max(1, num_classes))
+    block = max(_LEAST_BLOCK, min(CPU_BLOCK, scores.numel() // 12))
+    size = max(1, (block if scores.itemsize >= 4 else block // 2) // max(1, num_classes))
     strided = num_classes > 1 and scores.stride(1) != 1
     size = max(size, _STRIDED_ROWS) if strided else size
     if num_rows <= size:
@@ -121,29 +136,57 @@ def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
         yield part, scores[part].contiguous() if strided else scores[part]
 
 
+def _is_much_tied(block: Tensor, target_score: Tensor) -> bool:
+    """Return whether most rows have ties of the target among the first classes, of many."""
+    if block.shape[1] <= 4 * _FIRST:
+        return False
+    return 2 * int(((block[:, :_FIRST] == target_score).sum(1) > 1).sum()) > len(block)
+
+
 def _put_lower_indices_ahead(
-    block: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, mask: Tensor, below: int
+    block: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, mask: Tensor, least: int
 ) -> None:
-    """Take the classes of lower index with the target's score from `at_most`, in rows with fewer than `below` ahead."""
-    num_rows, num_classes = block.shape
-    rows = (at_most > num_classes - below).nonzero().squeeze(1)
-    if not len(rows):
+    """Take the classes of lower index with the target's score from `at_most`, in rows in which it is above `least`."""
+    near = (at_most > least).nonzero().squeeze(1)
+    if 4 * len(near) < len(block):
+        _put_in_rows(near, block, target_score, label, at_most)
         return
-    if 4 * len(rows) < num_rows:
-        block, target_score = block.index_select(0, rows), target_score.index_select(0, rows)
-    else:
-        rows = torch.arange(num_rows)
-    same = torch.eq(block, target_score, out=mask[: len(rows)])
-    tied = torch.sum(same, 1, dtype=at_most.dtype) > 1
-    if not tied.all():
-        same, rows = same[tied], rows[tied]
-    if len(rows):
-        _take_lower(same, rows, label, at_most)
+    same = torch.eq(block, target_score, out=mask)
+    near = near[torch.sum(same, 1, dtype=at_most.dtype).index_select(0, near) > 1]
+    if len(near):
+        same = same if len(near) == len(block) else same.index_select(0, near)
+        at_most.index_add_(0, near, _lower_ties(same, label.index_select(0, near)), alpha=-1)
 
 
-def _take_lower(same: Tensor, rows: Tensor, label: Tensor, at_most: Tensor) -> None:
-    """Take from `at_most`, in these rows, the classes of lower index than the target that are the `same` (0 or 1)."""
-    index = torch.arange(same.shape[1], dtype=at_most.dtype)
-    lower = torch.empty(same.shape, dtype=at_most.dtype)
-    torch.lt(index, label.index_select(0, rows).to(index.dtype), out=lower)
-    at_most.index_add_(0, rows, lower.mul_(same).sum(1), alpha=-1)
+def _put_in_rows(rows: Tensor, scores: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor) -> None:
+    """Take the classes of lower index with the target's score from `at_most` in these rows, some at a time."""
+    for some in torch.split(rows, max(1, _LEAST_BLOCK // scores.shape[1])) if len(rows) else ():
+        chosen = scores.index_select(0, some)
+        same = torch.eq(chosen, target_score.index_select(0, some), out=chosen)
+        tied = (torch.sum(same, 1, dtype=at_most.dtype) > 1).nonzero().squeeze(1)
+        if len(tied):
+            some = some[tied]
+            at_most.index_add_(0, some, _lower_ties(same[tied], label.index_select(0, some)), alpha=-1)
+
+
+def _without_settled(
+    scores: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, near: Tensor, least: int
+) -> Tensor:
+    """Return the rows of `near` for which the scores of the first classes are not enough; the others are done.
+
+    These are: no lower class than the first ones is left, or ties among them leave at most `least`.
+    """
+    labels, before = label.index_select(0, near), at_most.index_select(0, near)
+    first = scores[:, :_FIRST].index_select(0, near)
+    left = before - _lower_ties(torch.eq(first, target_score.index_select(0, near), out=first), labels)
+    settled = (labels.squeeze(1) <= _FIRST) | (left <= least)
+    at_most.index_copy_(0, near, torch.where(settled, left, before))
+    return near[~settled]
+
+
+def _lower_ties(same: Tensor, label: Tensor) -> Tensor:
+    """Return how many classes of lower index than the label (n, 1) are the `same`, 0 or 1 (n, f): (n,)."""
+    dtype = torch.float32 if same.shape[1] <= 2**24 else torch.int64
+    lower = torch.empty(same.shape, dtype=dtype)
+    torch.lt(torch.arange(same.shape[1], dtype=dtype), label.to(dtype), out=lower)
+    return lower.mul_(same).sum(1)
