@@ -57,6 +57,9 @@ def test_every_example_is_run():
         "compare_losses.py",
         "drop_in_callbacks.py",
         "finetune_resnet.py",
+        "million_classes.py",
+        "multi_node.py",
+        "ray_train.py",
         "train_on_your_images.py",
         "tune_with_optuna.py",
     }
