@@ -1,7 +1,8 @@
 """Ranks and losses of a linear head of very many classes, against the way that holds all scores; prints a Markdown table.
 
 Run with ``python tests/benchmarks/bench_heads.py [rows classes width]``; ``--write`` puts the table into
-docs/many_classes.md, between the lines ``<!-- costs -->`` and ``<!-- end of costs -->``. One thread, processor time of this
+docs/many_classes.md, between the lines ``<!-- costs -->`` and ``<!-- end of costs -->``, and into docs/benchmarks.md. ``--quick``: a
+small head. One thread, processor time of this
 process, the best of rounds in which all take turns.
 """
 
@@ -17,6 +18,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from page import Table, publish
 from timing import best_times, peak_extra_bytes
 
 from topk_lightning import LinearTopKLoss, target_rank, target_rank_from_features
@@ -97,9 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", nargs="*", type=int, help="rows, classes and width of the features")
     parser.add_argument("--write", action="store_true", help="put the table into docs/")
+    parser.add_argument("--quick", action="store_true", help="256 rows of 20,000 classes")
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
-    shape = tuple(options.shape) or (4096, 100_000, 512)
+    shape = tuple(options.shape) or ((256, 20_000, 64) if options.quick else (4096, 100_000, 512))
     torch.set_num_threads(1)
     lines = ["| | time | ÷ whole | memory | ÷ whole |", "|---|---:|---:|---:|---:|"]
     for make in (rank_calls, loss_calls):
@@ -111,7 +114,11 @@ def main() -> None:
         "is what a call held at most beyond what was there before. `tests/benchmarks/bench_heads.py`.",
     ]
     text = "\n".join(lines)
-    print(text)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:-2]]
+    publish(
+        "heads",
+        [Table("Ranks and losses from features.", ["", "time", "÷ whole", "memory", "÷ whole"], cells, lines[-1])],
+    )
     if options.write:
         before, rest = PAGE.read_text().split(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")

@@ -4,7 +4,10 @@ Run with ``python tests/benchmarks/bench_losses.py``: it prints Markdown tables,
 belongs to. ``--write`` puts them there, between the lines ``<!-- costs -->`` and ``<!-- end of costs -->``, and the costs
 into the table of docs/choosing.md. Peers: see peers.py; the numbers of those that are not installed are missing.
 
-All candidates take turns in one process, on one thread; each time is the best of many. Cross entropy itself moves by a
+``--compiled`` adds what torch's default compiler makes of each loss, compiled ÷ eager at (256, 1000), which takes minutes of
+compiling; ``--quick`` takes the smallest shape alone.
+
+All candidates take turns in one process, on one thread; a figure is the median of the rounds' ratios. Cross entropy itself moves by a
 factor of two to three with the state of the allocator, so that is fixed from outside: "reused", blocks of memory stay with
 the process and are used again, as in a training with a good allocator; "fresh", large blocks go back to the system and are
 faulted in again at each call. The ratios of the pages are those of "reused", where cross entropy is fastest.
@@ -28,8 +31,9 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cost_pages import BASE, LOSSES, SHAPES, pages, variants, write_pages
+from page import Ratio, Table, digits, publish, quick
 from peers import PEERS, hard_cases, missing_peers
-from timing import best_times, peak_extra_bytes
+from timing import best_times, peak_extra_bytes, ratios_of_rounds
 
 from topk_lightning import losses
 
@@ -68,8 +72,8 @@ def peers(num_rows: int, num_classes: int) -> dict[str, Loss]:
 def measure(state: str) -> dict[str, Any]:
     """Return seconds of each loss at each shape and, with the blocks reused, what it holds in units of the logits."""
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"torch": torch.__version__, "seconds": {}, "memory": {}}
-    for shape in SHAPES:
+    found: dict[str, Any] = {"torch": torch.__version__, "seconds": {}, "ratios": {}, "memory": {}}
+    for shape in SHAPES[-1:] if quick() else SHAPES:
         generator = torch.Generator().manual_seed(0)
         logits = torch.randn(shape, generator=generator).requires_grad_()
         target = torch.randint(shape[1], shape[:1], generator=generator)
@@ -83,8 +87,11 @@ def measure(state: str) -> dict[str, Any]:
 
         others = peers(*shape) if state == "reused" else {}
         calls = {name: step(loss) for name, loss in (ours(shape[1]) | others).items()}
-        for name, seconds in best_times(calls).items():
-            found["seconds"].setdefault(name, {})[str(shape)] = seconds
+        base = best_times({BASE: calls[BASE]})[BASE]
+        for name, ratios in ratios_of_rounds(calls, BASE, rounds=3 if quick() else 5, seconds=0.02).items():
+            ratio = Ratio.of(ratios)
+            found["seconds"].setdefault(name, {})[str(shape)] = base * ratio.median
+            found["ratios"].setdefault(name, {})[str(shape)] = str(ratio)
         if shape == MEMORY_SHAPE and state == "reused":
             size = logits.numel() * logits.element_size()
 
@@ -95,10 +102,53 @@ def measure(state: str) -> dict[str, Any]:
     return found
 
 
+def compiled() -> Table:
+    """Return compiled ÷ eager of each loss at (256, 1000), forward and backward."""
+    torch.set_num_threads(1)
+    shape, rows = (256, 1000), []
+    logits, target = torch.randn(shape, requires_grad=True), torch.randint(shape[1], shape[:1])
+    for name, loss in ours(shape[1]).items():
+
+        def step(loss: Loss) -> Callable[[], None]:
+            def run() -> None:
+                logits.grad = None
+                loss(logits, target).backward()
+
+            return run
+
+        torch.compiler.reset()
+        calls = {"eager": step(loss), "compiled": step(torch.compile(loss, fullgraph=True))}
+        ratio = Ratio.of(ratios_of_rounds(calls, "eager", rounds=5, seconds=0.02)["compiled"])
+        rows.append([name, str(ratio)])
+        print(*rows[-1], flush=True, file=sys.stderr)
+    return Table(f"Compiled ÷ eager at {shape}, one thread; below 1 compiling pays.", ["", "compiled ÷ eager"], rows)
+
+
+def tables(found: dict[str, Any]) -> list[Table]:
+    """Return the ratios of both states of the allocator with their spread."""
+    titles = {"reused": "Blocks of memory are reused.", "fresh": "Large blocks go back to the system in each call."}
+    result = []
+    for state, of_state in found.items():
+        shapes = [shape for shape in map(str, SHAPES) if shape in of_state["ratios"][BASE]]
+        rows = []
+        for name, ratios in of_state["ratios"].items():
+            first = f"{name}, {' / '.join(digits(1e3 * of_state['seconds'][name][shape]) for shape in shapes)} ms"
+            memory = of_state["memory"].get(name)
+            rows.append([
+                first if name == BASE else name,
+                *(ratios.get(shape, "–") for shape in shapes), "–" if memory is None else digits(memory),
+            ])  # fmt: skip
+        title = f"Time forward and backward ÷ `F.cross_entropy`; k = 5, float32. {titles[state]}"
+        note = f"Memory is what is held beyond the gradient, in units of the logits, at {MEMORY_SHAPE}."
+        result.append(Table(title, ["", *shapes, "memory"], rows, note))
+    return result
+
+
 def in_process(state: str) -> dict[str, Any]:
     """Measure in a process of its own, with the allocator in that state."""
     options = {"env": {**os.environ, **MALLOC[state], "OMP_NUM_THREADS": "1"}, "stdout": subprocess.PIPE, "check": True}
-    done = subprocess.run([sys.executable, __file__, "--measure", state], **options)
+    words = [sys.executable, __file__, "--measure", state, *(["--quick"] if quick() else [])]
+    done = subprocess.run(words, **options)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -107,10 +157,15 @@ def main() -> None:
     """Measure both states of the allocator, then print or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/")
+    parser.add_argument("--quick", action="store_true", help="the smallest shape alone; prints only")
+    parser.add_argument("--compiled", action="store_true", help="compile each loss, too")
     parser.add_argument("--measure", choices=MALLOC, help="print the figures of one state of the allocator as JSON")
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure)))
+        return
+    if options.quick:
+        publish("losses", tables({"reused": in_process("reused")}) + ([compiled()] if options.compiled else []))
         return
     errors = {name: hard_cases(peer) for name, peer in PEERS.items() if peer.package is not None}
     found = {state: in_process(state) for state in MALLOC}
@@ -120,6 +175,7 @@ def main() -> None:
     print(f"\n{missing_peers()}")
     if options.write:
         write_pages(texts, found["reused"])
+    publish("losses", tables(found) + ([compiled()] if options.compiled else []))
 
 
 if __name__ == "__main__":

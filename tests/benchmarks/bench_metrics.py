@@ -1,95 +1,150 @@
-"""Top-k accuracy for k = 1, 3, 5 against one bare pass over the scores, and against timm and torchmetrics.
+"""Top-k accuracy for k = 1, 3, 5 against one bare pass over the scores, and against each peer that is installed.
 
-Run with ``python tests/benchmarks/bench_metrics.py``.
+Run with ``python tests/benchmarks/bench_metrics.py [--quick] [--write]``; see page.py.
 
 Bytes that must move: the scores once (N·C·itemsize). What is done beyond it in each block of about 2^17 elements, which
 stays in cache: two comparisons into a mask of the scores' dtype and two sums of that mask. "by columns" are scores whose
-transpose lies in order, as the output of some layers; the bare pass is over a copy that lies in order.
+transpose lies in order, as the output of some layers, "class_dim" those of a (1, C, N) map; the bare pass is over a copy that
+lies in order. Peers take one k at a time but timm, whose call takes all.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
-from torchmetrics.classification import MulticlassAccuracy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from timing import best_times, peak_extra_bytes
+from page import Ratio, Table, digits, publish, quick
+from timing import peak_extra_bytes, ratios_of_rounds
 
 from topk_lightning.metrics import TopKAccuracies, TopKAccuracy, topk_accuracy
 
 K = (1, 3, 5)
-SHAPES = ((256, 10), (256, 100), (256, 1000), (8192, 1000), (32_768, 100), (256, 21_841))
+RANDOM = [
+    ((256, 10), torch.float32), ((256, 100), torch.float32), ((256, 1000), torch.float32), ((256, 21_841), torch.float32),
+    ((64, 100_000), torch.float32), ((8192, 1000), torch.float32), ((256, 10), torch.bfloat16), ((256, 1000), torch.bfloat16),
+    ((8192, 1000), torch.bfloat16), ((256, 10), torch.float16), ((256, 1000), torch.float16), ((8192, 1000), torch.float16),
+]  # fmt: skip
+OTHERS = [((256, 1000), kind) for kind in ("all tied", "by columns", "class_dim", "every 2nd column")] + [
+    ((8192, 1000), kind) for kind in ("all tied", "by columns", "class_dim", "every 2nd column")
+]
+OURS = ("`topk_accuracy`", "`TopKAccuracy`", "`TopKAccuracies`", "its `forward`")
+PEERS = ("timm", "torcheval", "ignite", "torchmetrics", "scikit-learn")
+# Peers that take longer than this many scores are worth.
+SLOW = {"torchmetrics": 3e5, "scikit-learn": 3e5, "torcheval": 1e7, "ignite": 1e7}
 
 
-def timm_accuracy(output: Tensor, target: Tensor, topk: tuple[int, ...]) -> list[Tensor]:
-    """Return what timm.utils.accuracy does, in percent."""
-    from timm.utils import accuracy
+def scores_of(shape: tuple[int, int], kind: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return scores as they lie, the same in order, and targets."""
+    torch.manual_seed(0)
+    ordered = (torch.ones(shape) if kind == "all tied" else torch.randn(shape)).to(dtype)
+    target = torch.randint(shape[1], shape[:1])
+    if kind == "by columns":
+        return ordered.t().contiguous().t(), ordered, target
+    if kind == "class_dim":
+        return ordered.t().contiguous().unsqueeze(0), ordered, target.unsqueeze(0)
+    if kind == "every 2nd column":
+        wide = torch.empty(shape[0], 2 * shape[1], dtype=dtype)
+        wide[:, ::2] = ordered
+        return wide[:, ::2], ordered, target
+    return ordered, ordered, target
 
-    return accuracy(output, target, topk)  # type: ignore[no-any-return]
+
+def peers(scores: Tensor, target: Tensor) -> dict[str, Callable[[], object]]:
+    """Return what each installed peer takes for all k."""
+    found: dict[str, Callable[[], object]] = {}
+    num_classes = scores.shape[1]
+    try:
+        from timm.utils import accuracy
+
+        found["timm"] = lambda: accuracy(scores, target, K)
+    except ModuleNotFoundError:
+        pass
+    if scores.ndim > 2:
+        return found
+    try:
+        from torcheval.metrics import MulticlassAccuracy as OfTorcheval
+
+        evals = [OfTorcheval(k=k) for k in K]
+        found["torcheval"] = lambda: [metric.update(scores, target) for metric in evals]
+    except ModuleNotFoundError:
+        pass
+    try:
+        from ignite.metrics import TopKCategoricalAccuracy
+
+        ignites = [TopKCategoricalAccuracy(k) for k in K]
+        found["ignite"] = lambda: [metric.update((scores, target)) for metric in ignites]
+    except ModuleNotFoundError:
+        pass
+    from torchmetrics.classification import MulticlassAccuracy
+
+    metrics = [MulticlassAccuracy(num_classes, top_k=k, average="micro", validate_args=False) for k in K]
+    found["torchmetrics"] = lambda: [metric.update(scores, target) for metric in metrics]
+    try:
+        from sklearn.metrics import top_k_accuracy_score
+
+        labels = range(num_classes)
+        found["scikit-learn"] = lambda: [
+            top_k_accuracy_score(target.numpy(), scores.float().numpy(), k=k, labels=labels) for k in K
+        ]
+    except ModuleNotFoundError:
+        pass
+    return {name: call for name, call in found.items() if scores.numel() <= SLOW.get(name, 1e9)}
+
+
+def measure(shape: tuple[int, int], dtype: torch.dtype, kind: str, others: bool) -> tuple[dict[str, Ratio], float]:
+    """Return the ratios to a bare pass, and the extra memory of the function in units of the scores."""
+    scores, ordered, target = scores_of(shape, kind, dtype)
+    single, collection = TopKAccuracy(5), TopKAccuracies(K)
+    calls: dict[str, Callable[[], object]] = {
+        "amax": lambda: ordered.amax(1),
+        OURS[0]: lambda: topk_accuracy(scores, target, K),
+        OURS[1]: lambda: single.update(scores, target),
+        OURS[2]: lambda: collection.update(scores, target),
+        OURS[3]: lambda: collection(scores, target),
+    }
+    calls |= peers(scores if kind != "class_dim" else scores[0].t(), target.flatten()) if others else {}
+    ratios = ratios_of_rounds(calls, "amax", rounds=3 if quick() else 5, seconds=0.02)
+    memory = peak_extra_bytes(calls[OURS[0]]) / (ordered.numel() * ordered.itemsize)
+    return {name: Ratio.of(found) for name, found in ratios.items()}, memory
 
 
 def main() -> None:
-    """Print the table."""
-    table = Table(title=f"top-1, 3, 5 accuracy, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for column in (
-        "scores",
-        "dtype",
-        "rows",
-        "amax µs",
-        "topk_accuracy ÷ amax",
-        "TopKAccuracy",
-        "TopKAccuracies",
-        "forward",
-    ):
-        table.add_column(column, justify="right")
-    for column in ("timm", "3 × torchmetrics", "extra memory ÷ scores"):
-        table.add_column(column, justify="right")
-    for shape in SHAPES:
-        for dtype in (torch.float32, torch.bfloat16, torch.float16):
-            for kind in ("random", "by columns", "all tied"):
-                table.add_row(*measure(shape, dtype, kind))
-    Console(width=160).print(table)
-
-
-def measure(shape: tuple[int, int], dtype: torch.dtype, kind: str) -> list[str]:
-    """Return one row of the table."""
-    torch.manual_seed(0)
-    scores = (torch.ones(shape) if kind == "all tied" else torch.randn(shape)).to(dtype)
-    scores = scores.t().contiguous().t() if kind == "by columns" else scores
-    ordered = scores.contiguous()
-    target = torch.randint(shape[1], shape[:1])
-    single = TopKAccuracy(5)
-    collection = TopKAccuracies(K)
-    peers = [MulticlassAccuracy(shape[1], top_k=k, average="micro", validate_args=False) for k in K]
-    calls = {
-        "amax": lambda: ordered.amax(1),
-        "function": lambda: topk_accuracy(scores, target, K),
-        "single": lambda: single.update(scores, target),
-        "collection": lambda: collection.update(scores, target),
-        "forward": lambda: collection(scores, target),
-        "timm": lambda: timm_accuracy(scores, target, K),
-    }
-    if scores.numel() <= 5e6 and kind == "random":
-        calls["peers"] = lambda: [peer.update(scores, target) for peer in peers]
-    times = best_times(calls, rounds=4, seconds=0.03)
-    size = scores.numel() * scores.itemsize
-    memory = peak_extra_bytes(calls["function"]) / size
-    return [
-        f"{shape[0]}x{shape[1]}",
-        str(dtype).removeprefix("torch."),
-        kind,
-        f"{times['amax'] * 1e6:.0f}",
-        *(f"{times[name] / times['amax']:.1f}" for name in ("function", "single", "collection", "forward", "timm")),
-        f"{times['peers'] / times['amax']:.0f}" if "peers" in times else "",
-        f"{memory:.3f}",
-    ]
+    """Measure and publish both tables."""
+    torch.set_num_threads(1)
+    rows = []
+    for shape, dtype in RANDOM[:3] if quick() else RANDOM:
+        found, memory = measure(shape, dtype, "random", others=True)
+        cells = [str(found.get(name, "–")) for name in (*OURS, *PEERS)]
+        rows.append([f"{shape} {str(dtype).removeprefix('torch.')}", *cells, digits(memory)])
+    layouts, base = [], {}
+    for shape, kind in OTHERS[:2] if quick() else OTHERS:
+        if shape not in base:
+            base[shape] = measure(shape, torch.float32, "random", others=False)[0][OURS[1]].median
+        found, memory = measure(shape, torch.float32, kind, others=True)
+        times = f"{found[OURS[1]].median / base[shape]:.1f} ×"
+        layouts.append(
+            [f"{shape} {kind}", *(str(found.get(name, "–")) for name in (*OURS, "timm")), times, digits(memory)]
+        )
+    peer_note = "Extra memory is what `topk_accuracy` held at most, in units of the scores. – : too slow to wait for, or not installed."
+    publish(
+        "metrics",
+        [
+            Table("Time ÷ `scores.amax(1)`; k = 1, 3, 5.", ["scores", *OURS, *PEERS, "extra memory"], rows, peer_note),
+            Table(
+                "The same in float32 where all scores tie and where they do not lie in order; the last but one column is "
+                "`TopKAccuracy` ÷ itself on ordered random scores.",
+                ["scores", *OURS, "timm", "÷ random", "extra memory"],
+                layouts,
+                "timm leaves open which of several equal scores it names, so all tied is no work for it.",
+            ),
+        ],
+    )
 
 
 if __name__ == "__main__":

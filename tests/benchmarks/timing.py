@@ -30,6 +30,21 @@ def best_times(calls: dict[str, Callable[[], object]], rounds: int = 7, seconds:
     return best
 
 
+def ratios_of_rounds(
+    calls: dict[str, Callable[[], object]], base: str, rounds: int = 7, seconds: float = 0.03
+) -> dict[str, list[float]]:
+    """Return, for each call, its time ÷ that of `base` in each round, in which all take turns for so many seconds each.
+
+    The time of a call in a round is the best of its repetitions, which a call that was interrupted does not move.
+    """
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        times = best_times(calls, rounds=1, seconds=seconds)
+        for name, ratios in found.items():
+            ratios.append(times[name] / times[base])
+    return found
+
+
 def peak_extra_bytes(call: Callable[[], object], forget: Callable[[], object] = lambda: None) -> int:
     """Return how many bytes the call held at most on the CPU beyond what was there before.
 
