@@ -105,7 +105,7 @@ def draw(curves: dict[str, dict[str, dict[int, float]]]) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "growth", "font.size": 8})
+    matplotlib.rcParams.update({"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 8})
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, 3, figsize=(10, 6), sharey="row", constrained_layout=True)

@@ -106,12 +106,7 @@ class TopKAccuracies(MetricCollection):
             metric.update(*args, **metric._filter_kwargs(**kwargs))
 
     def update_from_features(
-        self,
-        features: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        target: Tensor,
-        sample_weight: Tensor | None = None,
+        self, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, sample_weight: Tensor | None = None
     ) -> None:
         """Count a batch of features and a head of very many classes in every metric, in one pass over the classes.
 
