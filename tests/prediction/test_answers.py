@@ -139,6 +139,12 @@ def test_predict_says_pile_level_and_group(checkpoint, pictures, tmp_path, capsy
     assert "level" in fit
     everything = said_of(capsys, str(checkpoint), str(pictures), "--coverage", "0.94", "--hierarchy", str(tree))
     assert "that is:" in everything or "terrier" not in everything
+    sets = [str(checkpoint), str(pictures), "--coverage", "0.94", "--hierarchy", str(tree), "--format", "csv"]
+    rows = list(csv.DictReader(said_of(capsys, *sets).splitlines()))
+    model = TrainedModel.load(checkpoint)
+    expected = predict_answers(checkpoint, pictures, Decider.of(model, coverage=0.94, hierarchy=tree))
+    groups = [each.group[1] if each.group else "" for each in expected]
+    assert [row["group"] for row in rows if row["rank"] == "1"] == groups
 
 
 def test_predict_names_the_possible_classes_alone(checkpoint, pictures, tmp_path, capsys):

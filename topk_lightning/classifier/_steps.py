@@ -154,7 +154,7 @@ class MeasuredSteps(_Module):
         self._look_at_first(logits, "predict")
         if self.shown is not None:
             return self.shown(logits)
-        return list(topk_predictions(logits, self.class_names, max(self.k), input="logits"))  # type: ignore[arg-type]
+        return list(topk_predictions(logits, self.class_names, max(self.k), input="logits"))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, C) of a batch of images."""

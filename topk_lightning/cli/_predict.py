@@ -88,16 +88,16 @@ def _is_too_large(file: str, model: TrainedModel, max_pixels: int | None) -> boo
 def _answer(named: Sequence[Any], form: str, options: Namespace) -> None:
     from topk_lightning._files import write_file
 
-    console = rich.get_console()
+    console, has_groups = rich.get_console(), options.hierarchy is not None and options.coverage is not None
     if options.out is not None:
         out = Path(options.out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_file(out, WRITERS[form](named, options.spreadsheet_safe))
+        write_file(out, WRITERS[form](named, options.spreadsheet_safe, has_groups))
         console.print(f"predictions: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
     elif form == "table":
         console.print(prediction_table(named, bars=console.width >= _WIDE))
     else:
-        sys.stdout.write(WRITERS[form](named, options.spreadsheet_safe).decode())
+        sys.stdout.write(WRITERS[form](named, options.spreadsheet_safe, has_groups).decode())
 
 
 def _predict(

@@ -79,24 +79,25 @@ def _has(named: Named, part: str) -> bool:
     return any(getattr(answer, part) is not None for _, answer in named)
 
 
-def _as_json(named: Named, spreadsheet_safe: bool = False) -> bytes:
+def _as_json(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
     rows = [{"image": image, **answer.plain()} for image, answer in named]
     return (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _table(named: Named) -> tuple[list[str], list[tuple[Any, ...]]]:
+def _table(named: Named, has_groups: bool) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return columns and rows: one for each prediction, or for each level; of an empty set one of rank 0."""
-    has_levels, has_piles, has_groups = _has(named, "sure"), _has(named, "pile"), _has(named, "group")
+    has_levels, has_piles = _has(named, "sure"), _has(named, "pile")
     rows: list[tuple[Any, ...]] = []
     for image, answer in named:
-        more = ((answer.pile,) if has_piles else ()) + (
-            (" ".join((answer.group or ("", ""))[1:]),) if has_groups else ()
-        )
+        group = "" if answer.group is None else answer.group[1]
+        more = (*((answer.pile,) if has_piles else ()), *((group,) if has_groups else ()))
         if answer.sure is not None:
             sure = answer.sure
             rows += [(image, *each, int(each[0] == sure.level), *more) for each in sure.by_level]
             continue
-        best = [(rank, p.label, p.index, p.probability) for rank, p in enumerate(answer.predictions, 1)]
+        best: list[tuple[Any, ...]] = [
+            (rank, p.label, p.index, p.probability) for rank, p in enumerate(answer.predictions, 1)
+        ]
         rows += [(image, *cells, *more) for cells in best or [(0, "", None, None)]]
     columns = [
         *(_LEVELS if has_levels else _RANKS),
@@ -106,23 +107,23 @@ def _table(named: Named) -> tuple[list[str], list[tuple[Any, ...]]]:
     return columns, rows
 
 
-def _as_csv(named: Named, spreadsheet_safe: bool = False) -> bytes:
+def _as_csv(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
     from topk_lightning._files import csv_text
 
-    columns, rows = _table(named)
+    columns, rows = _table(named, has_groups)
     return csv_text([columns, *rows], spreadsheet_safe=spreadsheet_safe).encode()
 
 
-def _as_jsonl(named: Named, spreadsheet_safe: bool = False) -> bytes:
-    columns, rows = _table(named)
+def _as_jsonl(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
+    columns, rows = _table(named, has_groups)
     lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows)
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _as_parquet(named: Named, spreadsheet_safe: bool = False) -> bytes:
+def _as_parquet(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
     pyarrow: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
-    columns, rows = _table(named)
+    columns, rows = _table(named, has_groups)
     buffer = io.BytesIO()
     parquet.write_table(pyarrow.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))), buffer)
     return buffer.getvalue()

@@ -61,8 +61,8 @@ def main(words: Sequence[str]) -> None:
         sure = roll_up(
             validation, hierarchy=hierarchy, target_error=options.target_error, confidence=options.confidence
         )
-        more, content["roll_up"] = sure_lines(sure, validation, test)
-        lines, fits["sure"] = lines + more, sure
+        said, content["roll_up"] = sure_lines(sure, validation, test)
+        lines, fits["sure"] = lines + said, sure
     for line in lines:
         # As it is: a class may be called what rich takes for a colour.
         rich.get_console().print(line, highlight=False, markup=False, soft_wrap=isinstance(line, str))

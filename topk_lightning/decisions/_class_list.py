@@ -148,8 +148,8 @@ class ClassList:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassList:
         """Return the list of :meth:`to_dict`."""
-        lists = (tuple(values[name]) for name in ("indices", "weights", "class_names"))
-        return cls(*lists, values["num_classes"])
+        indices, weights, names = (tuple(values[name]) for name in ("indices", "weights", "class_names"))
+        return cls(indices, weights, names, values["num_classes"])
 
     @property
     def sentence(self) -> str:

@@ -139,13 +139,18 @@ class Decider:
             rows = list(topk_predictions(logits, named, k, input=kind))  # type: ignore[arg-type]
         if not rows:
             return []
-        cpu = logits.detach().cpu()
-        piles = (
-            [None] * len(rows) if self.plan is None else [PILES[p] for p in self.plan.piles(cpu, kind=kind).tolist()]
-        )
-        sure = [None] * len(rows) if self.sure is None else self.sure.answers(cpu, kind=kind)
-        groups = [self._group(row, logits.shape[-1]) for row in rows]
-        return [Answer(self._numbered(row), *more) for row, *more in zip(rows, piles, sure, groups, strict=True)]
+        cpu, classes = logits.detach().cpu(), logits.shape[-1]
+        piles = [] if self.plan is None else [PILES[pile] for pile in self.plan.piles(cpu, kind=kind).tolist()]
+        sure = [] if self.sure is None else self.sure.answers(cpu, kind=kind)
+        return [
+            Answer(
+                self._numbered(row),
+                piles[place] if piles else None,
+                sure[place] if sure else None,
+                self._group(row, classes),
+            )
+            for place, row in enumerate(rows)
+        ]
 
     def _group(self, row: Sequence[TopKPrediction], num_classes: int) -> tuple[str, str] | None:
         if self.sets is None or not self.levels:
