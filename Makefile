@@ -1,9 +1,10 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Nothing else is needed but Python >= 3.10 and make.
 PYTHON ?= python3
-BIN := .venv/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench study docs oldest versions fuzz kills mutants clean
+.PHONY: demo test check bench study docs oldest versions fuzz kills mutants dist wheels release-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/topk-lightning demo
@@ -45,21 +46,21 @@ WITHOUT_PAGES := tests/test_ranking.py tests/test_schedules.py tests/test_temper
 	hierarchy relaxations losses metrics networks callbacks classifier prediction cli)
 
 oldest: $(OLDEST)
-	.venv-oldest/bin/python -m pytest --override-ini filterwarnings= $(WITHOUT_PAGES)
+	.venv-oldest/$(SCRIPTS)/python -m pytest --override-ini filterwarnings= $(WITHOUT_PAGES)
 
 $(OLDEST): pyproject.toml tests/oldest.txt
 	$(OLDEST_PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
-	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[$(FOR_TESTS)]'
+	.venv-oldest/$(SCRIPTS)/python -m pip install --quiet --upgrade pip
+	.venv-oldest/$(SCRIPTS)/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[$(FOR_TESTS)]'
 	touch $@
 
 # Any version of torch, in an environment of its own: `make versions TORCH=2.9`.
 versions:
 	@test -n "$(TORCH)" || { echo 'TORCH must be a version, got none: make versions TORCH=2.9'; exit 2; }
 	$(PYTHON) -m venv .venv-torch-$(TORCH)
-	.venv-torch-$(TORCH)/bin/python -m pip install --quiet --upgrade pip
-	.venv-torch-$(TORCH)/bin/python -m pip install --quiet --editable '.[$(FOR_TESTS)]' 'torch==$(TORCH).*'
-	.venv-torch-$(TORCH)/bin/python -m pytest --override-ini filterwarnings= $(WITHOUT_PAGES)
+	.venv-torch-$(TORCH)/$(SCRIPTS)/python -m pip install --quiet --upgrade pip
+	.venv-torch-$(TORCH)/$(SCRIPTS)/python -m pip install --quiet --editable '.[$(FOR_TESTS)]' 'torch==$(TORCH).*'
+	.venv-torch-$(TORCH)/$(SCRIPTS)/python -m pytest --override-ini filterwarnings= $(WITHOUT_PAGES)
 
 # Properties for every input, as long as one likes: `make fuzz MINUTES=60`.
 MINUTES ?= 10
@@ -75,5 +76,22 @@ kills: $(INSTALLED)
 mutants: $(INSTALLED)
 	$(BIN)/python -m tests.mutation
 
+# What is published: source archive and wheel, with a page that the index can show.
+dist:
+	rm -rf dist
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/$(SCRIPTS)/python -m pip install --quiet build twine
+	.venv-dist/$(SCRIPTS)/python -m build --outdir dist
+	.venv-dist/$(SCRIPTS)/python -m twine check --strict dist/*
+
+# The wheel with all it asks for, in a bare environment of each Python, one after another: 6 GB of disk, minutes each.
+WHEEL_PYTHONS ?= 3.10 3.11 3.12 3.13
+wheels: dist
+	$(PYTHON) tests/wheels.py $(WHEEL_PYTHONS)
+
+# A tag names what stands in CHANGELOG.md and CITATION.cff: `make release-check TAG=v1.2.3`.
+release-check:
+	$(PYTHON) docs/programs/project_version.py $(TAG)
+
 clean:
-	rm -rf .venv .venv-oldest .venv-torch-* site dist runs
+	rm -rf .venv .venv-oldest .venv-torch-* .venv-dist site dist runs

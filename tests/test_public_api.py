@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 import inspect
 import re
@@ -112,3 +113,19 @@ def test_importing_the_library_does_not_touch_the_random_state():
     before = torch.get_rng_state()
     importlib.reload(topk_lightning)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_public_interface_is_the_one_that_is_written_down():
+    for package in ("fastai", "transformers", "starlette"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    from tests.public_api import WRITTEN, public_api
+
+    written, found = WRITTEN.read_text(encoding="utf-8").splitlines(), public_api()
+    difference = [line for line in difflib.ndiff(written, found) if line[:2] in ("- ", "+ ")]
+    assert not difference, "\n".join(
+        [
+            *difference,
+            "If this is meant, write it down: python -m tests.public_api. What is gone (-) needs a deprecation first: see "
+            '"Versions" in docs/contributing.md.',
+        ]
+    )

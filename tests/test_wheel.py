@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -43,11 +46,61 @@ for one in asked:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def dist(tmp_path_factory):
+    """The source archive, and the wheel that is built from it."""
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    built = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist):
+    (path,) = dist.glob("*.whl")
+    return path
+
+
+def test_twine_finds_nothing_wrong(dist):
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, dist.iterdir())]
+    checked = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout.count("PASSED")) == (0, 2), checked.stdout + checked.stderr
+
+
+def test_every_link_on_the_page_of_the_package_is_absolute(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        page = archive.read(name).decode()
+    prose = re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)|(?:src|srcset|href)=\"([^\"]+)", prose)
+    links = [markdown or html for markdown, html in links]
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    # What they point at in the repository is there.
+    version = re.search(r"^Version: (.+)$", page, re.MULTILINE)[1]
+    for link in links:
+        place = re.match(rf"https://[\w.]+/topk-lightning/topk-lightning/(?:blob/)?v{re.escape(version)}/(.*)", link)
+        assert place is None or (ROOT / place[1].partition("#")[0]).exists(), link
+        page_of_site = re.match(r"https://topk-lightning\.github\.io/topk-lightning/([\w/-]+)\.html", link)
+        if page_of_site and page_of_site[1] != "index":
+            assert (ROOT / "docs" / f"{page_of_site[1]}.md").exists(), link
+
+
+def test_the_source_archive_holds_what_its_own_tests_and_pages_need(dist):
+    (path,) = dist.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = {path.name for path in ROOT.glob("*.*") if path.is_file()} - {".gitignore", ".git"}
+    for name in (
+        *tracked,
+        "LICENSE",
+        "Makefile",
+        "tests/test_wheel.py",
+        "docs/programs/project_version.py",
+        "PKG-INFO",
+    ):
+        assert name in names, name
+    assert not [name for name in names if name.startswith((".git/", "runs/", "site/", ".venv"))]
 
 
 def test_wheel_holds_the_sheet_the_notice_the_licence_and_py_typed(wheel):
@@ -83,11 +136,14 @@ def test_wheel_works_in_a_bare_environment(wheel, tmp_path):
         ).strip()
     )
     (site / "lent.pth").write_text(sysconfig.get_paths()["purelib"])
-    run = subprocess.run([python, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True)
+    ways = {"cwd": tmp_path, "capture_output": True, "text": True}
+    ways["env"] = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = subprocess.run([python, "-c", SCRIPT], **ways)
     assert run.returncode == 0, run.stderr[-3000:]
     assert int(run.stdout) == 462
-    unmet = subprocess.run([python, "-c", REQUIREMENTS], cwd=tmp_path, capture_output=True, text=True)
+    unmet = subprocess.run([python, "-c", REQUIREMENTS], **ways)
     assert (unmet.returncode, unmet.stdout) == (0, ""), unmet.stdout + unmet.stderr[-3000:]
     script = python.with_name("topk-lightning")
-    shown = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True)
+    shown = subprocess.run([script, "--version"], **ways)
     assert shown.returncode == 0, shown.stderr[-3000:]
+    assert wheel.name.startswith(f"topk_lightning-{shown.stdout.split()[-1]}-")

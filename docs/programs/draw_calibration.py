@@ -128,7 +128,7 @@ def main() -> None:
     both[0].set_ylabel("accuracy (test drawings)")
     figure.savefig(ASSETS / "calibration.svg")
     text = "\n".join([*lines, "", f"462 emoji, {EPOCHS} epochs, seed 0, ten bins.", ""])
-    (ASSETS / "calibration.txt").write_text(text)
+    (ASSETS / "calibration.txt").write_text(text, encoding="utf-8")
     Console().print(text, markup=False, soft_wrap=True)
 
 

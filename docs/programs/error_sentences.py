@@ -25,7 +25,7 @@ def _by_package(package: Path) -> dict[str, set[str]]:
     for path in sorted(package.rglob("*.py")):
         place = path.relative_to(package).parts[0].removesuffix(".py")
         place = "shared by all" if place == "_checks" else place
-        for sentence in _sentences(ast.parse(path.read_text())):
+        for sentence in _sentences(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(place, set()).add(sentence)
     return found
 

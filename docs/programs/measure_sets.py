@@ -90,7 +90,7 @@ def main() -> None:
         cells = f"{found.coverage:.3f} | {found.mean_size:.1f} | {100 * found.at_most(5):.0f} %"
         lines.append(f"| {100 * outcome.promise:g} % | {cells} |")
     lines += ["", f"{DRAWS:,} draws of halves; {len(target)} drawings each of validation and test, seed 0.", ""]
-    (ASSETS / "prediction_sets.txt").write_text("\n".join(lines))
+    (ASSETS / "prediction_sets.txt").write_text("\n".join(lines), encoding="utf-8")
     Console().print("\n".join(lines), markup=False, soft_wrap=True)
     draw(test, target)
 

@@ -46,12 +46,12 @@ def measure(options: argparse.Namespace, setting: str, keys: Iterable[Run], run:
     for name in ("pytorch_lightning", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = options.out.read_text().splitlines() if options.out.exists() else []
+    lines = options.out.read_text(encoding="utf-8").splitlines() if options.out.exists() else []
     runs = [run for run in map(json.loads, lines) if run["setting"] == setting]
     for key in keys:
         if not any(key.items() <= one.items() for one in runs):
             runs.append({**key, "setting": setting, **run(key)})
-            with options.out.open("a") as file:
+            with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(runs[-1], ensure_ascii=False) + "\n")
             Console().print(runs[-1])
     return runs
@@ -89,5 +89,5 @@ def table(runs: list[Run], baselines: Mapping[str, str | None], first: str) -> l
 def write(options: argparse.Namespace, lines: list[str]) -> None:
     """Print the lines, and write them beside the file of runs."""
     text = "\n".join([*lines, ""])
-    options.out.with_suffix(".txt").write_text(text)
+    options.out.with_suffix(".txt").write_text(text, encoding="utf-8")
     Console().print(text, markup=False)

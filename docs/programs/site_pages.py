@@ -21,10 +21,11 @@ from mkdocs.structure.files import File
 
 sys.path.insert(0, str(Path(__file__).parent))
 import error_sentences
+import project_version
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = {
     "ranking": "Order rule",
     "feature_ranks": "Ranks from features",
@@ -58,7 +59,7 @@ _INLINE = re.compile(r"(?<![\\$\w])\$(?! )([^$\n]+?)(?<! )\$(?![$\w])")
 
 def on_config(config: Any) -> Any:
     """Complete the menu by the pages of losses, callbacks and packages, and name the version."""
-    config["copyright"] = f"topk-lightning {PROJECT['version']}"
+    config["copyright"] = f"topk-lightning {project_version.version()}"
     _complete(config["nav"])
     return config
 
@@ -80,8 +81,8 @@ def _complete(entries: list[Any]) -> None:
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are written from other files."""
     pages = {
-        "index.md": first_page((ROOT / "README.md").read_text()),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(),
+        "index.md": first_page((ROOT / "README.md").read_text(encoding="utf-8")),
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
         "reference/index.md": reference_index(),
         "reference/errors.md": error_sentences.page(ROOT / "topk_lightning"),
     }
@@ -129,7 +130,7 @@ def _homes() -> dict[str, str]:
     """Last part of a name → the page of docs/ on which its ``:::`` stands."""
     homes = {}
     for page in DOCS.rglob("*.md"):
-        for path in re.findall(r"^::: ([\w.]+)", page.read_text(), re.MULTILINE):
+        for path in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
             homes[path.rpartition(".")[2] if ".fastai." not in path else path] = page.relative_to(DOCS).as_posix()
     return homes
 
@@ -157,7 +158,7 @@ def reference_page(package: str) -> str:
 
 
 def _anchor(page: str, name: str) -> str:
-    paths = re.findall(rf"^::: ([\w.]*\b{name})$", (DOCS / page).read_text(), re.MULTILINE)
+    paths = re.findall(rf"^::: ([\w.]*\b{name})$", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
     return str(paths[0])
 
 

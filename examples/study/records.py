@@ -84,7 +84,11 @@ def origin() -> Record:
     cpu = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        names = [line.split(":")[1].strip() for line in information.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":")[1].strip()
+            for line in information.read_text(encoding="utf-8").splitlines()
+            if "model name" in line
+        ]
         cpu = names[0] if names else cpu
     packages = {name.replace("-", "_"): version(name) for name in ("torch", "topk-lightning")}
     return {"version": VERSION, **packages, "python": platform.python_version(), "machine": cpu}

@@ -121,6 +121,8 @@ def sole_training(folder: Path) -> Iterator[None]:
         finally:
             # A run that did not begin leaves no folder.
             names = {entry.name for entry in folder.iterdir()}
+            if os.name == "nt":
+                file.close()  # Windows removes no open file
             if names <= {_LOCK, BATCH}:
                 path.unlink()
             if names == {_LOCK}:
@@ -132,7 +134,12 @@ def _lock(descriptor: int) -> None:
     if os.name == "nt":
         import msvcrt
 
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        # A byte past the end: what is locked cannot be read, and whoever is refused reads the number of the process.
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
     else:
         import fcntl
 
