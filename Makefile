@@ -70,7 +70,7 @@ fuzz: $(INSTALLED)
 # One training, stopped by kill -9, SIGTERM and Ctrl-C at random batches, again and again: `make kills KILLS=50`.
 KILLS ?= 50
 kills: $(INSTALLED)
-	TOPK_LIGHTNING_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 7200 tests/cli/test_stops.py -k again_and_again
+	TOPK_LIGHTNING_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 20000 tests/cli/test_stops.py -k again_and_again
 
 # Changes to ranking, counting, the loss base and the classifier's step, each of which a test must notice.
 mutants: $(INSTALLED)

@@ -6,8 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from topk_lightning import EmojiDataModule
+from topk_lightning import EmojiDataModule, TrainedModel
+from topk_lightning._checks import InvalidValueError
 from topk_lightning.cli import main
+from topk_lightning.cli._trained_data import trained_data
 
 # Lightning's command line on newer versions of what it uses.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -124,6 +126,25 @@ def test_a_configuration_beside_a_checkpoint_is_not_read(fitted, tmp_path, capsy
         said = sentence([checkpoint, "--data", checkpoint.parent / "config.yaml"], capsys)
         assert said.startswith("class_path must be one of topk_lightning.data.")
     assert not mark.exists()
+
+
+def said_of_data(**arguments):
+    """A model whose checkpoint says this of its data."""
+    options = {"class_path": "topk_lightning.data.TorchvisionDataModule", "init_args": arguments}
+    return TrainedModel(torch.nn.Flatten(), training_data={"training_data": {"options": options}})
+
+
+def test_nothing_is_downloaded_because_a_checkpoint_says_so(tmp_path):
+    said = {"name": "MNIST", "root": str(tmp_path), "download": True, "options": {"download": True, "split": "x"}}
+    data = trained_data(None, said_of_data(**said))
+    assert (data.download, data.options) == (False, {"split": "x"})
+
+
+def test_what_no_data_takes_is_one_sentence():
+    with pytest.raises(
+        InvalidValueError, match=r"^data must be built as the checkpoint says, got .*unexpected keyword"
+    ):
+        trained_data(None, said_of_data(name="MNIST", root=".", nonsense=1))
 
 
 def test_a_page_that_cannot_be_written_is_said_before_the_test(fitted, tmp_path, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -21,6 +22,27 @@ from topk_lightning.data import UnreadableImageError, load_image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4)), max_size=6)
+
+PREPROCESSING = {"image_size": 16, "mean": [0.5] * 3, "std": [0.5] * 3}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=5), inner, max_size=6),
+    max_leaves=20,
+)
+PATHS = st.sampled_from(
+    [
+        "os.system",
+        "subprocess.Popen",
+        "torch.nn.Linear",
+        "torch.load",
+        "timm/resnet10t",
+        "resnet18",
+        "small_cnn",
+        "a:b",
+        ".",
+    ]
+    + [f"topk_lightning.data.{name}DataModule" for name in ("Emoji", "ImageFolder", "Torchvision")]
+)
 
 
 def be_one_short_line(error: Exception) -> None:
@@ -77,6 +99,49 @@ def every_archive_holds_the_same_numbers_or_is_refused(changes, end):
         assert content["names"] == ["ant", "bee"]
 
 
+@functools.cache
+def checkpoint() -> dict:
+    from topk_lightning import SmallCNN, TopKClassifier
+
+    classifier = TopKClassifier(SmallCNN(2, width=2), class_names=["ant", "bee"], preprocessing=PREPROCESSING)
+    with tempfile.TemporaryDirectory() as folder:
+        return torch.load(classifier.save(Path(folder, "model.ckpt")), weights_only=True)
+
+
+@st.composite
+def odd_checkpoints(draw):
+    """A checkpoint in which something else stands in some places, as a stranger may write it."""
+    content = copy.deepcopy(checkpoint())
+    content["callbacks"] = {"TrainingTrace": {"rows": [{"epoch": 1}]}}
+    for _ in range(draw(st.integers(1, 3))):
+        holder = content
+        while True:
+            name = draw(st.sampled_from([*holder, "class_path", "init_args", "_instantiator"]))
+            if not isinstance(holder.get(name), dict) or not holder[name] or draw(st.booleans()):
+                break
+            holder = holder[name]
+        holder[name] = draw(st.one_of(JSON, PATHS, PATHS.map(lambda path: {"class_path": path})))
+    return content
+
+
+@given(odd_checkpoints())
+def every_checkpoint_of_odd_content_is_loaded_or_refused_in_a_short_line(content):
+    from topk_lightning import TrainedModel
+    from topk_lightning.cli._trained_data import trained_data
+
+    def data_of(path):
+        return trained_data(None, TrainedModel.load(path))
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder, "model.ckpt")
+        torch.save(content, path)
+        try:
+            data_of(path)
+        except UserError as error:
+            be_one_short_line(error)
+
+
 @given(st.binary(max_size=300))
 def every_file_of_any_bytes_is_refused_in_one_line(data):
     with tempfile.TemporaryDirectory() as folder:
@@ -86,13 +151,6 @@ def every_file_of_any_bytes_is_refused_in_one_line(data):
             read_archive(path, "model", "be a checkpoint")
         except UserError as error:
             be_one_short_line(error)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300),
-    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=5), inner, max_size=6),
-    max_leaves=20,
-)
 
 
 @given(JSON)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from topk_lightning import data
-from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks import InvalidValueError, UserError, must
+from topk_lightning.cli._errors import one_line
 from topk_lightning.data import EMBEDDED_SHEET, EmojiDataModule, TrainingData, build_data_module, read_index
 from topk_lightning.prediction import TrainedModel
 
@@ -30,12 +31,13 @@ def trained_data(given: str | None, model: TrainedModel) -> Any:
     """
     trained = model.hyperparameters
     options = TrainingData.of(model.training_data).options
+    options = _without_download(options) if options else options
     if given is not None and given.endswith((".yaml", ".yml")):
         return _build(_of_config(given), trained)
     root = options.get("init_args", {}).get("root")
-    if options and (given is None or (root is not None and Path(given).resolve() == Path(root).resolve())):
+    if options and (given is None or (isinstance(root, str) and Path(given).resolve() == Path(root).resolve())):
         return _build(options, trained)
-    names: list[str] = trained.get("class_names") or []
+    names = model.class_names or []
     drawings = bool(names) and set(names) <= {entry["name"] for entry in read_index(EMBEDDED_SHEET)["classes"]}
     if given == "emoji" or (given is None and drawings):
         kind = EmojiDataModule
@@ -53,10 +55,23 @@ def _build(options: Mapping[str, Any], trained: Mapping[str, Any]) -> Any:
     kind = getattr(data, path.rpartition(".")[2], None) if path.startswith("topk_lightning.") else None
     if kind is None:
         return build_data_module(options)  # says which there are
-    skip = {"on_bad_image": "skip"} if "on_bad_image" in inspect.signature(kind).parameters else {}
-    return build_data_module(
-        {**options, "class_path": f"topk_lightning.data.{kind.__name__}"}, **preparation(kind, trained), **skip
-    )
+    try:
+        skip = {"on_bad_image": "skip"} if "on_bad_image" in inspect.signature(kind).parameters else {}
+        options = {**options, "class_path": f"topk_lightning.data.{kind.__name__}"}
+        return build_data_module(options, **preparation(kind, trained), **skip)
+    except UserError:
+        raise
+    except Exception as error:  # what a constructor makes of arguments that are none of its own
+        raise InvalidValueError(must("data", "be built as the checkpoint says", one_line(str(error))[:100])) from error
+
+
+def _without_download(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says of its data; nothing is fetched because a checkpoint says so."""
+    given = options.get("init_args")
+    arguments = {name: value for name, value in given.items() if name != "download"} if isinstance(given, dict) else {}
+    if isinstance(arguments.get("options"), dict):
+        arguments["options"] = {name: value for name, value in arguments["options"].items() if name != "download"}
+    return {"class_path": options.get("class_path"), "init_args": arguments}
 
 
 def _of_config(path: str) -> Mapping[str, Any]:

@@ -60,7 +60,7 @@ def trained_network(
     state = {name[len(prefix) :]: t for name, t in checkpoint["state_dict"].items() if name.startswith(prefix)}
     try:
         network.load_state_dict(compiled_names(state, network))
-    except RuntimeError as error:
+    except Exception as error:  # a file of a stranger may hold anything there
         raise other_structure(type(network).__name__) from error
     return network
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, UserError, must
 from topk_lightning._checks.options import check_choice
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "check_outputs",
     "check_prepared_images",
     "check_probabilities",
+    "content_of",
     "empty_folder",
     "missing_checkpoint",
     "missing_image",
@@ -114,9 +117,21 @@ def check_checkpoint(checkpoint: Any, path: str) -> dict[str, Any]:
     parts: dict[str, Any] = checkpoint if isinstance(checkpoint, dict) else {}
     options, weights = parts.get("hyper_parameters"), parts.get("state_dict")
     options = options if isinstance(options, dict) else {}
-    if "network" not in options or not isinstance(options.get("num_classes"), int) or not isinstance(weights, dict):
+    named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
+    if "network" not in options or not isinstance(options.get("num_classes"), int) or not named:
         raise InvalidValueError(must("model", CHECKPOINT, repr(path), OTHER_WEIGHTS))
     return dict(options)
+
+
+@contextlib.contextmanager
+def content_of(path: Path | str) -> Iterator[None]:
+    """Within it, what only stands in a checkpoint that somebody else wrote is one sentence, whatever it makes fail."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise InvalidValueError(must("model", CHECKPOINT, repr(str(path)), OTHER_WEIGHTS)) from error
 
 
 def other_structure(network: str) -> ValueError:

@@ -18,7 +18,7 @@ from topk_lightning.decisions import ClassList
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
 from topk_lightning.prediction._checkpoint import read_checkpoint, trained_network
-from topk_lightning.prediction._errors import check_prepared_images, missing_preprocessing, not_normalised
+from topk_lightning.prediction._errors import check_prepared_images, content_of, missing_preprocessing, not_normalised
 from topk_lightning.prediction._fitted import Fitted
 from topk_lightning.prediction._logit_adjustment import LogitAdjustment, adjustment_of
 from topk_lightning.prediction._preprocessing import as_preprocessing, picture_of
@@ -210,19 +210,19 @@ def _from_checkpoint(path: Path, given: nn.Module | str | None, trust: Iterable[
     network = trained_network(checkpoint, options, given, trust)
     if torch.cuda.is_available():
         network.cuda()
-    states = checkpoint.get("callbacks") or {}
-    epochs = next((state["rows"] for key, state in states.items() if key.startswith("TrainingTrace")), ())
-    kept = {"training_data": checkpoint.get("training_data")}
-    return _described(
-        network,
-        options,
-        options,
-        epochs=epochs,
-        path=path,
-        steps=checkpoint.get("global_step", 0),
-        training_data=kept,
-        fitted=Fitted.of(checkpoint),
-    )
+    with content_of(path):
+        states = checkpoint.get("callbacks") or {}
+        epochs = next((state["rows"] for key, state in states.items() if key.startswith("TrainingTrace")), ())
+        return _described(
+            network,
+            options,
+            options,
+            epochs=epochs,
+            path=path,
+            steps=checkpoint.get("global_step", 0),
+            training_data={"training_data": checkpoint.get("training_data")},
+            fitted=Fitted.of(checkpoint),
+        )
 
 
 def _from_module(module: nn.Module) -> TrainedModel:
