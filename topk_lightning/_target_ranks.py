@@ -55,9 +55,11 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
     """
     num_rows, num_classes = scores.shape
     dtype = torch.float32 if num_classes <= 2**24 else torch.int64
+    is_small, index_rule = scores.numel() <= _SMALL and scores.is_contiguous(), ties == "index"
+    if is_small and scores.itemsize < 4:  # of whose mask each sum would take a copy
+        scores = scores.float()
     target_score = scores.gather(1, label)
-    index_rule = ties == "index"
-    if scores.numel() <= _SMALL and scores.is_contiguous():
+    if is_small:
         mask = torch.empty_like(scores)
         at_most = torch.sum(torch.le(scores, target_score, out=mask), 1, dtype=dtype)
         tied = torch.sum(torch.eq(scores, target_score, out=mask), 1, dtype=dtype)
@@ -85,7 +87,10 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
         if index_rule and (much_tied or not many_near):
             near = (at_most > least).nonzero().squeeze(1)
             if much_tied:
-                near = _without_settled(scores, target_score, label, at_most, near, least)
+                parts = torch.split(near, _LEAST_BLOCK // _FIRST)
+                near = torch.cat(
+                    [_without_settled(scores, target_score, label, at_most, part, least) for part in parts]
+                )
             _put_in_rows(near, scores, target_score, label, at_most)
     return num_classes - at_most, tied
 

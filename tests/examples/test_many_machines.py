@@ -63,6 +63,27 @@ def test_without_torchrun_and_without_a_gpu_one_sentence_says_so(tmp_path):
     assert alone.returncode == 1
 
 
+@pytest.mark.skipif(not dist.is_available(), reason="needs torch.distributed")
+def test_a_head_that_two_processes_share_out_learns_under_lightnings_strategy(tmp_path):
+    words = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(EXAMPLES / "million_classes.py"),
+    ]
+    small = ["--classes", "3000", "--rows", "32", "--batch-size", "16", "--max-epochs", "12"]
+    done = start(tmp_path, *words, *small, "--accelerator", "cpu")
+    try:
+        out, _ = done.communicate(timeout=500)
+    finally:
+        done.kill()
+    assert done.returncode == 0, out[-4000:]
+    assert len(re.findall(r"^3,000 classes, 2 processes, at most [\d.]+ GiB each$", out, flags=re.MULTILINE)) == 1
+    assert float(re.search(r"^train/top5 ([\d.]+)$", out, flags=re.MULTILINE)[1]) > 0.9
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 def test_two_workers_of_a_ray_cluster_train_together(tmp_path):
     done = start(tmp_path, str(EXAMPLES / "ray_train.py"), "--workers", "2", "--storage", str(tmp_path / "out"), *SMALL)
