@@ -77,11 +77,11 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     seeds = fall * of_rest[: k + 1].unfold(0, 2, 1).transpose(1, 2)
 
     ratios = (z.unsqueeze(1) - levels.view(k, 1, 1, num_rows)).clamp_(max=0).exp_()
-    following, shape = constants.after_last, (num_leaders, 2, num_rows)
-    terms: list[Tensor] = []
-    for ratio, seed in zip(reversed(ratios.unbind()), reversed(seeds.reshape(k, 1, -1).unbind()), strict=True):
-        terms.append(ratio * following)
-        following = torch.addmm(seed, constants.behind, terms[-1].reshape(num_leaders, -1)).view(shape)
+    shape = (num_leaders, 2, num_rows)
+    terms = [ratios[-1] * constants.after_last]
+    for ratio, seed in zip(reversed(ratios.unbind()[:-1]), reversed(seeds.reshape(k, 1, -1).unbind()[1:]), strict=True):
+        following = torch.addmm(seed, constants.behind, terms[-1].reshape(num_leaders, -1))
+        terms.append(ratio * following.view(shape))
     total = terms[-1].sum(0).add_(seeds[0]).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
     p = Polynomials(total, fall, of_rest, powers, ratios, tuple(reversed(terms)), constants)
     return (total[0] / total[1]).log_().add_(levels[-1]), p

@@ -94,15 +94,17 @@ class SmoothTopKSVMLoss(ClassificationLoss):
         if k == logits.shape[1]:
             target_logit = logits.gather(1, target.unsqueeze(1)).squeeze(1)
             return torch.where(target_logit.isnan(), target_logit, 0)
-        losses: Tensor = _SmoothTopKSVM.apply(logits, target, k, temperature, margin)
-        return losses if unit == 1 else unit * losses
+        losses: Tensor = _SmoothTopKSVM.apply(logits, target, k, temperature, margin, unit)
+        return losses
 
 
 class _SmoothTopKSVM(torch.autograd.Function):
     """The loss of each row; `_symmetric` has the mathematics. Keeps one tensor of the size of the logits."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, k: int, temperature: float, margin: float) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, target: Tensor, k: int, temperature: float, margin: float, unit: int
+    ) -> Tensor:
         target = target.unsqueeze(1)
         # From 2k − 2 leaders on the gradient of the rest is well conditioned.
         num_leaders = min(max(2 * k - 2, k + 1), logits.shape[1] - 1)
@@ -119,9 +121,11 @@ class _SmoothTopKSVM(torch.autograd.Function):
         z = z.sub_(z[k - 1].masked_fill(settled, 0)).div_(k * temperature)
         quotient, p = polynomials(z[:-1], power_sums)
         odds = quotient.sub_(z[-1]).add_(margin / temperature).masked_fill_(settled, -torch.inf)
-        losses = softplus(odds).mul_(temperature).to(logits.dtype)
+        losses = softplus(odds).mul_(unit * temperature).to(logits.dtype)
         if ctx.needs_input_grad[0]:
-            share = odds.sigmoid_().div_(k)
+            share = odds.sigmoid_()
+            if unit != k:
+                share.mul_(unit / k)
             by_leaders, coefficients = gradient(p, share)
             _times_polynomial(rest, coefficients.to(rest.dtype).unsqueeze(2))
             rest.scatter_(1, leaders, by_leaders.T.to(rest.dtype))
@@ -131,10 +135,10 @@ class _SmoothTopKSVM(torch.autograd.Function):
         return losses
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         refuse_second_derivative()
         (gradient_of_rows,) = ctx.saved_tensors
-        return gradient_of_rows * grad.unsqueeze(1), None, None, None, None
+        return gradient_of_rows * grad.unsqueeze(1), None, None, None, None, None
 
 
 def _blocks(scores: Tensor) -> list[slice]:
@@ -161,7 +165,7 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
             if r % 4 == 0 and many:
                 torch.threshold_(power, 1e-100, 0.0)
         sums.append(torch.cat(of_block, 1))
-    return torch.cat(sums)
+    return sums[0] if len(sums) == 1 else torch.cat(sums)
 
 
 def _times_polynomial(numbers: Tensor, coefficients: Tensor) -> None:
