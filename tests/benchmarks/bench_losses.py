@@ -4,8 +4,7 @@ Run with ``python tests/benchmarks/bench_losses.py``: it prints Markdown tables,
 belongs to. ``--write`` puts them there, between the lines ``<!-- costs -->`` and ``<!-- end of costs -->``, and the costs
 into the table of docs/choosing.md. Peers: see peers.py; the numbers of those that are not installed are missing.
 
-``--compiled`` adds what torch's default compiler makes of each loss, compiled ÷ eager at (256, 1000), which takes minutes of
-compiling; ``--quick`` takes the smallest shape alone.
+``--quick`` takes the smallest shape alone. Compiled losses: bench_compiled.py.
 
 All candidates take turns in one process, on one thread; a figure is the median of the rounds' ratios. Cross entropy itself moves by a
 factor of two to three with the state of the allocator, so that is fixed from outside: "reused", blocks of memory stay with
@@ -102,28 +101,6 @@ def measure(state: str) -> dict[str, Any]:
     return found
 
 
-def compiled() -> Table:
-    """Return compiled ÷ eager of each loss at (256, 1000), forward and backward."""
-    torch.set_num_threads(1)
-    shape, rows = (256, 1000), []
-    logits, target = torch.randn(shape, requires_grad=True), torch.randint(shape[1], shape[:1])
-    for name, loss in ours(shape[1]).items():
-
-        def step(loss: Loss) -> Callable[[], None]:
-            def run() -> None:
-                logits.grad = None
-                loss(logits, target).backward()
-
-            return run
-
-        torch.compiler.reset()
-        calls = {"eager": step(loss), "compiled": step(torch.compile(loss, fullgraph=True))}
-        ratio = Ratio.of(ratios_of_rounds(calls, "eager", rounds=5, seconds=0.02)["compiled"])
-        rows.append([name, str(ratio)])
-        print(*rows[-1], flush=True, file=sys.stderr)
-    return Table(f"Compiled ÷ eager at {shape}, one thread; below 1 compiling pays.", ["", "compiled ÷ eager"], rows)
-
-
 def tables(found: dict[str, Any]) -> list[Table]:
     """Return the ratios of both states of the allocator with their spread."""
     titles = {"reused": "Blocks of memory are reused.", "fresh": "Large blocks go back to the system in each call."}
@@ -158,14 +135,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/")
     parser.add_argument("--quick", action="store_true", help="the smallest shape alone; prints only")
-    parser.add_argument("--compiled", action="store_true", help="compile each loss, too")
     parser.add_argument("--measure", choices=MALLOC, help="print the figures of one state of the allocator as JSON")
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure)))
         return
     if options.quick:
-        publish("losses", tables({"reused": in_process("reused")}) + ([compiled()] if options.compiled else []))
+        publish("losses", tables({"reused": in_process("reused")}))
         return
     errors = {name: hard_cases(peer) for name, peer in PEERS.items() if peer.package is not None}
     found = {state: in_process(state) for state in MALLOC}
@@ -175,7 +151,7 @@ def main() -> None:
     print(f"\n{missing_peers()}")
     if options.write:
         write_pages(texts, found["reused"])
-    publish("losses", tables(found) + ([compiled()] if options.compiled else []))
+    publish("losses", tables(found))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ SECTIONS = {
     "metrics": "Top-k accuracy",
     "growth": "Growth with classes, rows, k and processes",
     "losses": "Losses",
+    "compiled": "Compiled losses",
     "step": "A whole training step",
     "start": "Import and start-up",
     "data": "Loading photos",
