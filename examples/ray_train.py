@@ -12,12 +12,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import sys
 from typing import Any
 
-import ray
-import ray.train
-from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment, RayTrainReportCallback, prepare_trainer
-from ray.train.torch import TorchTrainer
+try:
+    import ray
+    import ray.train
+    from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment, RayTrainReportCallback, prepare_trainer
+    from ray.train.torch import TorchTrainer
+except ModuleNotFoundError:
+    sys.exit('ray must be installed with its part for training, got none. Run pip install "topk-lightning[ray]".')
 
 NEW = importlib.util.find_spec("lightning") is not None
 

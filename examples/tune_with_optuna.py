@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from typing import Any
 
-import optuna
+try:
+    import optuna
+except ModuleNotFoundError:
+    sys.exit('optuna must be installed to search, got none. Run pip install "topk-lightning[optuna]".')
 
 MONITOR = "val/top5"
 

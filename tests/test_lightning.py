@@ -101,5 +101,5 @@ def test_without_lightning_the_rest_works_and_this_module_says_what_to_do():
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == (
         "topk_lightning.lightning must be imported where the package lightning is installed, got an environment "
-        "without it. Install lightning, or import the same names from topk_lightning for pytorch_lightning."
+        'without it. Run pip install "topk-lightning[lightning]", or import the same names from topk_lightning.'
     )

@@ -31,7 +31,7 @@ except ModuleNotFoundError as error:
             "topk_lightning.lightning",
             "be imported where the package lightning is installed",
             "an environment without it",
-            "Install lightning, or import the same names from topk_lightning for pytorch_lightning.",
+            'Run pip install "topk-lightning[lightning]", or import the same names from topk_lightning.',
         )
     ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
@@ -10,7 +11,11 @@ from statistics import mean, median, stdev
 from grid_a import choose
 from methods import BASELINE
 from records import Record
-from scipy import stats
+
+try:
+    from scipy import stats
+except ModuleNotFoundError:
+    sys.exit('scipy must be installed for the study, got none. Run pip install "topk-lightning[study]".')
 
 __all__ = ["Comparison", "Paired", "Tuning", "compare", "epochs_to_reach", "holm", "paired", "results_of", "tuning"]
 

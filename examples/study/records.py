@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ModuleNotFoundError:
+    sys.exit('pyarrow must be installed for the study, got none. Run pip install "topk-lightning[study]".')
 
 __all__ = ["RESULTS", "VERSION", "Record", "Records", "origin", "read_parquet", "write_parquet"]
 
@@ -60,9 +67,6 @@ class Records:
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:
     """Write results as one parquet, in one move, in an order that does not depend on when each was made."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows = sorted(records, key=lambda record: [str(part) for part in _key(record)])
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -72,8 +76,6 @@ def write_parquet(records: Iterable[Record], path: Path) -> None:
 
 def read_parquet(path: Path) -> list[Record]:
     """Return the results of a parquet."""
-    import pyarrow.parquet as pq
-
     rows: list[Record] = pq.read_table(path).to_pylist()
     return rows
 

@@ -163,5 +163,5 @@ def _unnamed_network(what: str) -> ValueError:
 
 def _missing_package(network: str, package: str) -> ModuleNotFoundError:
     """Return the error for a network whose package is not installed."""
-    remedy = f"Run pip install {package}."
+    remedy = 'Run pip install "topk-lightning[timm]".' if package == "timm" else f"Run pip install {package}."
     return MissingPackageError(must(package, f"be installed for {network!r}", "no such package", remedy), name=package)
