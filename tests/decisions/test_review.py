@@ -13,6 +13,7 @@ from tests.decisions.known_truth import Population
 from topk_lightning.decisions import (
     PILES,
     Costs,
+    ReviewOutcome,
     ReviewPlan,
     best_k,
     error_bound,
@@ -199,6 +200,39 @@ def test_costs_choose_the_cheapest_plan_that_keeps_the_promise():
 
     assert cost(cheap) < cost(free)
     assert cost(cheap) <= 2000 + 1e-9  # no dearer than a person for every picture
+
+
+def test_costs_choose_the_k_of_the_cheapest_plan():
+    logits, target = Population(seed=12).draw(800)
+    costs = Costs(wrong=4, person=1, name=0.05)
+    chosen = review_plan(logits, target, target_error=0.1, costs=costs)
+
+    def cost(plan):
+        outcome = plan.outcome(logits, target)
+        names = costs.name * plan.k * outcome.listed
+        return costs.wrong * (outcome.wrong + outcome.missed) + costs.person * outcome.person + names
+
+    # The k of each is given, so its list has all of the confidence: by as much it may be cheaper.
+    each = [cost(review_plan(logits, target, target_error=0.1, costs=costs, k=k)) for k in range(1, 21)]
+    assert 1 < chosen.k < 20
+    assert cost(chosen) <= 1.1 * min(each)
+    assert cost(chosen) < each[0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ((100, 60, 3, 30, 1, 10), "60 of 100 pictures need nobody (57 of 60 were right), for 30 somebody picks from a list "
+         "(29 of 30 had the name on it), and an expert must look at 10."),
+        ((200, 120, 3, 0, 0, 80), "60 of 100 pictures need nobody (117 of 120 were right), and an expert must look at 40."),
+        ((10, 10, 0, 0, 0, 0), "100 of 100 pictures need nobody (10 of 10 were right), and no expert is needed."),
+        ((100, 0, 0, 40, 1, 60), "Of 100 pictures, for 40 somebody picks from a list (39 of 40 had the name on it), and an "
+         "expert must look at 60."),
+        ((9, 0, 0, 0, 0, 9), "An expert must look at each of the 9 pictures."),
+    ],
+)  # fmt: skip
+def test_the_piles_are_one_sentence(counts, sentence):
+    assert ReviewOutcome(*counts).sentence == sentence
 
 
 def test_the_best_k_is_the_cheapest_by_a_loop():

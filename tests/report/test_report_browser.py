@@ -17,7 +17,8 @@ from topk_lightning import EmojiDataModule, write_report
 from topk_lightning.prediction import TrainedModel
 
 SECTIONS = (
-    "findings", "accuracy", "groups", "calibration", "sets", "confusions", "hard_images", "classes", "training", "provenance",
+    "findings", "accuracy", "groups", "calibration", "sets", "review", "level", "confusions", "hard_images", "labels", "classes",
+    "training", "provenance",
 )  # fmt: skip
 
 

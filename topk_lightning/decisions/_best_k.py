@@ -14,9 +14,10 @@ from topk_lightning._checks.options import check_number
 from topk_lightning.decisions._confidences import as_scores
 from topk_lightning.decisions._review_meter import ReviewMeter
 
-__all__ = ["BestK", "Costs", "best_k"]
+__all__ = ["MOST_NAMES", "BestK", "Costs", "best_k"]
 
-_MOST = 20  # names that a person reads before searching is quicker
+#: Names that a person reads before searching is quicker.
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def best_k(
     else:
         given = as_scores(scores, target, kind)
         rank, num_classes = given.target_ranks(), given.num_classes
-    number = min(_MOST if most is None else most, num_classes)
+    number = min(MOST_NAMES if most is None else most, num_classes)
     ks = torch.arange(1, number + 1)
     found = (rank.unsqueeze(0) < ks.unsqueeze(1)).double().mean(1)
     cost = asked.name * ks + asked.wrong * (1 - found)

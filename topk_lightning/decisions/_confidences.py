@@ -11,7 +11,7 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.ranking import topk_indices
 from topk_lightning.scores import Scores
 
-__all__ = ["Confidences", "as_scores", "confidences"]
+__all__ = ["Confidences", "as_scores", "confidences", "confidences_up_to"]
 
 
 class Confidences(NamedTuple):
@@ -52,11 +52,16 @@ def as_scores(scores: Any, target: Any = None, kind: str = "logits") -> Scores:
 
 def confidences(scores: Scores, k: int, question: str = "a review plan") -> Confidences:
     """Return how sure a classifier is of each image; the probabilities are made in float64."""
-    first, best = [], []
+    return confidences_up_to(scores, k, question)[-1]
+
+
+def confidences_up_to(scores: Scores, most: int, question: str = "a review plan") -> list[Confidences]:
+    """Return the same for k = 1, …, `most`, from one reading of the scores."""
+    parts = []
     for block in scores.blocks(question):
-        probability = block.log_probabilities().exp().gather(1, topk_indices(block.values, k))
-        broken = ~probability.isfinite().all(1)
-        first.append(probability[:, 0].masked_fill(broken, -1))
-        best.append(probability.sum(1).masked_fill(broken, -1))
+        probability = block.log_probabilities().exp().gather(1, topk_indices(block.values, most))
+        broken = ~probability.isfinite().all(1, keepdim=True)
+        parts.append(probability.cumsum(1).masked_fill(broken, -1))
     rank = torch.full((len(scores),), -1) if scores.target is None else scores.target_ranks()
-    return Confidences(torch.cat(first), torch.cat(best), rank)
+    sums = torch.cat(parts)
+    return [Confidences(sums[:, 0], sums[:, number], rank) for number in range(most)]

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice
-from topk_lightning.decisions._best_k import Costs, best_k
+from topk_lightning.decisions._best_k import MOST_NAMES, Costs
 from topk_lightning.decisions._binomial import check_inner
-from topk_lightning.decisions._confidences import Confidences, as_scores, confidences
+from topk_lightning.decisions._confidences import Confidences, as_scores, confidences, confidences_up_to
+from topk_lightning.decisions._plan_costs import cheapest_thresholds, mean_cost
 from topk_lightning.decisions._promise import nothing_promised, plain_threshold, threshold_of_plain
 from topk_lightning.decisions._review_meter import ReviewMeter, seen_of
 from topk_lightning.decisions._review_outcome import PILES, ReviewOutcome, outcome_of
@@ -163,7 +164,7 @@ def review_plan(
         target_error: the share of errors that is promised, in (0, 1).
         among: "all" or "accepted".
         confidence: the probability of the promise, in (0, 1).
-        k: names on a list, 1 ≤ k ≤ C; None: 5, or what `costs` ask for, at most C.
+        k: names on a list, 1 ≤ k ≤ C; None: 5, or with `costs` what makes the cheapest plan, up to 20; at most C.
         costs: what an error, a person and a name to read cost, as :class:`Costs` or a dict of its arguments: the plan is then
             the cheapest among those that keep the promise.
         kind: what an array holds: "logits" or "probabilities".
@@ -196,43 +197,23 @@ def review_plan(
     check_inner("confidence", confidence)
     check_choice("among", among, ("all", "accepted"))
     asked = Costs.of(costs)
-    tried = 1
-    if k is None and asked is not None and not isinstance(scores, ReviewMeter):
-        found = best_k(scores, target, costs=asked, kind=kind)
-        k, tried = found.k, len(found.cost)
-    seen, k, num_classes = seen_of(scores, target, kind, k, "a review plan")
     fit = threshold_among_all if among == "all" else threshold_among_accepted
-    threshold = fit(seen.first, seen.wrong, target_error, confidence)
-    # A k that the same images chose costs some of the confidence.
-    lists = fit(seen.best, seen.missed(k), target_error, 1 - (1 - confidence) / tried)
-    if asked is not None:
-        threshold, lists = _cheapest(seen, k, threshold, lists, asked)
+    tried = [seen_of(scores, target, kind, k, "a review plan")]
+    if k is None and asked is not None and not isinstance(scores, ReviewMeter):
+        given, num_classes = as_scores(scores, target, kind), tried[0][2]
+        every = confidences_up_to(given, min(MOST_NAMES, num_classes))
+        tried = [(seen, number, num_classes) for number, seen in enumerate(every, 1)]
+    plans = []
+    for seen, number, _ in tried:
+        threshold = fit(seen.first, seen.wrong, target_error, confidence)
+        # A k that the same images choose costs some of the confidence.
+        lists = fit(seen.best, seen.missed(number), target_error, 1 - (1 - confidence) / len(tried))
+        if asked is None:
+            plans.append((0.0, number, threshold, lists))
+        else:
+            threshold, lists = cheapest_thresholds(seen, number, threshold, lists, asked)
+            plans.append((mean_cost(seen, number, threshold, lists, asked), number, threshold, lists))
+    _, k, threshold, lists = min(plans)
+    seen, _, num_classes = tried[0]
     images = len(seen.first)
     return ReviewPlan(threshold, lists, k, float(target_error), among, float(confidence), images, num_classes, asked)
-
-
-def _cheapest(seen: Confidences, k: int, threshold: float, lists: float, costs: Costs) -> tuple[float, float]:
-    """Return the thresholds of the least mean cost, neither lower than it was: what is accepted less often keeps the promise."""
-    accepted = costs.wrong * seen.wrong.double()
-    listed = costs.name * k + costs.wrong * seen.missed(k).double()
-    first, second = threshold, lists
-    for _ in range(3):
-        # What a picture costs that is not accepted, and then what it costs without a list.
-        otherwise = torch.where(seen.best >= second, listed, costs.person)
-        first = _least(seen.first, accepted - otherwise, threshold)
-        waiting = seen.first < first
-        second = _least(seen.best[waiting], (listed - costs.person)[waiting], lists)
-    return first, second
-
-
-def _least(confidence: Tensor, gain: Tensor, bound: float) -> float:
-    """Return the threshold from `bound` on above which the sum of `gain` is least."""
-    allowed = (confidence >= bound) & (confidence >= 0)
-    places, inverse = confidence[allowed].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    if not len(places):
-        return bound
-    sums = torch.zeros(len(places), dtype=torch.float64).index_add(0, inverse, gain[allowed]).cumsum(0)
-    place = int(sums.min(0).indices)
-    if sums[place] >= 0:
-        return NOTHING
-    return bound if place == len(places) - 1 else -float(places[place])

@@ -53,11 +53,22 @@ class ReviewOutcome:
     @property
     def sentence(self) -> str:
         """The piles in one sentence, for people who plan the work."""
-        share = [round(100 * part / self.images) for part in (self.accepted, self.listed, self.person)]
-        right = self.accepted - self.wrong
-        accepted = f"{share[0]} of 100 pictures need nobody ({right:,} of {self.accepted:,} were right)"
-        listed = f"for {share[1]} somebody picks from a list ({self.listed - self.missed:,} of {self.listed:,} had the name on it)"
-        return f"{accepted}, {listed}, and an expert must look at {share[2]}."
+        accepted, listed, person = (
+            round(100 * part / self.images) for part in (self.accepted, self.listed, self.person)
+        )
+        right, found = self.accepted - self.wrong, self.listed - self.missed
+        parts = []
+        if self.accepted:
+            parts.append(f"{accepted} of 100 pictures need nobody ({right:,} of {self.accepted:,} were right)")
+        if self.listed:
+            parts.append(f"for {listed} somebody picks from a list ({found:,} of {self.listed:,} had the name on it)")
+        if not parts:
+            return f"An expert must look at each of the {self.images:,} pictures."
+        look = f"an expert must look at {person}" if self.person else "no expert is needed"
+        first, *others = [*parts, look]
+        said = ", and ".join([first, *others]) if len(others) == 1 else f"{first}, {others[0]}, and {others[1]}"
+        said = said if self.accepted else f"Of 100 pictures, {said}"
+        return f"{said}."
 
 
 def outcome_of(piles: Tensor, wrong: Tensor, missed: Tensor) -> ReviewOutcome:

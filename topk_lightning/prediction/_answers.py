@@ -135,7 +135,8 @@ class Decider:
             rows = self.sets.predict(logits, named, kind=kind)
         else:
             most = logits.shape[-1]
-            k = min(5 if self.plan is None else self.plan.k, most) if self.k is None else self.k
+            has_lists = self.plan is not None and self.plan.list_threshold < float("inf")
+            k = min(self.plan.k if has_lists else 5, most) if self.k is None else self.k  # type: ignore[union-attr]
             rows = list(topk_predictions(logits, named, k, input=kind))  # type: ignore[arg-type]
         if not rows:
             return []

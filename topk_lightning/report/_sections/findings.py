@@ -54,7 +54,8 @@ def _pictures(results: Results, finding: Finding) -> list[tuple[str, str]]:
     if not results.hard_images:
         return []
     if isinstance(finding, WrongLabels):
-        chosen = [index for index in results.suspects.order if results.suspects.confident[index]][:_SHOWN]
+        meant = {one.image for one in finding.suspects[:_SHOWN]}
+        chosen = [i for i in results.suspects.order if results.data.test.name(int(rows.index[i])) in meant][:_SHOWN]
         words = [f"labelled {names[int(rows.target[index])]}" for index in chosen]
     elif isinstance(finding, ClassesToMerge):
         labels = [names.index(finding.first), names.index(finding.second)]

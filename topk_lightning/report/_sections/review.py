@@ -41,7 +41,7 @@ def section(results: Results) -> Section | None:
         first = f"If an expert looks at half of the pictures, {shares[5].accuracy:.0%} are right in the end."
         promise = "Without validation images no plan is fitted, and nothing is promised."
     else:
-        first, promise = _first_sentence(outcome), plan.promise
+        first, promise = outcome.sentence, plan.promise
     notes = [
         promise,
         f"Sorted by the probability of the first guess, the surest first: the area under the curve (AURC), the mean share "
@@ -61,12 +61,6 @@ def section(results: Results) -> Section | None:
     }
     data = {"first": first, "notes": notes, "warning": kept, "shares": shares, "chart": risk_plot(curve)}
     return Section("What an expert must see", {**data, "piles": _piles(outcome)}, values)
-
-
-def _first_sentence(outcome: ReviewOutcome) -> str:
-    if not outcome.accepted and not outcome.listed:
-        return f"An expert must look at each of the {outcome.images:,} pictures: nothing is sure enough."
-    return outcome.sentence
 
 
 def _piles(outcome: ReviewOutcome | None) -> list[tuple[str, float, str, str]]:

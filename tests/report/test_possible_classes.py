@@ -1,0 +1,77 @@
+"""A report of some classes alone: scores, targets and groups are those of the list, and images of others are left out."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+import torch
+
+from topk_lightning import TrainedModel, write_report
+from topk_lightning.decisions import ClassList, review_plan
+from topk_lightning.metrics import topk_accuracy
+from topk_lightning.report import score_images
+from topk_lightning.scores import Scores
+
+
+@pytest.fixture(scope="module")
+def reports(trained, tmp_path_factory):
+    """The report on images, and that of the stored scores of the same images."""
+    names = TrainedModel.load(trained.checkpoint).class_names
+    allowed, folder = ClassList.of(dict.fromkeys(names[2:12], 1.5), names), tmp_path_factory.mktemp("possible")
+    stored = [score_images(trained.checkpoint, trained.data, split) for split in ("test", "val")]
+    given = dict.fromkeys(names[2:12], 1.5)
+    images = write_report(trained.checkpoint, trained.data, folder / "images.html", classes=given)
+    scores = write_report(stored[0], None, folder / "scores.html", validation=stored[1], classes=given)
+    return allowed, stored, images, scores
+
+
+def content_of(path):
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def test_the_numbers_are_those_of_the_list(reports):
+    allowed, (test, val), *pages = reports
+    kept, fitted_on = allowed.scores(test), allowed.scores(val)
+    plan = review_plan(fitted_on)
+    for page in pages:
+        content = content_of(page)
+        assert content["images"]["tested"] == len(kept) == 10
+        top = {row["k"]: row["accuracy"] for row in content["sections"]["accuracy"]["topk"]}
+        logits, target = kept.values, kept.labels()
+        assert top[3] == pytest.approx(float(topk_accuracy(logits, target, 3)), rel=1e-6)
+        review = content["sections"]["review"]
+        assert review["plan"]["images"] == 10
+        assert review["plan"]["threshold"] == plan.to_dict()["threshold"]
+        assert {row["name"] for row in content["sections"]["classes"]["classes"]} == set(allowed.class_names)
+        assert content["possible_classes"].startswith("Only 10 of 24 classes are possible, each by its weight;")
+        assert "14 images of other classes are left out." in content["possible_classes"]
+        assert content["possible_classes"] in page.read_text()
+    groups = content_of(pages[0])["sections"]["groups"]
+    assert sum(int(row["note"].split(" of ")[1].split()[0]) for row in groups["groups"]) == 10
+
+
+def test_the_table_of_suspects_is_in_order_and_has_room_for_what_a_person_finds(reports):
+    allowed, (test, _), _, page = reports
+    kept = allowed.scores(test)
+    rows = list(csv.DictReader(page.with_name("scores_suspects.csv").read_text().splitlines()))
+    wrong = (kept.values.argmax(1) != kept.labels()).nonzero().flatten()
+    own = kept.values.double().softmax(1).gather(1, kept.labels()[:, None])[:, 0]
+    expected = wrong[own[wrong].argsort()].tolist()
+    assert [row["image"] for row in rows] == [kept.ids[index] for index in expected]
+    assert [float(row["probability"]) for row in rows] == pytest.approx(own[expected].tolist(), rel=0.01)
+    assert all(row["right_label"] == row["note"] == "" for row in rows)
+
+
+def test_a_report_says_what_small_validation_sets_cannot_promise(tmp_path):
+    logits = 5 * torch.eye(3).repeat(20, 1)
+    target = torch.arange(3).repeat(20)
+    few = Scores(logits[:30], target[:30], kind="logits")
+    page = write_report(Scores(logits, target, kind="logits"), None, tmp_path / "report.html", validation=few)
+    review = content_of(page)["sections"]["review"]
+    assert review["sentence"] == "An expert must look at each of the 60 pictures."
+    assert review["notes"][0].startswith(
+        "Nothing can be promised: for at most 5 % errors with 95 % confidence it takes at"
+    )
+    assert not page.with_name("suspects.csv").exists()
