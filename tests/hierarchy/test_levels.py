@@ -28,6 +28,12 @@ def test_a_csv_file_of_any_depth_names_its_levels(tmp_path):
     assert groups(read_levels(str(path), ["beagle", "boston"])) == {"group": ["hound", "terrier"]}
 
 
+def test_of_other_columns_those_headed_fine_and_coarse_are_read(tmp_path):
+    path = tmp_path / "tree.csv"
+    path.write_text("id,fine,note,coarse\n1,boston,x,terrier\n2,beagle,y,hound\n")
+    assert groups(read_levels(path, ["beagle", "boston"])) == {"coarse": ["hound", "terrier"]}
+
+
 def test_a_tree_of_folders_of_any_depth_is_the_same(tmp_path):
     for way in (
         "animal/dog/terrier/boston",

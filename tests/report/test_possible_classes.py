@@ -64,6 +64,25 @@ def test_the_table_of_suspects_is_in_order_and_has_room_for_what_a_person_finds(
     assert all(row["right_label"] == row["note"] == "" for row in rows)
 
 
+def test_the_level_it_is_sure_of_is_fitted_by_a_file_of_any_depth(tmp_path):
+    names = [f"c{index}" for index in range(6)]
+    (tmp_path / "tree.csv").write_text(
+        "class,pair,all\n" + "".join(f"{name},pair {index // 2},every\n" for index, name in enumerate(names))
+    )
+    # Never sure which of a pair, always which pair.
+    target = torch.arange(6).repeat(20)
+    logits = 6.0 * torch.eye(3).repeat_interleave(2, 0).repeat_interleave(2, 1)[target]
+    scores = Scores(logits, target, kind="logits", class_names=names)
+    options = {"validation": scores, "hierarchy": tmp_path / "tree.csv"}
+    level = content_of(write_report(scores, None, tmp_path / "report.html", **options))["sections"]["level"]
+    assert level["fitted_on_validation"] == {
+        "images": 120, "answered": 120, "right": 120, "share": 1, "accuracy": 1, "error": 0,
+    }  # fmt: skip
+    assert [(row["name"], row["share"]) for row in level["by_level"]] == [("class", 0), ("pair", 1), ("all", 0)]
+    assert level["fitted_on_halves_of_the_test"]["answered"] == 1
+    assert level["notes"][1] == "Both fits answer about as many: the validation images are of the kind of the test."
+
+
 def test_a_report_says_what_small_validation_sets_cannot_promise(tmp_path):
     logits = 5 * torch.eye(3).repeat(20, 1)
     target = torch.arange(3).repeat(20)

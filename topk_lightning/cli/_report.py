@@ -115,7 +115,12 @@ def _parser() -> OptionParser:
     )
     parser.add_argument("--out", type=str, default="report.html", help="the file to write")
     parser.add_argument("--k", type=int, default=None, help="guesses that count (default: those of the checkpoint)")
-    parser.add_argument("--hierarchy", type=str, default=None, help="csv file with a line class,group for each class")
+    parser.add_argument(
+        "--hierarchy",
+        type=str,
+        default=None,
+        help="groups of classes: a csv file class,group,larger group, or a tree of folders",
+    )
     parser.add_argument("--epoch-table", type=str, default=None, help="default: epochs.csv of the training")
     parser.add_argument("--title", type=str, default=None, help="heading of the report")
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")

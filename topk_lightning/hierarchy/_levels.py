@@ -22,7 +22,7 @@ def read_levels(given: Any, class_names: Sequence[str]) -> dict[str, Hierarchy]:
 
     Args:
         given: a csv file with a line class,group,larger group,… for each class, under headings that begin with class (or
-            fine) and name the levels, or without any; an empty cell is a class or group that stands alone at that level. A
+            fine) and name the levels, or without any; of columns about something else those headed fine and coarse; an empty cell is a class or group that stands alone at that level. A
             folder of folders of any depth, whose leaves are the classes: animals/dogs/terrier/boston. {level: groups} from
             fine to coarse, or one level, as :meth:`Hierarchy.of` takes them. Groups of one name in two larger groups are
             told apart by the name of the larger: dogs/other, cats/other.
@@ -87,6 +87,9 @@ def _check_all_nested(levels: Mapping[str, Hierarchy], class_names: Sequence[str
 def _of_csv(path: Path, class_names: Sequence[str]) -> tuple[dict[str, list[str]], list[str] | None]:
     """Return the groups of each class from fine to coarse, and the headings, where there are any."""
     rows = csv_rows(path, _ARGUMENT, "a csv file, text in UTF-8")
+    if rows and {"fine", "coarse"} <= set(rows[0][1]) and rows[0][1][0] != "fine":  # among columns about something else
+        places = [rows[0][1].index(heading) for heading in ("fine", "coarse")]
+        rows = [(number, [row[place] if place < len(row) else "" for place in places]) for number, row in rows]
     headings = None
     if rows and rows[0][1][0].strip().lower() in ("class", "fine") and rows[0][1][0] not in class_names:
         headings = [cell.strip() for cell in rows.pop(0)[1]]

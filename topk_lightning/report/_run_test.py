@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from topk_lightning._checks.options import check_k
 from topk_lightning.classifier import ClassMatch, match_classes
 from topk_lightning.data import TrainingData, count_trained_on
 from topk_lightning.decisions import ClassList, PredictionSets, SetMeter, fewest_images
-from topk_lightning.hierarchy import Hierarchy
+from topk_lightning.hierarchy import Hierarchy, read_levels
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TrainedModel
@@ -214,6 +215,8 @@ def given_levels(given: Any, names: list[str]) -> dict[str, Hierarchy]:
     """Return the groups of classes that the caller gave, by the name of their level."""
     if given is None:
         return {}
+    if isinstance(given, str | Path):
+        return dict(read_levels(given, names))
     is_one = isinstance(given, Mapping) and all(isinstance(group, str | int) for group in given.values())
     levels = given if isinstance(given, Mapping) and not is_one else {"group": given}
     return {str(level): Hierarchy.of(groups, names) for level, groups in levels.items()}

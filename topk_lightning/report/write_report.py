@@ -69,8 +69,8 @@ def write_report(
         preprocessing: a Preprocessing or the dict of one; None: that of the model.
         logit_adjustment: strength of the adjustment for classes of unequal frequency, 1 for scores as if all were equally
             frequent: for a model that plain cross entropy has trained on a data module, whose counts its checkpoint keeps.
-        hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups} from fine to coarse, a file as
-            a Path; None: those of the data.
+        hierarchy: groups of classes, as :meth:`Hierarchy.of` takes them, or {level: groups} from fine to coarse; a csv file or a
+            tree of folders of any depth, as :func:`topk_lightning.hierarchy.read_levels` takes them; None: those of the data.
         epoch_table: file that TrainingTrace wrote; None: epochs.csv beside the checkpoint, else the table in it.
         hard_images: how many to show of each kind, at least 0.
         batch_size: images at a time, where the data does not say.
