@@ -15,9 +15,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
-from grid_a import Budget, run_method
+from grid_a import Budget
 from grid_b import NETWORK_METHODS, run_network
-from methods import methods_of
+from grid_c import run_and_ask
+from methods import FOR_A_TAIL, methods_of
 from pages import DOCS, write_pages
 from records import RESULTS, Records, read_parquet, write_parquet
 from settings import FULL, NETWORKS, NETWORKS_FULL, NETWORKS_SMOKE, SMOKE, STANDARD, Setting
@@ -73,14 +74,15 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     if options.smoke:
         settings, networks = SMOKE, NETWORKS_SMOKE
         budget, for_networks, most = Budget(3, 2, 3), Budget(2, 1, 2), 3
-    return [
-        *(
-            (run_method, setting, method.name, budget)
-            for setting in settings
-            for method in methods_of(setting, full=options.full)[:most]
-        ),
-        *((run_network, setting, name, for_networks) for setting in networks for name in NETWORK_METHODS),
+    small: list[Cell] = [
+        (run_and_ask, setting, method.name, budget)
+        for setting in settings
+        for method in methods_of(setting, full=options.full)[:most]
     ]
+    large: list[Cell] = [(run_network, setting, name, for_networks) for setting in networks for name in NETWORK_METHODS]
+    # What carries the headline comes first in every setting, so that an interrupted run is of use.
+    first = [cell for cell in small if cell[2] in NETWORK_METHODS or (cell[1].tail and cell[2] in FOR_A_TAIL)]
+    return [*first, *large, *(cell for cell in small if cell not in first)]
 
 
 def _parser() -> argparse.ArgumentParser:

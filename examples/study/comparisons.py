@@ -10,18 +10,33 @@ from statistics import mean, median, stdev
 
 from grid_a import choose
 from methods import BASELINE
-from records import Record
+from records import Record, Results
 
 try:
     from scipy import stats
 except ModuleNotFoundError:
     sys.exit('scipy must be installed for the study, got none. Run pip install "topk-lightning[study]".')
 
-__all__ = ["Comparison", "Paired", "Tuning", "compare", "epochs_to_reach", "holm", "paired", "results_of", "tuning"]
+__all__ = [
+    "DECAY_OFF",
+    "MARGIN",
+    "Comparison",
+    "Paired",
+    "Tuning",
+    "compare",
+    "decay_gain",
+    "epochs_to_reach",
+    "holm",
+    "paired",
+    "results_of",
+    "tuning",
+]
 
 #: A difference of at most one point of accuracy does not matter.
 MARGIN = 0.01
 LEVEL = 0.95
+#: How the name of a setting ends whose weight decay is next to none.
+DECAY_OFF = ", decay off"
 _POWER = 0.8
 
 
@@ -54,12 +69,10 @@ class Comparison:
     """A method in a setting, beside cross entropy.
 
     Attributes:
-        accuracy: mean over the test splits.
         paired: its differences to cross entropy.
         adjusted_p: p after Holm, over the methods of the setting.
     """
 
-    accuracy: float
     paired: Paired
     adjusted_p: float
 
@@ -106,8 +119,8 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def compare(records: Sequence[Record], setting: str, k: int, grid: str = "a") -> dict[str, Comparison]:
-    """Return each method of a setting that was tested on at least two splits beside cross entropy."""
+def compare(records: Results, setting: str, measure: str = "top5", grid: str = "a") -> dict[str, Comparison]:
+    """Return each method of a setting that was tested on at least two splits beside cross entropy, by a figure of the results."""
     methods = dict.fromkeys(r["method"] for r in records if (r["grid"], r["setting"]) == (grid, setting))
     values = {method: results_of(records, setting, method, grid) for method in methods if method != BASELINE}
     base = results_of(records, setting, BASELINE, grid)
@@ -115,26 +128,22 @@ def compare(records: Sequence[Record], setting: str, k: int, grid: str = "a") ->
     for method, of_split in values.items():
         common = sorted(of_split.keys() & base.keys())
         if len(common) > 1:
-            mine, theirs = ([rows[split][f"top{k}"] for split in common] for rows in (of_split, base))
-            found[method] = (mean(mine), paired(mine, theirs))
-    adjusted = holm([pair.p for _, pair in found.values()])
-    return {m: Comparison(*found[m], p) for m, p in zip(found, adjusted, strict=True)}
+            mine, theirs = ([rows[split][measure] for split in common] for rows in (of_split, base))
+            found[method] = paired(mine, theirs)
+    adjusted = holm([pair.p for pair in found.values()])
+    return {m: Comparison(found[m], p) for m, p in zip(found, adjusted, strict=True)}
 
 
-def results_of(records: Sequence[Record], setting: str, method: str, grid: str = "a") -> dict[int, Record]:
-    """Return the test of the chosen candidate on each split."""
-    chosen = choose(records, setting, method, grid)
-    where = (grid, setting, method, "test", chosen)
-    return {
-        r["split"]: r for r in records if (r["grid"], r["setting"], r["method"], r["stage"], r["candidate"]) == where
-    }
+def results_of(records: Results, setting: str, method: str, grid: str = "a") -> dict[int, Record]:
+    """Return the test of the chosen candidate on each split; grid C has those that grid A chose."""
+    chosen = choose(records, setting, method, "a" if grid == "c" else grid)
+    return {r["split"]: r for r in records.cell(grid, setting, method, "test") if r["candidate"] == chosen}
 
 
-def tuning(records: Sequence[Record], setting: str, method: str, grid: str = "a") -> Tuning | None:
+def tuning(records: Results, setting: str, method: str, grid: str = "a") -> Tuning | None:
     """Return how the candidates of a method did on the tuning splits; None without any."""
     chosen = choose(records, setting, method, grid)
-    where = (grid, setting, method, "tuning")
-    rows = [r for r in records if (r["grid"], r["setting"], r["method"], r["stage"]) == where]
+    rows = records.cell(grid, setting, method, "tuning")
     if chosen is None:
         return None
     scores: dict[int, dict[int, float]] = {}
@@ -158,7 +167,16 @@ def _regrets(scores: dict[int, dict[int, float]], splits: Sequence[int]) -> list
     return found or [math.nan]
 
 
-def epochs_to_reach(records: Sequence[Record], setting: str, method: str, below: float) -> list[int | None]:
+def decay_gain(records: Results, setting: str, method: str) -> Paired | None:
+    """Return what a tuned weight decay gives a method over next to none, in top-5 accuracy; None where that was not tested."""
+    tuned, untuned = results_of(records, setting, method), results_of(records, f"{setting}{DECAY_OFF}", method)
+    common = sorted(tuned.keys() & untuned.keys())
+    if len(common) < 2:
+        return None
+    return paired([tuned[n]["top5"] for n in common], [untuned[n]["top5"] for n in common])
+
+
+def epochs_to_reach(records: Results, setting: str, method: str, below: float) -> list[int | None]:
     """Return, for each split, the first epoch with a top-5 accuracy of cross entropy's last less `below`; None: never."""
     base, found = results_of(records, setting, BASELINE), results_of(records, setting, method)
     epochs: list[int | None] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from comparisons import compare, paired, results_of
 from methods import BASELINE, CURRICULA, METHODS
-from records import Record
+from records import Results
 from tables import measured_settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COLOURS = ("#333333", "#0072b2", "#d55e00", "#009e73", "#b35a8c")
 _CORE = (BASELINE, "temperature CE", "smooth SVM, in logits")
 
 
-def draw_all(records: Sequence[Record], folder: Path) -> None:
+def draw_all(records: Results, folder: Path) -> None:
     """Write the figures as ``study_*.svg``; one for which there is nothing to show is left out."""
     import matplotlib
 
@@ -37,12 +37,12 @@ def draw_all(records: Sequence[Record], folder: Path) -> None:
         draw(records, folder / f"study{draw.__name__}.svg")
 
 
-def _forest(records: Sequence[Record], path: Path) -> None:
+def _forest(records: Results, path: Path) -> None:
     """Draw a row for each setting and a column for each method: the differences with their intervals."""
     from matplotlib import pyplot as plt
 
     settings = [setting.name for setting in measured_settings(records)]
-    by_k = {k: {name: compare(records, name, k) for name in settings} for k in (1, 5)}
+    by_k = {k: {name: compare(records, name, f"top{k}") for name in settings} for k in (1, 5)}
     methods = [m.name for m in (*METHODS, *CURRICULA) if any(m.name in by_k[5][name] for name in settings)]
     if not methods:
         return
@@ -77,7 +77,7 @@ def _forest(records: Sequence[Record], path: Path) -> None:
     _save(path)
 
 
-def _noise(records: Sequence[Record], path: Path) -> None:
+def _noise(records: Results, path: Path) -> None:
     """Draw top-5 accuracy against the share of redrawn labels, with decay next to none and tuned."""
     from matplotlib import pyplot as plt
 
@@ -98,7 +98,7 @@ def _noise(records: Sequence[Record], path: Path) -> None:
     _save(path)
 
 
-def _rates(records: Sequence[Record], path: Path) -> None:
+def _rates(records: Results, path: Path) -> None:
     """Draw the tuning of each method where only the rate and the own option are tuned."""
     from matplotlib import pyplot as plt
 
@@ -145,7 +145,7 @@ def _rates(records: Sequence[Record], path: Path) -> None:
     _save(path)
 
 
-def _curves(records: Sequence[Record], path: Path) -> None:
+def _curves(records: Results, path: Path) -> None:
     """Draw top-5 accuracy after each epoch for cross entropy and the curricula."""
     from matplotlib import pyplot as plt
 

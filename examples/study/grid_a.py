@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import mean
 
 from methods import BASELINE, CURRICULA, Method, method_named
-from records import Record, Records, origin
+from records import Record, Records, Results, origin
 from settings import Candidate, Setting, candidates
 from splits import Split, Splits
 from training import train
 
-__all__ = ["Budget", "choose", "run_method"]
+__all__ = ["Budget", "Member", "choose", "record_of", "run_method", "split_of"]
 
 # Members of one batched training: what a kill loses.
 _MEMBERS = 20
@@ -45,13 +45,11 @@ class Member:
     split: int
 
 
-def choose(records: Sequence[Record], setting: str, method: str, grid: str = "a") -> int | None:
+def choose(records: Results, setting: str, method: str, grid: str = "a") -> int | None:
     """Return the candidate of the best mean top-5 accuracy over the tuning splits, the first of equals."""
     scores: dict[int, list[float]] = {}
-    for record in records:
-        where = (record["grid"], record["setting"], record["method"], record["stage"])
-        if where == (grid, setting, method, "tuning"):
-            scores.setdefault(record["candidate"], []).append(record["top5"])
+    for record in records.cell(grid, setting, method, "tuning"):
+        scores.setdefault(record["candidate"], []).append(record["top5"])
     return max(sorted(scores), key=lambda number: mean(scores[number])) if scores else None
 
 
@@ -67,14 +65,15 @@ def run_method(setting: Setting, name: str, budget: Budget, records: Records, ca
 
 
 def _run(setting: Setting, method: Method, members: Sequence[Member], records: Records, cache: Path) -> None:
+    known = records.read()
     done = {
-        (record["candidate"], record["stage"], record["split"])
-        for record in records.read()
-        if (record["grid"], record["setting"], record["method"]) == ("a", setting.name, method.name)
+        (record["candidate"], stage, record["split"])
+        for stage in ("tuning", "test")
+        for record in known.cell("a", setting.name, method.name, stage)
     }
     missing = [m for m in members if (m.candidate.number, m.stage, m.split) not in done]
     for batch in _batches(missing, len(method.values)):
-        splits = [_split(setting, m.split, m.stage == "tuning", cache) for m in batch]
+        splits = [split_of(setting, m.split, m.stage == "tuning", cache) for m in batch]
         option = batch[0].candidate.option
         losses = [method.loss(option, split) for split in (splits if method.by_split else splits[:1])]
         with_curves = setting.curricula and batch[0].stage == "test" and method.name in _FOLLOWED
@@ -83,7 +82,7 @@ def _run(setting: Setting, method: Method, members: Sequence[Member], records: R
         seconds = round((time.process_time() - started) / len(batch), 3)
         curves = trained.curves if with_curves else [None] * len(batch)
         records.add(
-            _record(setting, method, member, accuracies, curve, seconds)
+            record_of(setting, method, member, accuracies, curve, seconds)
             for member, accuracies, curve in zip(batch, trained.accuracies, curves, strict=True)
         )
 
@@ -100,18 +99,20 @@ def _batches(members: Sequence[Member], options: int) -> Iterator[list[Member]]:
 
 
 @lru_cache(maxsize=24)
-def _split(setting: Setting, number: int, tuning: bool, cache: Path) -> Split:
+def split_of(setting: Setting, number: int, tuning: bool, cache: Path) -> Split:
+    """Return a split of a setting, drawn once for all methods."""
     return Splits(setting, cache).draw(number, tuning=tuning)
 
 
-def _record(
+def record_of(
     setting: Setting,
     method: Method,
     member: Member,
     accuracies: Sequence[float],
     curve: Sequence[Sequence[float]] | None,
-    seconds: float,
+    seconds: float | None,
 ) -> Record:
+    """Return what is kept of a training."""
     candidate = member.candidate
     option = method.values[candidate.option % len(method.values)]
     return {

@@ -15,9 +15,11 @@ from topk_lightning import losses
 from topk_lightning.curricula import KLadder, TemperatureCurve
 from topk_lightning.hierarchy import coarsen_logits, coarsen_target
 
-__all__ = ["BASELINE", "CURRICULA", "METHODS", "Method", "Scheduled", "method_named", "methods_of"]
+__all__ = ["BASELINE", "CURRICULA", "FOR_A_TAIL", "METHODS", "Method", "Scheduled", "method_named", "methods_of"]
 
 BASELINE = "cross entropy"
+#: What a long tail is compared by.
+FOR_A_TAIL = ("logit-adjusted CE", "noised hinge")
 
 
 class Scheduled(nn.Module):
@@ -196,8 +198,8 @@ METHODS: list[Method] = [
 
 CURRICULA: list[Method] = [
     Method("coarse to fine", "hold", (0.1, 0.2, 0.3, 0.5), _coarse_to_fine, by_split=True),
-    Method("temperature to 1", "start", (0.5, 2.0, 4.0, 10.0), _temperature, by_split=True),
-    Method("k 5, 3, 1", "at", ((0.2, 0.4), (0.35, 0.6), (0.5, 0.8), (0.7, 0.9)), _ladder, by_split=True),
+    Method("temperature to 1", "start", (0.5, 2.0, 4.0, 10.0), _temperature),
+    Method("k 5, 3, 1", "at", ((0.2, 0.4), (0.35, 0.6), (0.5, 0.8), (0.7, 0.9)), _ladder),
 ]
 
 _MORE: list[Method] = [

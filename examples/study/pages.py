@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from figures import draw_all
-from records import Record
+from quotes import requote
+from records import Results
 from tables import TABLES
 
 __all__ = ["DOCS", "fill_in", "write_pages"]
@@ -17,14 +17,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 _PLACE = re.compile(r"(<!-- study: (\w+) -->\n).*?(<!-- end of study -->)", re.DOTALL)
 
 
-def fill_in(page: str, records: Sequence[Record]) -> str:
-    """Return a page with its tables made anew."""
-    return _PLACE.sub(lambda place: _filled(place, records), page)
+def fill_in(page: str, records: Results) -> str:
+    """Return a page with its tables and its quoted numbers made anew."""
+    return requote(_PLACE.sub(lambda place: _filled(place, records), page), records)
 
 
-def write_pages(records: Sequence[Record], docs: Path) -> None:
-    """Fill in every page below a folder, and draw the figures into its ``assets``."""
-    for path in sorted(docs.rglob("*.md")):
+def write_pages(records: Results, docs: Path) -> None:
+    """Fill in every page below a folder and the README beside it, and draw the figures into its ``assets``."""
+    for path in (*sorted(docs.rglob("*.md")), *docs.parent.glob("README.md")):
         text = path.read_text(encoding="utf-8")
         filled = fill_in(text, records)
         if filled != text:
@@ -32,6 +32,6 @@ def write_pages(records: Sequence[Record], docs: Path) -> None:
     draw_all(records, docs / "assets")
 
 
-def _filled(place: re.Match[str], records: Sequence[Record]) -> str:
+def _filled(place: re.Match[str], records: Results) -> str:
     lines = "\n".join(TABLES[place[2]](records)).strip()
     return f"{place[1]}\n{lines}\n\n{place[3]}"

@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError:
     sys.exit('pyarrow must be installed for the study, got none. Run pip install "topk-lightning[study]".')
 
-__all__ = ["RESULTS", "VERSION", "Record", "Records", "origin", "read_parquet", "write_parquet"]
+__all__ = ["RESULTS", "VERSION", "Record", "Records", "Results", "origin", "read_parquet", "write_parquet"]
 
 #: Raised when what is trained, on what or how it is measured changes: older results are then made anew.
 VERSION = 1
@@ -28,6 +28,21 @@ RESULTS = Path(__file__).parent / "results" / "results.parquet"
 
 Record = dict[str, Any]
 _KEY = ("version", "grid", "setting", "method", "candidate", "stage", "split")
+
+
+class Results(list[Record]):
+    """Results, which are also found by where they belong; nothing is added once they were looked for."""
+
+    def cell(self, grid: str, setting: str, method: str, stage: str) -> list[Record]:
+        """Return the trainings of a method in a setting, of tuning or of the tests."""
+        return self._cells.get((grid, setting, method, stage), [])
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, ...], list[Record]]:
+        cells: dict[tuple[str, ...], list[Record]] = {}
+        for record in self:
+            cells.setdefault(tuple(record[name] for name in ("grid", "setting", "method", "stage")), []).append(record)
+        return cells
 
 
 @dataclass(frozen=True)
@@ -42,16 +57,16 @@ class Records:
     lines: Path
     kept: Path | None = None
 
-    def read(self) -> list[Record]:
+    def read(self) -> Results:
         """Return all results, each once."""
-        found = read_parquet(self.kept) if self.kept is not None and self.kept.is_file() else []
+        found = list(read_parquet(self.kept)) if self.kept is not None and self.kept.is_file() else []
         if self.lines.is_file():
             for line in self.lines.read_text(encoding="utf-8").splitlines():
                 try:
                     found.append(json.loads(line))
                 except json.JSONDecodeError:  # a line that a kill left unfinished
                     continue
-        return list({_key(record): record for record in found if record["version"] == VERSION}.values())
+        return Results({_key(record): record for record in found if record["version"] == VERSION}.values())
 
     def add(self, records: Iterable[Record]) -> None:
         """Write lines, each whole and at once, so that several processes may write."""
@@ -68,16 +83,17 @@ class Records:
 def write_parquet(records: Iterable[Record], path: Path) -> None:
     """Write results as one parquet, in one move, in an order that does not depend on when each was made."""
     rows = sorted(records, key=lambda record: [str(part) for part in _key(record)])
+    columns = dict.fromkeys(column for row in rows for column in row)
+    rows = [{column: row.get(column) for column in columns} for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     pq.write_table(pa.Table.from_pylist(rows), part, compression="zstd")
     part.replace(path)
 
 
-def read_parquet(path: Path) -> list[Record]:
+def read_parquet(path: Path) -> Results:
     """Return the results of a parquet."""
-    rows: list[Record] = pq.read_table(path).to_pylist()
-    return rows
+    return Results(pq.read_table(path).to_pylist())
 
 
 @cache

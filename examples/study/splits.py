@@ -38,7 +38,7 @@ class Split:
     """Images to train on and to measure on.
 
     Attributes:
-        images: what the networks see, (N, D) features or (N, 1, 32, 32) pixels.
+        images: what the networks see, (N, D) features or (N, channels, height, width) pixels.
         labels: training labels, with their noise, (N,).
         measured: images to measure on, (M, D).
         truth: their labels, (M,): clean in a test; in tuning as noisy as the training labels are.
@@ -66,7 +66,8 @@ class Splits:
     Args:
         setting: which data, which noise.
         cache: folder of the cached data.
-        pixels: whether networks see glyphs as (N, 1, 32, 32) instead of their principal components.
+        pixels: whether networks see pictures (N, …, 16, 16), of glyphs 32 × 32 in a large network, instead of their
+            principal components.
     """
 
     setting: Setting
@@ -89,7 +90,7 @@ class Splits:
         return Split(images, labels, measured, truth, groups, seed)
 
     def _glyphs(self, generator: torch.Generator, tuning: bool) -> tuple[Tensor, ...]:
-        glyphs, pixels, similar = _known_glyphs(self.cache, self.pixels)
+        glyphs, pixels, similar = _known_glyphs(self.cache, self.pixels and self.setting.network != "small_cnn")
         fonts, for_tuning = _shuffled_fonts(glyphs)
         pool = fonts[:for_tuning] if tuning else fonts[for_tuning:]
         place = torch.full((int(fonts.max()) + 1,), len(fonts))

@@ -18,7 +18,7 @@ pytest.importorskip("pyarrow")
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "examples" / "study"
-KEY = ("setting", "method", "candidate", "stage", "split")
+KEY = ("grid", "setting", "method", "candidate", "stage", "split")
 
 
 def start(out, *options):
@@ -43,12 +43,21 @@ def test_the_smoke_form_runs_and_what_is_there_is_not_run_again(tmp_path):
     out = tmp_path / "study"
     printed = run(out)
     records = lines(out)
-    # 3 settings, 3 methods each: 3 candidates on 2 tuning splits, the chosen one on 3 others; a CNN by 4 methods
-    assert len(records) == 3 * 3 * (3 * 2 + 3) + 4 * (2 * 1 + 2)
+    # 3 settings, 3 methods each: 3 candidates on 2 tuning splits, the chosen one on 3 others; a CNN by 4 methods; and in
+    # one setting the questions after training, on the same 3 splits
+    assert len(records) == 3 * 3 * (3 * 2 + 3) + 4 * (2 * 1 + 2) + 3 * 3
     assert len({tuple(record[name] for name in KEY) for record in records}) == len(records)
+    tested = {
+        (r["method"], r["split"]): r["top5"]
+        for r in records
+        if (r["grid"], r["stage"]) == ("a", "test") and r["setting"] == "synthetic, smoke"
+    }
+    again = {(r["method"], r["split"]): r["top5"] for r in records if r["grid"] == "c"}
+    assert again == pytest.approx(tested, abs=2e-3)  # the training that was tested, made once more
     assert printed.count("of 13:") == 13
     page = (out / "docs" / "study.md").read_text()
     assert "| synthetic, smoke | " in page
+    assert "**synthetic, smoke**, 3 splits" in page
     assert "**emoji, small CNN, smoke**, 1 epochs, 2 splits" in page
     assert {path.name for path in (out / "docs" / "assets").iterdir()} >= {"study_forest.svg", "study_curves.svg"}
 
@@ -78,7 +87,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert [json.loads(line) for line in text[: len(kept)]] == kept
     whole = [json.loads(line) for line in text if line.endswith("}")]
     assert len(text) == len(whole) + 1
-    assert len(whole) == len({tuple(record[name] for name in KEY) for record in whole}) == 3 * (3 * 2 + 3)
+    assert len(whole) == len({tuple(record[name] for name in KEY) for record in whole}) == 3 * (3 * 2 + 3 + 3)
 
 
 def test_results_of_another_version_are_made_anew(tmp_path):

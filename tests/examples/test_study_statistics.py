@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "study"))
 
 from comparisons import compare, epochs_to_reach, holm, paired, results_of, tuning
 from grid_a import choose
+from records import Results
 from scipy import stats
 from tables import TABLES, difference
 
@@ -80,16 +81,16 @@ def test_the_best_mean_over_the_tuning_splits_is_chosen_and_the_first_of_equals(
         for c, vs in enumerate([(0.4, 0.4), (0.1, 0.9), (0.5, 0.5)])
         for s, v in enumerate(vs)
     ]
-    assert choose(rows, "glyphs, clean", "m") == 1
+    assert choose(Results(rows), "glyphs, clean", "m") == 1
     # A test never chooses.
-    assert choose([*rows, record("m", 0, "test", 0, 1.0)], "glyphs, clean", "m") == 1
-    assert choose([], "glyphs, clean", "m") is None
+    assert choose(Results([*rows, record("m", 0, "test", 0, 1.0)]), "glyphs, clean", "m") == 1
+    assert choose(Results(), "glyphs, clean", "m") is None
 
 
 def test_regret_is_what_one_split_alone_would_have_cost_on_the_others():
     scores = {0: (0.9, 0.1, 0.1), 1: (0.5, 0.6, 0.5), 2: (0.4, 0.5, 0.6)}
     rows = [record("m", c, "tuning", s, v) for c, values in scores.items() for s, v in enumerate(values)]
-    found = tuning(rows, "glyphs, clean", "m")
+    found = tuning(Results(rows), "glyphs, clean", "m")
     # By split 0 candidate 0, which is (0.1 + 0.1)/2 on the others, where candidates 1 and 2 are (0.6 + 0.5)/2 both.
     # By split 1 candidate 1 at (0.5 + 0.5)/2, candidate 0 at (0.9 + 0.1)/2, the same; by split 2 candidate 2 at
     # (0.4 + 0.5)/2, where candidate 1 has (0.5 + 0.6)/2.
@@ -102,8 +103,8 @@ def test_only_the_chosen_candidate_counts_and_only_splits_that_both_have():
     rows = [record(m, c, "tuning", 0, 0.5 + c / 10) for m in ("cross entropy", "m") for c in (0, 1)]
     rows += [record("cross entropy", 1, "test", s, 0.5) for s in range(3)]
     rows += [record("m", 1, "test", s, 0.6 + s / 100) for s in range(2)] + [record("m", 0, "test", 2, 0.0)]
-    assert sorted(results_of(rows, "glyphs, clean", "m")) == [0, 1]
-    (found,) = compare(rows, "glyphs, clean", 5).values()
+    assert sorted(results_of(Results(rows), "glyphs, clean", "m")) == [0, 1]
+    (found,) = compare(Results(rows), "glyphs, clean").values()
     assert found.paired.splits == 2
     assert found.paired.difference == pytest.approx((0.1 + 0.11) / 2)
 
@@ -113,7 +114,7 @@ def test_marks_say_significance_and_equality_apart():
         rows = [record(m, 0, "tuning", 0, 0.5) for m in ("cross entropy", "m")]
         for split, value in enumerate(differences):
             rows += [record("cross entropy", 0, "test", split, 0.5), record("m", 0, "test", split, 0.5 + value)]
-        return difference(compare(rows, "glyphs, clean", 5)["m"]).split(" ", 3)[3:]
+        return difference(compare(Results(rows), "glyphs, clean")["m"]).split(" ", 3)[3:]
 
     assert marked([0.004, 0.005, 0.006]) == ["↑="]
     assert marked([0.04, 0.05, 0.06]) == ["↑"]
@@ -129,11 +130,11 @@ def test_epochs_count_from_one_and_a_bar_that_is_never_reached_is_said():
     rows = [record(m, 0, "tuning", 0, 0.5) for m in ("cross entropy", "coarse to fine")]
     rows += [record("cross entropy", 0, "test", 0, 0.6, curve(0.3, 0.56, 0.6))]
     rows += [record("coarse to fine", 0, "test", 0, 0.58, curve(0.1, 0.2, 0.58))]
-    assert epochs_to_reach(rows, "glyphs, clean", "cross entropy", 0.05) == [2]
-    assert epochs_to_reach(rows, "glyphs, clean", "coarse to fine", 0.05) == [3]
-    assert epochs_to_reach(rows, "glyphs, clean", "coarse to fine", 0.01) == [None]
+    assert epochs_to_reach(Results(rows), "glyphs, clean", "cross entropy", 0.05) == [2]
+    assert epochs_to_reach(Results(rows), "glyphs, clean", "coarse to fine", 0.05) == [3]
+    assert epochs_to_reach(Results(rows), "glyphs, clean", "coarse to fine", 0.01) == [None]
 
 
 def test_what_was_not_run_is_listed():
-    (line, *_) = TABLES["missing"]([])
+    (line, *_) = TABLES["missing"](Results())
     assert line == "- glyphs, clean: all methods"
