@@ -175,7 +175,7 @@ def suspects(val: Images, test: Images) -> list[str]:
         f"{mean[count // 2 - 1]:.3f} in the first half of the list"
     )
     figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
-    axes.plot(range(1, 2 * count + 1), mean, color=BLUE, label=f"the demo's network, mean of {SEEDS} seeds")
+    axes.plot(range(1, 2 * count + 1), mean, color=BLUE, label=f"mean of {SEEDS} seeds")
     axes.axvline(count, color=GREY, linestyle=":", label="number of wrong labels")
     axes.axhline(count / len(truth), color=ORANGE, linestyle="--", label="drawn by chance")
     axes.set(xlabel="labels that a person has looked at", ylabel="of these wrong", ylim=(0, 1.02), xlim=(0, 2 * count))

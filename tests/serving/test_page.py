@@ -162,14 +162,16 @@ SAID = {
 @pytest.mark.parametrize(*LOOKS)
 def test_the_pile_and_the_best_of_each_level_are_shown(open_page, with_plan, emoji, drawings, scheme, width):
     groups = {name: f"kind {index % 3}" for index, name in enumerate(emoji.class_names)}
-    app = create_app(with_plan, k=3, sure=0.5, hierarchy={"kind": groups})
+    app = create_app(with_plan, sure=0.4, hierarchy={"kind": groups})
     with running(app) as url:
         opened = open_page(url, scheme, width)
         give(opened, "drop", drawings)
         opened.wait_for_count(".guesses:not([hidden])", len(drawings))
         model = TrainedModel.load(with_plan)
-        expected = predict_answers(model, drawings, Decider.of(model, sure=0.5, hierarchy={"kind": groups}))
+        expected = predict_answers(model, drawings, Decider.of(model, sure=0.4, hierarchy={"kind": groups}))
         assert len({each.pile for each in expected}) == 3
+        assert {each.sure.level for each in expected} == {"kind", None}
+        assert opened.page.locator(".picture").first.locator(".guesses li").count() == 3  # the k of the plan
         assert opened.page.locator(".pile").all_inner_texts() == [SAID[each.pile] for each in expected]
         strong = opened.page.locator(".sure strong").all_inner_texts()
         assert strong == [each.sure.label or "Not sure at any level" for each in expected]

@@ -135,8 +135,7 @@ class Decider:
             rows = self.sets.predict(logits, named, kind=kind)
         else:
             most = logits.shape[-1]
-            has_lists = self.plan is not None and self.plan.list_threshold < float("inf")
-            k = min(self.plan.k if has_lists else 5, most) if self.k is None else self.k  # type: ignore[union-attr]
+            k = self.default_k(most) if self.k is None else self.k
             rows = list(topk_predictions(logits, named, k, input=kind))  # type: ignore[arg-type]
         if not rows:
             return []
@@ -152,6 +151,11 @@ class Decider:
             )
             for place, row in enumerate(rows)
         ]
+
+    def default_k(self, num_classes: int) -> int:
+        """Return how many classes are named where nobody says: those on the list of the plan, or 5, or all."""
+        has_lists = self.plan is not None and self.plan.list_threshold < float("inf")
+        return min(self.plan.k if has_lists else 5, num_classes)  # type: ignore[union-attr]
 
     def _group(self, row: Sequence[TopKPrediction], num_classes: int) -> tuple[str, str] | None:
         if self.sets is None or not self.levels:

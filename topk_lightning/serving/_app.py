@@ -63,7 +63,8 @@ def create_app(
 
     Args:
         checkpoint: file that TopKClassifier saved, or what was read of it; it is read with ``weights_only=True``.
-        k: how many classes where a request does not say, 1 ≤ k ≤ C; None: 5, or all where there are fewer.
+        k: how many classes where a request does not say, 1 ≤ k ≤ C; None: those on the list of a review plan in the checkpoint,
+            or 5, or all where there are fewer.
         coverage: show prediction sets instead of the k best where a request does not say: as few names as have the right one
             among them with this probability. The checkpoint must hold sets, which ``topk-lightning sets`` puts there.
         sure: say, beside the k best, the finest class or group with at least this probability, and the best of each level;
@@ -94,10 +95,11 @@ def create_app(
     with model.evaluating(), torch.inference_mode():
         num_classes = model.logits(model.prepare(blank)[None]).shape[1]
     num_classes = num_classes if model.classes is None else len(model.classes.indices)
-    k = min(5, num_classes) if k is None else check_k(k, num_classes)
+    k = None if k is None else check_k(k, num_classes)
     sets = model.fits.sets
     promise = coverage if coverage is not None or sets is None else sets.coverage
     decide = Decider.of(model, coverage=promise, sure=sure, hierarchy=hierarchy)
+    k = decide.default_k(num_classes) if k is None else k
     max_bytes, seconds = check_integer("max_bytes", max_bytes), check_positive("seconds", seconds)
 
     def prepare(data: bytes) -> Tensor:

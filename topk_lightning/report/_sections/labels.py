@@ -52,14 +52,14 @@ def section(results: Results) -> Section | None:
     accuracy = float((results.evaluation.rank == 0).double().mean())
     count = int(suspects.confident.sum())
     note = (
-        f"{count:,} of {results.images:,} labels look wrong: the classifier is as sure of another class as it usually is of "
-        "images that carry that label. "
+        f"For {count:,} of {results.images:,} images the classifier is as sure of another class as it usually is of images that "
+        "carry that label: theirs may be wrong. "
         + (
             f"It is right for {accuracy:.0%}, so many of these are its own mistakes. "
             if accuracy < 0.9
             else "Some of these are its own mistakes. "
         )
-        + f"All {len(suspects.order):,} images that it gives another name stand in suspects.csv, the least probable label "
+        + f"All {len(suspects.order):,} images that it gives another name stand in suspects.csv beside this page, the least probable label "
         "first, with empty columns for what a person finds."
     )
     values: dict[str, Any] = {
