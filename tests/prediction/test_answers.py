@@ -12,6 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from topk_lightning import PredictionSets, TopKClassifier, TopKPredictionWriter, TrainedModel
+from topk_lightning._checks import UserError
 from topk_lightning.cli import main
 from topk_lightning.data import Preprocessing
 from topk_lightning.decisions import PILES, ClassList, ReviewPlan, RollUp
@@ -180,3 +181,13 @@ def test_wrong_words_are_one_sentence(checkpoint, pictures, tmp_path, capsys, wo
     words = [word.format(**paths) for word in words]
     assert main(["predict", str(checkpoint), str(pictures), *words]) != 0
     assert sentence.format(**paths) in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_stands_in_a_checkpoint_instead_of_a_plan_is_one_sentence(checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    for change in ({"k": "two"}, {"threshold": "high"}, {"among": "most"}, {"images": -1}, {"target_error": 2}):
+        content["review_plan"] = PLAN.to_dict() | change
+        torch.save(content, tmp_path / "odd.ckpt")
+        with pytest.raises((ValueError, TypeError)) as error:
+            TrainedModel.load(tmp_path / "odd.ckpt")
+        assert isinstance(error.value, UserError)

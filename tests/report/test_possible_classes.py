@@ -7,7 +7,9 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
+from tests.report.modelled import Scores as Network, loader_of
 from topk_lightning import TrainedModel, write_report
 from topk_lightning.decisions import ClassList, review_plan
 from topk_lightning.metrics import topk_accuracy
@@ -94,3 +96,15 @@ def test_a_report_says_what_small_validation_sets_cannot_promise(tmp_path):
         "Nothing can be promised: for at most 5 % errors with 95 % confidence it takes at"
     )
     assert not page.with_name("suspects.csv").exists()
+
+
+def test_outputs_that_look_like_probabilities_or_happen_to_sum_to_one_still_make_a_report(tmp_path):
+    target = torch.arange(3).repeat(20)
+    page = write_report(
+        nn.Sequential(Network(), nn.Softmax(1)), loader_of(4 * torch.eye(3)[target], target), tmp_path / "report.html"
+    )
+    assert "review" not in content_of(page)["sections"]
+    # Rows of a few logits that sum to 1 are no probabilities: some others do not.
+    logits = torch.cat([torch.eye(3)[target], 9 * torch.eye(3)[target]])
+    page = write_report(Network(), loader_of(logits, target.repeat(2)), tmp_path / "report.html")
+    assert content_of(page)["sections"]["review"]["aurc"] == 0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning._checks.options import check_choice
+from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.decisions._best_k import MOST_NAMES, Costs
 from topk_lightning.decisions._binomial import check_inner
 from topk_lightning.decisions._confidences import Confidences, as_scores, confidences, confidences_up_to
@@ -107,6 +107,11 @@ class ReviewPlan:
         try:
             for name in ("threshold", "list_threshold"):
                 given[name] = threshold_of_plain(name, given[name])
+            for name in ("k", "images", "num_classes"):
+                check_integer(name, given[name], minimum=0)
+            for name in ("target_error", "confidence"):
+                check_inner(name, given[name])
+            check_choice("among", given["among"], ("all", "accepted"))
             given["costs"] = None if given.get("costs") is None else Costs(**given["costs"])
             return cls(**given)
         except (KeyError, TypeError) as error:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.options import check_integer
 from topk_lightning.decisions._binomial import check_inner
 from topk_lightning.decisions._confidences import as_scores
 from topk_lightning.decisions._level_guesses import LevelGuesses, level_guesses
@@ -151,7 +152,11 @@ class RollUp:
                 str(name): Hierarchy(tuple(level["groups"]), tuple(level["names"]), names)
                 for name, level in values["levels"].items()
             }
-            plain = values["target_error"], values["confidence"], values["images"]
+            plain = values["target_error"], values["confidence"], check_integer("images", values["images"])
+            for name in ("target_error", "confidence"):
+                check_inner(name, values[name])
+            if any(len(level.groups) != len(names) for level in levels.values()):
+                raise KeyError(len(names))
         except (KeyError, TypeError, AttributeError) as error:
             actual = ", ".join(map(repr, values)) or "none"
             raise InvalidValueError(must("the roll-up", "hold the values of RollUp.to_dict", actual)) from error
@@ -183,7 +188,7 @@ def roll_up(
 
     The threshold is the lowest, from strict to lax and up to the first that fails, at which answered and wrong images are
     at most `target_error` of all with probability `confidence`, by one bound of Clopper and Pearson as in
-    :func:`topk_lightning.review_plan`. The number of wrong answers is not quite monotone in the threshold, which is why the
+    :func:`topk_lightning.decisions.review_plan`. The number of wrong answers is not quite monotone in the threshold, which is why the
     search stops at the first failure.
 
     Shape:

@@ -33,6 +33,11 @@ def save_fitted(checkpoint: str | Path, *, classes: ClassList | None = None, **f
         ValueError: something else, or sets that are not fitted.
     """
     content, _ = read_checkpoint(checkpoint)
+    if Path(checkpoint).is_dir():
+        remedy = "An exported folder keeps no fits: predict with the checkpoint that it came from."
+        raise InvalidValueError(
+            must("checkpoint", "be a file to keep a fit", f"the folder {str(checkpoint)!r}", remedy)
+        )
     before = Fitted.of(content)
     lists = {name: each for name, each in before.classes.items() if name not in fits}
     lists |= {} if classes is None else dict.fromkeys(fits, classes)

@@ -79,6 +79,7 @@ class DecisionMeters:
         self._level = LevelMeter(by_level, class_names) if by_level else None
         if validation is None or not len(validation[1]):
             return
+        validation = _plainly_logits(validation[0]), validation[1]
         if self.plan is None:
             self.plan = review_plan(_updated(ReviewMeter(k), validation))
         if self.sure is None and self._level is not None:
@@ -87,6 +88,7 @@ class DecisionMeters:
 
     def update(self, logits: Tensor, target: Tensor) -> None:
         """Look at some test images."""
+        logits = _plainly_logits(logits)
         self._review.update(logits, target)
         if self._level is not None:
             self._level.update(logits, target)
@@ -102,6 +104,11 @@ class DecisionMeters:
         error = SURE_ERROR if self.sure is None or not self.sure.images else self.sure.target_error
         halves = roll_up_on_halves(_thinned(self._level), target_error=error, draws=_DRAWS)
         return Decided(curve, self.plan, outcome, self.sure, sure, halves)
+
+
+def _plainly_logits(logits: Tensor) -> Tensor:
+    """Return log probabilities: of a few rows that happen to sum to 1 nobody is to say that they are no logits."""
+    return logits.double().log_softmax(1)
 
 
 def _updated(meter: ReviewMeter | LevelMeter, images: tuple[Tensor, Tensor]) -> ReviewMeter | LevelMeter:
