@@ -100,9 +100,9 @@ def test_a_report_says_what_small_validation_sets_cannot_promise(tmp_path):
 
 def test_outputs_that_look_like_probabilities_or_happen_to_sum_to_one_still_make_a_report(tmp_path):
     target = torch.arange(3).repeat(20)
-    page = write_report(
-        nn.Sequential(Network(), nn.Softmax(1)), loader_of(4 * torch.eye(3)[target], target), tmp_path / "report.html"
-    )
+    network, data = nn.Sequential(Network(), nn.Softmax(1)), loader_of(4 * torch.eye(3)[target], target)
+    with pytest.warns(UserWarning, match="got rows of probabilities"):
+        page = write_report(network, data, tmp_path / "report.html")
     assert "review" not in content_of(page)["sections"]
     # Rows of a few logits that sum to 1 are no probabilities: some others do not.
     logits = torch.cat([torch.eye(3)[target], 9 * torch.eye(3)[target]])

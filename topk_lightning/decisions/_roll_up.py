@@ -152,8 +152,8 @@ class RollUp:
                 str(name): Hierarchy(tuple(level["groups"]), tuple(level["names"]), names)
                 for name, level in values["levels"].items()
             }
-            plain = values["target_error"], values["confidence"], check_integer("images", values["images"])
-            for name in ("target_error", "confidence"):
+            plain = values["target_error"], values["confidence"], check_integer("images", values["images"], 0)
+            for name in ("target_error", "confidence") if values["images"] else ():
                 check_inner(name, values[name])
             if any(len(level.groups) != len(names) for level in levels.values()):
                 raise KeyError(len(names))
