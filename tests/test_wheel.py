@@ -114,6 +114,7 @@ def test_wheel_holds_the_sheet_the_notice_the_licence_and_py_typed(wheel):
         "__init__.pyi",
         "report/templates/page.html",
         "report/templates/sections/accuracy.html",
+        "report/comparison.schema.json",
         "report/report.schema.json",
         "data/__init__.pyi",
         "serving/templates/page.html",

@@ -24,6 +24,8 @@ from .data import (
 )
 from .decisions import (
     PredictionSets as PredictionSets,
+    compare_scores as compare_scores,
+    measure_sets as measure_sets,
 )
 from .export import (
     export_model as export_model,
@@ -85,7 +87,13 @@ from .ranking import (
     topk_indices as topk_indices,
 )
 from .report import (
+    write_comparison as write_comparison,
     write_report as write_report,
+)
+from .scores import (
+    Scores as Scores,
+    read_scores as read_scores,
+    write_scores as write_scores,
 )
 from .temperature_scaler import (
     TemperatureScaler as TemperatureScaler,

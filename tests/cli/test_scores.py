@@ -49,7 +49,30 @@ def test_compare_says_and_writes_which_is_better(files, capsys):
     expected = compare_scores(read_scores(folder / "a.npz"), read_scores(folder / "b.npz"), k=(1, 3))
     for k, one in expected.by_k.items():
         assert f"top-{k}: {one}" in shown
-    assert json.loads(out.read_text())["topk"][0]["p_mid"] == expected.by_k[1].test.mid_p
+    (pair,) = json.loads(out.read_text())["pairs"]
+    assert pair["topk"][0]["p_mid"] == expected.by_k[1].test.mid_p
+    page = folder / "page.html"
+    assert main(["compare", str(folder / "a.npz"), str(folder / "b.npz"), "--k", "[1,3]", "--out", str(page)]) == 0
+    content = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert content["pairs"][0]["topk"][0]["p_mid"] == pytest.approx(expected.by_k[1].test.mid_p)
+    assert (content["first"], content["second"]) == ("a", "b")
+    assert content["sentence"] in capsys.readouterr().out
+
+
+def test_compare_takes_several_seeds_a_side(files, capsys):
+    folder, _, _ = files
+    one, two = str(folder / "a.npz"), str(folder / "b.npz")
+    assert main(["compare", one, two, "--against", two, one, "--k", "1"]) == 0
+    assert "over 2 pairs of seeds" in capsys.readouterr().out
+    assert main(["compare", one, two, one]) == 2
+    assert "the models must be two models, or as many on each side of --against, got 3." in capsys.readouterr().err
+    for words, said in (
+        (["--data", "emoji"], "--data must be left out for files of scores"),
+        (["--images", "x"], "--images must be left out without a page"),
+        (["--out", "x.txt"], "--out must end in .html"),
+    ):
+        assert main(["compare", one, two, *words]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_report_takes_a_file(files, capsys):

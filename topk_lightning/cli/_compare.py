@@ -3,69 +3,188 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich
 
+from topk_lightning._checks import must
 from topk_lightning._files import write_file
+from topk_lightning.cli._errors import UsageError
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable
-from topk_lightning.cli._scores import add_scores_options, scores_of
+from topk_lightning.cli._scores import add_scores_options, is_scores, scores_of
+
+if TYPE_CHECKING:
+    from topk_lightning.decisions import ScoresComparison
 
 __all__ = ["main"]
 
-#: Classes that are printed, the clearest differences first; the JSON file has all.
+#: Classes that are printed, the clearest differences first; the page and its JSON file have all.
 _LISTED = 5
 
 
 def main(words: Sequence[str]) -> None:
     """Compare by the words of the command line."""
     options = _parser().parse_args(list(words[1:]))
+    first, second = _sides(options)
     if options.out is not None:
+        if not options.out.lower().endswith((".html", ".htm", ".json")):
+            wanted = "end in .html, with a .json file beside it, or in .json"
+            raise UsageError(must("--out", wanted, repr(options.out)))
         check_writable(Path(options.out))
+    _check_used(options, first + second)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
-    from topk_lightning.decisions import compare_scores
+    from topk_lightning.decisions import compare_scores, compare_seeds
 
-    with quiet_lightning():
-        first, second = scores_of(options.first, options), scores_of(options.second, options)
     k = [options.k] if isinstance(options.k, int) else options.k
-    comparison = compare_scores(first, second, k, level=options.level, margin=options.margin)
-    console = rich.get_console()
-    console.print(
-        f"{comparison.images:,} images; A is {options.first}, B is {options.second}.",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
-    for k, of_k in comparison.by_k.items():
-        console.print(f"top-{k}: {of_k}", soft_wrap=True, highlight=False, markup=False)
-    for name, errors in (("calibration error", comparison.calibration),):
-        if errors is not None:
-            console.print(f"{name}: {errors[0]:.3f} and {errors[1]:.3f}", highlight=False)
-    for of_class in comparison.classes[:_LISTED]:
-        if of_class.adjusted_p <= 1 - options.level:
-            said = f"{comparison.class_names[of_class.index]}: {of_class.comparison.difference:+.3f} of its {of_class.comparison.images} images, p {of_class.adjusted_p:.3f} (corrected)"
-            console.print(said, soft_wrap=True, highlight=False, markup=False)
+    with quiet_lightning():
+        sides = [[scores_of(path, options) for path in side] for side in (first, second)]
+    given: dict[str, Any] = {"k": k, "level": options.level, "margin": options.margin, "coverage": options.coverage}
+    console, names = rich.get_console(), _names(first, second)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    if options.out is not None and not options.out.lower().endswith(".json"):
+        from topk_lightning.report import write_comparison
+
+        more: dict[str, Any] = {"names": names, "images": _images(options, first[0]), "title": options.title}
+        more["facts"] = {
+            "Compared": f"{', '.join(first)} and {', '.join(second)}",
+            "Command": shlex.join(["topk-lightning", *words]),
+        }
+        out = write_comparison(sides[0], sides[1], options.out, **given, **more)
+        content = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+        say(f"{content['sentence']} {content['verdict'].capitalize()}.")
+        say(f"comparison: {out}, and {out.with_suffix('.json').name} beside it")
+        return
+    if len(first) > 1:
+        seeds = compare_seeds(sides[0], sides[1], **given)
+        content, pairs = {"pairs": [pair.to_dict() for pair in seeds.pairs], "seeds": seeds.to_dict()}, seeds.pairs
+        say(f"{pairs[0].images:,} images; A is {', '.join(first)}, B is {', '.join(second)}.")
+        for number, of_k in seeds.by_k.items():
+            say(f"top-{number}: {of_k}")
+    else:
+        pairs = [compare_scores(sides[0][0], sides[1][0], **given)]
+        content = {"pairs": [pairs[0].to_dict()], "seeds": None}
+        say(f"{pairs[0].images:,} images; A is {first[0]}, B is {second[0]}.")
+        _say_pair(pairs[0], options.level, say)
     if options.out is not None:
-        text = json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps({"schema_version": 1, **content}, indent=1, ensure_ascii=False, allow_nan=False)
         write_file(options.out, text.encode(errors="backslashreplace"))
-        console.print(f"comparison: {options.out}", soft_wrap=True, highlight=False, markup=False)
+        say(f"comparison: {options.out}")
+
+
+def _say_pair(found: ScoresComparison, level: float, say: Any) -> None:
+    for number, of_k in found.by_k.items():
+        say(f"top-{number}: {of_k}")
+    if found.calibration is not None and found.sizes is not None:
+        one, two = (curve.error for curve in found.calibration)
+        say(f"calibration error: {one:.3f} and {two:.3f}")
+        sizes, bounds = found.sizes.mean, (found.sizes.low, found.sizes.high)
+        say(
+            f"names to show for {100 * found.sizes.promise:g} %: {sizes[0]:.1f} and {sizes[1]:.1f} on average, difference "
+            f"{found.sizes.difference:+.1f} ({bounds[0]:+.1f} to {bounds[1]:+.1f})"
+        )
+    for of_class in found.classes[:_LISTED]:
+        one_class = of_class.comparison
+        if of_class.adjusted_p <= 1 - level:
+            say(
+                f"{found.class_names[of_class.index]}: {one_class.difference:+.3f} of its {one_class.images} images, "
+                f"p {of_class.adjusted_p:.3f} (corrected)"
+            )
+
+
+def _sides(options: Any) -> tuple[list[str], list[str]]:
+    """Return the paths of both sides: two words, or as many on each side of --against."""
+    words, against = list(options.models), list(options.against)
+    if not against and len(words) == 2:
+        return words[:1], words[1:]
+    if against and len(words) == len(against):
+        return words, against
+    wanted = "be two models, or as many on each side of --against"
+    raise UsageError(must("the models", wanted, f"{len(words)} and {len(against)}" if against else len(words)))
+
+
+def _check_used(options: Any, paths: Sequence[str]) -> None:
+    """Raise for an option that nothing would use."""
+    if options.data is not None and all(map(is_scores, paths)):
+        raise UsageError(must("--data", "be left out for files of scores, which need none", repr(options.data)))
+    has_page = options.out is not None and not options.out.lower().endswith(".json")
+    for name in ("images", "title"):
+        if getattr(options, name) is not None and not has_page:
+            raise UsageError(
+                must(
+                    f"--{name}",
+                    "be left out without a page",
+                    repr(getattr(options, name)),
+                    "Did you mean --out comparison.html?",
+                )
+            )
+
+
+def _images(options: Any, path: str) -> Any:
+    """Return where pictures come from: the folder that is said, or the test images of a checkpoint."""
+    if options.images is not None or is_scores(path):
+        return options.images
+    from topk_lightning.cli._runs import checkpoint_of
+    from topk_lightning.cli._trained_data import trained_data
+    from topk_lightning.prediction import TrainedModel
+    from topk_lightning.report import pictures_by_name
+
+    model = TrainedModel.load(checkpoint_of(path))
+    return pictures_by_name(model, trained_data(options.data, model))
+
+
+def _names(first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
+    """Return what both sides are called: what the names of their files or runs begin with, or A and B."""
+    one, two = map(_common_start, (first, second))
+    return (one, two) if one and two and one != two else ("A", "B")
+
+
+def _common_start(paths: Sequence[str]) -> str:
+    stems = [Path(path).stem if Path(path).is_file() else Path(path).resolve().name for path in paths]
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
+    return "".join(letters[0] for letters in same).rstrip("-_. ")
 
 
 def _parser() -> OptionParser:
     parser = OptionParser(
         "compare", "Say whether a second model is better than a first one on the same images, at each k and by class."
     )
-    parser.add_argument("first", type=str, help="a file of scores (.npz, .npy, .parquet, .csv), or a checkpoint or run")
-    parser.add_argument("second", type=str, help="the same of the other model")
+    parser.add_argument(
+        "models",
+        type=str,
+        nargs="+",
+        help="the first and the second: files of scores (.npz, .npy, .parquet, .csv), checkpoints or runs",
+    )
+    parser.add_argument(
+        "--against",
+        type=str,
+        nargs="+",
+        default=[],
+        help="networks of several seeds: those of the first way stand before it, those of the second after it",
+    )
     parser.add_argument("--k", type=int | list[int] | None, default=None, help="such as 3 or [1,5] (default: 1 and 5)")
     parser.add_argument("--level", type=float, default=0.95, help="probability of the intervals")
     parser.add_argument(
         "--margin", type=float | None, default=None, help="difference up to which both are equally good"
     )
+    parser.add_argument(
+        "--coverage", type=float, default=0.9, help="promise of the prediction sets whose sizes are told"
+    )
     parser.add_argument("--data", type=str | None, default=None, help="as for report, where a checkpoint is given")
-    parser.add_argument("--out", type=str | None, default=None, help="a .json file to write it all to")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="a page (.html, with a .json beside it) or .json alone"
+    )
+    parser.add_argument(
+        "--images", type=str | None, default=None, help="folder in which the ids of the scores are files"
+    )
+    parser.add_argument("--title", type=str | None, default=None, help="heading of the page")
     add_scores_options(parser)
     return parser

@@ -5,6 +5,7 @@ from topk_lightning.decisions._best_k import BestK, Costs, best_k
 from topk_lightning.decisions._binomial import error_bound, least_images
 from topk_lightning.decisions._class_list import ClassList
 from topk_lightning.decisions._compare_scores import ScoresComparison, compare_scores
+from topk_lightning.decisions._compare_seeds import ClassGain, SeedsComparison, compare_seeds
 from topk_lightning.decisions._group_of_set import group_of_set
 from topk_lightning.decisions._level_meter import LevelMeter
 from topk_lightning.decisions._mcnemar import mcnemar
@@ -19,7 +20,9 @@ from topk_lightning.decisions._risk_coverage import RiskCoverage, risk_coverage
 from topk_lightning.decisions._roll_up import RollUp, SureAnswer, roll_up
 from topk_lightning.decisions._roll_up_halves import HalvesOutcome, roll_up_on_halves
 from topk_lightning.decisions._roll_up_outcome import LevelAnswers, RollUpOutcome
+from topk_lightning.decisions._seeds import SeedsDifference, difference_over_seeds
 from topk_lightning.decisions._set_outcome import SetMeter, SetOutcome, coverage_band, measure_sets
+from topk_lightning.decisions._set_sizes import SizeComparison
 from topk_lightning.decisions._suspect_labels import (
     ConfidentJoint,
     SuspectLabels,
@@ -33,6 +36,7 @@ __all__ = [
     "PILES",
     "BestK",
     "ClassComparison",
+    "ClassGain",
     "ClassList",
     "ConfidentJoint",
     "Costs",
@@ -49,8 +53,11 @@ __all__ = [
     "RollUp",
     "RollUpOutcome",
     "ScoresComparison",
+    "SeedsComparison",
+    "SeedsDifference",
     "SetMeter",
     "SetOutcome",
+    "SizeComparison",
     "SureAnswer",
     "SuspectLabels",
     "average_k_accuracy",
@@ -58,10 +65,12 @@ __all__ = [
     "compare_classes",
     "compare_hits",
     "compare_scores",
+    "compare_seeds",
     "compare_topk",
     "confident_errors",
     "confident_joint",
     "coverage_band",
+    "difference_over_seeds",
     "error_bound",
     "fewest_images",
     "group_of_set",

@@ -12,11 +12,13 @@ from torch import Tensor
 from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning._checks.options import check_ks
 from topk_lightning.decisions._paired import PairedComparison, compare_hits
+from topk_lightning.decisions._quantile import check_coverage
+from topk_lightning.decisions._set_sizes import SizeComparison, compare_sizes
 from topk_lightning.decisions._topk import ClassComparison, classes_of_hits
-from topk_lightning.metrics import CalibrationError
+from topk_lightning.metrics import CalibrationError, ReliabilityCurve
 from topk_lightning.scores import Scores
 
-__all__ = ["ScoresComparison", "compare_scores"]
+__all__ = ["ScoresComparison", "check_same_classes", "compare_scores", "same_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,9 @@ class ScoresComparison:
         images: number of images N, in the order of the first.
         by_k: the comparison at each k.
         classes: that of each class at the smallest k, the clearest difference first, corrected for their number.
-        calibration: calibration error of both; None where the k best classes alone are known.
+        calibration: confidence and accuracy of both; None where the k best classes alone are known.
+        sizes: names that both must show for the same coverage; None as above.
+        hits: by k, whether each model is right about each image, (N,) and (N,).
         class_names: of the classes.
         ids: what the images are called.
     """
@@ -35,7 +39,9 @@ class ScoresComparison:
     images: int
     by_k: dict[int, PairedComparison]
     classes: list[ClassComparison]
-    calibration: tuple[float, float] | None
+    calibration: tuple[ReliabilityCurve, ReliabilityCurve] | None
+    sizes: SizeComparison | None
+    hits: dict[int, tuple[Tensor, Tensor]]
     class_names: list[str]
     ids: list[str]
 
@@ -46,14 +52,17 @@ class ScoresComparison:
             {"class": self.class_names[one.index], "adjusted_p": one.adjusted_p, **self._values(one.comparison)}
             for one in self.classes
         ]
-        errors = None if self.calibration is None else dict(zip(("first", "second"), self.calibration, strict=True))
-        return {
-            "schema_version": 1,
-            "images": self.images,
-            "topk": by_k,
-            "calibration_error": errors,
-            "classes": classes,
-        }
+        curves = self.calibration and dict(zip(("first", "second"), map(_errors, self.calibration), strict=True))
+        return {"images": self.images, "topk": by_k, "classes": classes, "calibration": curves, "sets": self._sets()}
+
+    def _sets(self) -> dict[str, Any] | None:
+        found = self.sizes
+        if found is None:
+            return None
+        pairs = {"coverage": found.coverage, "mean_size": found.mean, "median_size": found.median}
+        sides = [{name: pair[side] for name, pair in pairs.items()} for side in (0, 1)]
+        numbers = {name: getattr(found, name) for name in ("difference", "low", "high")}
+        return {"promise": found.promise, "first": sides[0], "second": sides[1], **numbers}
 
     def _values(self, one: PairedComparison) -> dict[str, Any]:
         return {
@@ -74,6 +83,7 @@ def compare_scores(
     *,
     level: float = 0.95,
     margin: float | None = None,
+    coverage: float = 0.9,
 ) -> ScoresComparison:
     """Return how a second model does beside a first one, from stored scores of any framework.
 
@@ -85,9 +95,11 @@ def compare_scores(
         k: as in :func:`compare_topk`.
         level: the probability of each interval on its own.
         margin: the difference up to which the models count as equally good; see :func:`compare_hits`.
+        coverage: how often the right name shall be in the prediction sets whose sizes are compared.
 
     Raises:
-        ValueError: other images, classes or targets, no or no single target, weights of samples, k > C.
+        ValueError: other images, classes or targets, no or no single target, weights of samples, k > C, scores of another
+            kind than is said.
 
     Examples:
         >>> target = torch.arange(6)
@@ -95,13 +107,14 @@ def compare_scores(
         >>> compare_scores(Scores(torch.eye(6).roll(1, 0), target, kind="logits"), second, k=1).by_k[1].verdict
         'better'
     """
+    check_coverage(coverage)
     for name, scores in (("first", first), ("second", second)):
         scores.labels("a comparison")
         if scores.sample_weight is not None:
             wanted = "count all images alike for a comparison"
             raise InvalidValueError(must(name, wanted, "weights of samples"))
-    rows = _same_images(first, second)
-    _check_same_classes(first, second, rows)
+    rows = same_images(first, second)
+    check_same_classes(first, second, rows)
     ks = [number for number in (1, 5) if number <= first.num_classes] if k is None else check_ks(k, first.num_classes)
     for scores in (first, second):
         if scores.best is not None and max(ks) > scores.best.shape[1]:
@@ -111,18 +124,34 @@ def compare_scores(
     by_k = {number: compare_hits(*pair, level=level, margin=margin) for number, pair in hits.items()}
     classes = classes_of_hits(*hits[min(ks)], first.labels(), level)
     ids = first.ids or [str(row) for row in range(len(first))]
-    calibration = None if first.best is not None or second.best is not None else (_error(first), _error(second))
-    return ScoresComparison(len(first), by_k, classes, calibration, first.names, ids)
+    calibration = sizes = None
+    if first.best is None and second.best is None:
+        calibration = _curve(first), _curve(second)
+        sizes = compare_sizes(first, second, rows, coverage, level)
+    return ScoresComparison(len(first), by_k, classes, calibration, sizes, hits, first.names, ids)
 
 
-def _error(scores: Scores) -> float:
+def _curve(scores: Scores) -> ReliabilityCurve:
     metric, labels = CalibrationError(), scores.labels()
     for block in scores.blocks():
+        block.check_units()
         metric.update(block.logits, labels[block.start : block.start + len(block)])
-    return metric.curve().error
+    return metric.curve()
 
 
-def _same_images(first: Scores, second: Scores) -> Tensor:
+def _errors(curve: ReliabilityCurve) -> dict[str, Any]:
+    columns = {name: getattr(curve, name).tolist() for name in ("count", "confidence", "accuracy", "low", "high")}
+    columns = {
+        "from": curve.edges[:-1].tolist(),
+        "to": curve.edges[1:].tolist(),
+        "images": columns.pop("count"),
+        **columns,
+    }
+    bins = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True) if row[2]]
+    return {"error": curve.error, "overconfidence": curve.overconfidence, "bins": bins}
+
+
+def same_images(first: Scores, second: Scores) -> Tensor:
     """Return the row of the second for each image of the first."""
     if len(first) != len(second):
         raise InvalidValueError(must("second", f"hold the {len(first):,} images of first", f"{len(second):,}"))
@@ -135,7 +164,7 @@ def _same_images(first: Scores, second: Scores) -> Tensor:
     return torch.tensor([row_of[name] for name in first.ids])
 
 
-def _check_same_classes(first: Scores, second: Scores, rows: Tensor) -> None:
+def check_same_classes(first: Scores, second: Scores, rows: Tensor) -> None:
     """Raise unless the images have the same classes, by name where both models name them."""
     if first.num_classes != second.num_classes:
         wanted = f"have the {first.num_classes:,} classes of first"

@@ -12,7 +12,7 @@ from topk_lightning._checks.options import check_k, check_ks
 from topk_lightning.decisions._paired import PairedComparison, compare_hits
 from topk_lightning.ranking import target_rank
 
-__all__ = ["ClassComparison", "classes_of_hits", "compare_classes", "compare_topk"]
+__all__ = ["ClassComparison", "classes_of_hits", "compare_classes", "compare_topk", "holm"]
 
 
 def compare_topk(
@@ -120,10 +120,21 @@ def classes_of_hits(first: Tensor, second: Tensor, target: Tensor, level: float)
             )
         )
     by_class.sort(key=lambda pair: pair[1].test.mid_p)
+    adjusted = holm([comparison.test.mid_p for _, comparison in by_class])
+    return [ClassComparison(*one, p) for one, p in zip(by_class, adjusted, strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values, given in ascending order, corrected for their number.
+
+    Examples:
+        >>> holm([0.01, 0.02, 0.9])
+        [0.03, 0.04, 0.9]
+    """
     adjusted, largest = [], 0.0
-    for number, (index, comparison) in enumerate(by_class):
-        largest = max(largest, min(1.0, (len(by_class) - number) * comparison.test.mid_p))
-        adjusted.append(ClassComparison(index, comparison, largest))
+    for number, p in enumerate(p_values):
+        largest = max(largest, min(1.0, (len(p_values) - number) * p))
+        adjusted.append(largest)
     return adjusted
 
 

@@ -18,7 +18,7 @@ from topk_lightning.report._sections import sections_of
 from topk_lightning.report._summary import summary
 from topk_lightning.report._suspects import suspects_csv
 
-__all__ = ["SCHEMA_VERSION", "class_table_path", "suspects_path", "write_files"]
+__all__ = ["SCHEMA_VERSION", "class_table_path", "plain", "suspects_path", "write_files"]
 
 #: Of the JSON file: raised where a key goes or changes its meaning, not where one is added.
 SCHEMA_VERSION = 1
@@ -46,7 +46,7 @@ def write_files(results: Results, title: str, path: Path) -> None:
         },
         "sections": {address: {"title": section.title, **section.values} for address, section in sections.items()},
     }
-    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_file(class_table_path(path), _csv(content["sections"]["classes"]["classes"], results.k))
     if results.suspects.order:
         images = [results.data.test.name(index) for index in results.evaluation.index.tolist()]
@@ -71,20 +71,20 @@ def _csv(rows: Sequence[Any], k: int) -> bytes:
     """Return the rows; what is not defined is an empty cell."""
     names = {"name": "class", "recall_topk": f"recall_top{k}", "taken_for": "most_often_taken_for", "taken": "times"}
     header = [names.get(f.name, f.name) for f in fields(rows[0])]
-    table = (["" if cell is None else cell for cell in row.values()] for row in map(_plain, rows))
+    table = (["" if cell is None else cell for cell in row.values()] for row in map(plain, rows))
     return csv_text([header, *table], spreadsheet_safe=True).encode(errors="backslashreplace")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return what JSON has a form for; what is not finite becomes null, a fraction has 7 digits."""
     if isinstance(value, Tensor):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.metadata.get("json", True)}
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.metadata.get("json", True)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float):
         return float(f"{value:.7g}") if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -20,19 +20,40 @@ __all__ = ["render"]
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render(title: str, summary: Mapping[str, Any], sections: Mapping[str, Section]) -> str:
-    """Return the page as text. Whatever is said in it is escaped, be it in text, an attribute or a drawing."""
-    script, style = (_text("report.js"), _text("report.css"))
+def render(
+    title: str,
+    summary: Mapping[str, Any],
+    sections: Mapping[str, Section],
+    *,
+    head: str = "report_head.html",
+    folder: str = "sections",
+    footer: str = "Intervals are Wilson's at 95 %, each on its own.",
+    has_script: bool = True,
+) -> str:
+    """Return the page as text. Whatever is said in it is escaped, be it in text, an attribute or a drawing.
+
+    Args:
+        title: its heading.
+        summary: what the template `head` needs.
+        sections: by their address, which is the name of their template in `folder`.
+        head: template of what stands above the sections.
+        folder: of the templates of the sections.
+        footer: what is said of the numbers at the end.
+        has_script: whether there is a table of classes that the script sorts.
+    """
+    script, style = (_text("report.js") if has_script else "", _text("report.css"))
     # The only script that may run is this one, and nothing may be loaded: a name that slipped through could do no harm.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = _environment()
     bodies = {
-        address: Markup(environment.get_template(f"sections/{address}.html").render(section.data))
+        address: Markup(environment.get_template(f"{folder}/{address}.html").render(section.data))
         for address, section in sections.items()
     }
     return environment.get_template("page.html").render(
         title=title,
         summary=summary,
+        head=head,
+        footer=footer,
         sections=[(address, section.title, bodies[address]) for address, section in sections.items()],
         light=css_variables(LIGHT),
         dark=css_variables(DARK),

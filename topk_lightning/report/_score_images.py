@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
@@ -14,10 +15,11 @@ from topk_lightning._checks.options import check_choice
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
 from topk_lightning.report._evaluation import Evaluator, Outside
+from topk_lightning.report._labelled_images import LabelledImages
 from topk_lightning.report._run_test import classes_of
 from topk_lightning.scores import Scores
 
-__all__ = ["score_images"]
+__all__ = ["pictures_by_name", "score_images"]
 
 _SPLITS = {"test": "test", "val": "validation", "train": "training"}
 
@@ -68,8 +70,37 @@ def score_images(
     if not parts:
         raise InvalidValueError(must("data", "hold at least one readable image with a label", "none"))
     logits, target, indices = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-    ids = [images.name(index) for index in indices.tolist()]
-    if len(set(ids)) < len(ids):
-        ids = [f"{index}: {name}" for index, name in zip(indices.tolist(), ids, strict=True)]
+    ids = _names(images, indices.tolist())
     known = trained.class_names is not None or splits.class_names is not None
     return Scores(logits, target, kind="logits", class_names=names if known else None, ids=ids)
+
+
+def pictures_by_name(
+    model: str | Path | nn.Module | TrainedModel, data: Any, split: str = "test"
+) -> Callable[[str], Image.Image | None]:
+    """Return what shows an image as people see it, by the name that :func:`score_images` gives it; None for any other name.
+
+    Args:
+        model: as for :func:`topk_lightning.write_report`.
+        data: as there.
+        split: "test", "val" or "train".
+    """
+    check_choice("split", split, _SPLITS)
+    images = getattr(read_splits(data, TrainedModel.load(model)), _SPLITS[split])
+    names = [images.name(index) for index in range(len(images))]
+    numbered = {f"{index}: {name}": index for index, name in enumerate(names)}
+    index_of = {**numbered, **{name: index for index, name in enumerate(names)}}
+
+    def picture(name: str) -> Image.Image | None:
+        index = index_of.get(name)
+        return None if index is None else images.shown(index)
+
+    return picture
+
+
+def _names(images: LabelledImages, indices: Sequence[int]) -> list[str]:
+    """Return what images are called, each differently."""
+    names = [images.name(index) for index in indices]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{index}: {name}" for index, name in zip(indices, names, strict=True)]

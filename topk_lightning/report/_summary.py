@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from topk_lightning.findings import grade
 from topk_lightning.report._results import Results
 
-__all__ = ["summary", "waffle"]
+__all__ = ["dots", "summary", "waffle"]
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -27,14 +28,20 @@ def summary(results: Results) -> dict[str, Any]:
 
 def waffle(first: int, within: int, images: int, k: int) -> dict[str, Any]:
     """Return a hundred images in proportion: right at once, right within k, further behind; rounded to a sum of 100."""
+    labels = {"first": "right at once", "near": f"right at rank 2 to {k}", "far": "further behind"}
     counts = {"first": first, "near": within - first, "far": images - within}
+    return dots(counts, {kind: label for kind, label in labels.items() if kind != "near" or k > 1})
+
+
+def dots(counts: Mapping[str, float], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return a hundred images in proportion to counts by their kind, rounded to a sum of 100; kinds without a label are not told."""
+    images = sum(counts.values())
     exact = {kind: 100 * count / images for kind, count in counts.items()}
     whole = {kind: math.floor(share) for kind, share in exact.items()}
     for kind in sorted(exact, key=lambda kind: whole[kind] - exact[kind])[: 100 - sum(whole.values())]:
         whole[kind] += 1
-    labels = {"first": "right at once", "near": f"right at rank 2 to {k}", "far": "further behind"}
-    parts = [(kind, whole[kind], labels[kind]) for kind in whole if kind != "near" or k > 1]
+    parts = [(kind, whole[kind], labels[kind]) for kind in whole if kind in labels]
     kinds = [kind for kind in whole for _ in range(whole[kind])]
-    dots = [(8 + 16 * (place % 10), 8 + 16 * (place // 10), kind) for place, kind in enumerate(kinds)]
+    places = [(8 + 16 * (place % 10), 8 + 16 * (place // 10), kind) for place, kind in enumerate(kinds)]
     words = ", ".join(f"{count} {label}" for _, count, label in parts)
-    return {"dots": dots, "parts": parts, "text": f"Of 100 images: {words}."}
+    return {"dots": places, "parts": parts, "text": f"Of 100 images: {words}."}

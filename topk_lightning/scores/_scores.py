@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_choice, check_k
 from topk_lightning._checks.scores import check_weights
@@ -136,6 +137,20 @@ class Scores:
     def names(self) -> list[str]:
         """Names of the classes for people, each once: "class 0" where they have none."""
         return distinct_names(self.class_names or [f"class {index}" for index in range(self.num_classes)])
+
+    def row_of(self, name: str) -> int:
+        """Return the row of the image of this name, of scores whose images have names.
+
+        Raises:
+            ValueError: no such image.
+        """
+        if name not in self._rows:
+            raise InvalidValueError(must("name", "be that of an image of the scores", shown(name)))
+        return self._rows[name]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.ids or ())}
 
     def __len__(self) -> int:
         """Return the number of images N."""

@@ -1,0 +1,44 @@
+"""How many names both must show for the same promise."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from topk_lightning.report._compared import Compared, signed
+from topk_lightning.report._section import Section
+
+__all__ = ["ORDER", "section"]
+
+ORDER = 60
+
+
+def section(found: Compared) -> Section | None:
+    """Return mean and median of names of both; None where the k best classes alone are known."""
+    sizes = [pair.sizes for pair in found.pairs if pair.sizes is not None]
+    if not sizes:
+        return None
+    promise, most = sizes[0].promise, max(max(one.mean) for one in sizes) or 1.0
+    rows: list[dict[str, Any]] = []
+    for side, name in enumerate(found.names):
+        mean, covered = fmean(one.mean[side] for one in sizes), fmean(one.coverage[side] for one in sizes)
+        median = fmean(one.median[side] for one in sizes)
+        rows.append(
+            {
+                "name": name,
+                "share": mean / most,
+                "value": f"{mean:.1f}",
+                "note": f"names on average, {median:.3g} in the middle; {100 * covered:.1f} % covered",
+            }
+        )
+    if len(sizes) == 1:
+        low, high, level = sizes[0].low, sizes[0].high, 100 * found.pair.by_k[found.k].level
+        gap = f"A difference of {signed(sizes[0].difference, 2)} names ({signed(low, 2)} to {signed(high, 2)}, {level:g} % interval)."
+    else:
+        each = ", ".join(signed(one.difference, 2) for one in sizes)
+        gap = f"A difference of {each} names by pair of seeds."
+    note = (
+        f"Names that each must show so that the right one is among them {100 * promise:g} of 100 times: prediction sets (LAC), fitted "
+        "on one half of these images and counted on the other, and the other way round."
+    )
+    return Section("How many names", {"note": note, "rows": rows, "gap": gap})
