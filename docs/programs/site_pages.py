@@ -1,8 +1,9 @@
 """Hooks of MkDocs: pages that are written from other files, so that each text has one home.
 
 The first page is the README, the changelog is CHANGELOG.md, the reference is what each package exports (a name whose
-``:::`` stands on a page of docs/ is a link to it), and the page of errors is every sentence that the package raises. Formulas
-stand as LaTeX between dollars, as on code forges, and become MathML.
+``:::`` stands on a page of docs/ is a link to it), and the page of errors is every sentence that the package raises. Notebooks
+are pages with their outputs. Formulas stand as LaTeX between dollars, as on code forges, and become MathML; a picture
+``x.png`` with a twin ``x_dark.png`` follows the scheme.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mkdocs.structure.files import File
 
 sys.path.insert(0, str(Path(__file__).parent))
 import error_sentences
+import notebook_pages
 import project_version
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,8 @@ PACKAGES = {
 
 _IN_CODE = re.compile(r"(```.*?^```|`[^`\n]+`|<!--.*?-->)", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.MULTILINE | re.DOTALL)
+_PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s#]+)\.(png|svg)\)(\{[^}\n]*\})?")
+_PICTURE_ELEMENT = re.compile(r"<picture>.*?<img ([^>]*?)src=\"([^\"]+)\.png\"[^>]*>.*?</picture>", re.DOTALL)
 _INLINE = re.compile(r"(?<![\\$\w])\$(?! )([^$\n]+?)(?<! )\$(?![$\w])")
 
 
@@ -80,24 +84,47 @@ def _complete(entries: list[Any]) -> None:
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are written from other files."""
-    pages = {
+    pages: dict[str, str | bytes] = {
         "index.md": first_page((ROOT / "README.md").read_text(encoding="utf-8")),
         "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
         "reference/index.md": reference_index(),
         "reference/errors.md": error_sentences.page(ROOT / "topk_lightning"),
     }
     pages |= {f"reference/{name.replace('.', '_')}.md": reference_page(name) for name in _packages()}
-    for address, text in pages.items():
-        files.append(File.generated(config, address, content=text))
+    for path in sorted((DOCS / "notebooks").glob("*.ipynb")):
+        pages[f"notebooks/{path.stem}.md"], pictures = notebook_pages.notebook_page(path)
+        pages |= {f"notebooks/{name}": data for name, data in pictures.items()}
+    for address, content in pages.items():
+        files.append(File.generated(config, address, content=content))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Draw the formulas of a page."""
+def on_page_markdown(markdown: str, page: Any = None, **_: Any) -> str:
+    """Draw the formulas of a page, and show a picture that has a dark twin in the scheme's form."""
+    folder = (DOCS / page.file.src_uri).parent if page else DOCS
+    markdown = _PICTURE.sub(lambda match: _twins(match, folder), _PICTURE_ELEMENT.sub(_one_a_scheme, markdown))
     blocks = _BLOCK.sub(lambda match: f'<div class="formula">{_draw(match[1], "block")}</div>', markdown)
     parts = _IN_CODE.split(blocks)
     parts[::2] = [_INLINE.sub(lambda match: _draw(match[1], "inline"), text) for text in parts[::2]]
     return "".join(parts)
+
+
+def _dark(path: str) -> str:
+    return path.replace("_light_", "_dark_") if "_light_" in path else f"{path}_dark"
+
+
+def _twins(match: re.Match[str], folder: Path) -> str:
+    text, path, ending, attributes = match[1], match[2], match[3], match[4] or ""
+    if path.startswith("http") or not (folder / f"{_dark(path)}.{ending}").exists():
+        return match[0]
+    light, dark = f"{path}.{ending}#only-light", f"{_dark(path)}.{ending}#only-dark"
+    return f"![{text}]({light}){attributes}\n![{text}]({dark}){attributes}"
+
+
+def _one_a_scheme(match: re.Match[str]) -> str:
+    attributes, path = match[1], match[2]
+    light, dark = f"{path}.png#only-light", f"{_dark(path)}.png#only-dark"
+    return f'<img {attributes}src="{light}"><img {attributes}src="{dark}">'
 
 
 def _draw(formula: str, display: str) -> str:
@@ -107,6 +134,7 @@ def _draw(formula: str, display: str) -> str:
 def first_page(readme: str) -> str:
     """Return the README as the first page of the site: what it links to in docs/ is beside it."""
     text = re.sub(r"\]\(docs/([^)]+)\)", r"](\1)", readme)
+    text = re.sub(r'(src|srcset)="docs/', r'\1="', text)
     text = re.sub(
         r"\]\((?!https?:|[\w/]+\.md|assets/|#)([^)]+)\)", rf"]({PROJECT['urls']['Repository']}/tree/main/\1)", text
     )

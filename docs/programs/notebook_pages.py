@@ -1,0 +1,39 @@
+"""Notebooks as pages of the site: cells as code, what they printed and drew below, as the file keeps it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return a notebook as Markdown, and the pictures that it drew by their file names."""
+    pictures: dict[str, bytes] = {}
+    parts = []
+    for cell in json.loads(path.read_text())["cells"]:
+        source = "".join(cell["source"]).strip()
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        parts += [_output(output, path.stem, pictures) for output in cell["outputs"]]
+    parts.append(f"[The notebook]({path.name}) to download and run.")
+    return "\n\n".join(part for part in parts if part) + "\n", pictures
+
+
+def _output(output: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> str:
+    data = output.get("data", {"text/plain": output.get("text", "")})
+    if "image/png" in data:
+        name = f"{stem}_{len(pictures)}.png"
+        pictures[name] = base64.b64decode("".join(data["image/png"]))
+        return f"![What the cell above drew]({name})"
+    if "text/html" in data:
+        html = re.sub(r"\n\s*\n", "\n", "".join(data["text/html"]))
+        return f'<div class="output">\n{html}\n</div>'
+    text = _TERMINAL.sub("", "".join(data["text/plain"])).strip("\n")
+    return f"```text\n{text}\n```" if text.strip() else ""
