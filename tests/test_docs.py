@@ -18,17 +18,22 @@ def blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start()) + 2, match.group(1)) for match in BLOCK.finditer(text)]
 
 
+OUTPUT = re.compile(r"\A\s*It prints[^\n]*:\n+```text\n(.*?)^```$", flags=re.M | re.S)
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: str(page.relative_to(ROOT)))
-def test_python_blocks_run(page, tmp_path, monkeypatch):
+def test_python_blocks_run_and_print_what_stands_below(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    text = page.read_text()
     namespace: dict[str, object] = {"__name__": "__main__"}
     for line, code in blocks(page):
+        capsys.readouterr()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exec(compile("\n" * (line - 1) + code, str(page), "exec"), namespace)
-
-
-OUTPUT = re.compile(r"\A\s*It prints[^\n]*:\n+```text\n(.*?)^```$", flags=re.M | re.S)
+        output = OUTPUT.match(text[text.index(code) + len(code) + len("```") :])
+        if output and page.name != "README.md":  # that one is trained: the test below
+            assert output[1] in capsys.readouterr().out
 
 
 def test_the_output_under_the_first_program_is_what_it_prints(tmp_path, monkeypatch, capsys):

@@ -86,3 +86,27 @@ def test_the_table_of_pull_and_reach_is_what_its_program_prints():
     for row, wanted in zip(text.splitlines()[2:], expected.splitlines()[2:], strict=True):
         found = [float(cell) for cell in row.split("|")[2:-1]]
         assert found == pytest.approx([float(cell) for cell in wanted.split("|")[2:-1]], abs=0.11), row
+
+
+def test_each_number_of_what_one_wins_stands_on_the_page_it_links_to():
+    text = (ROOT / "README.md").read_text()
+    rows = [row for row in text.split("## What you win")[1].split("\n\n")[1].splitlines() if "](docs/" in row]
+    assert len(rows) == 7
+    demo = text.split("## What the demo does")[1]
+    for row in rows:
+        page = (ROOT / re.search(r"\((docs/[^)#]+)", row)[1]).read_text() + demo
+        for number in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", row.split("|")[2]):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", page), (number, row)
+
+
+def test_the_fastai_page_begins_with_that_loss_too():
+    first = re.search(r"^```python\n(.*?)^```$", (ROOT / "docs" / "fastai.md").read_text(), flags=re.M | re.S)[1]
+    assert "TemperatureCrossEntropyLoss(label_smoothing=0.1)" in first
+    assert "Annealing" not in first
+
+
+def test_the_page_about_installing_names_every_extra():
+    tomllib = pytest.importorskip("tomllib", reason="tomllib is part of Python from 3.11 on")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "install.md").read_text(), flags=re.M)
+    assert sorted(named) == sorted(extras)

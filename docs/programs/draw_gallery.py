@@ -49,7 +49,7 @@ def _turn(artist: Artist, get: str, change: str) -> None:
         red, green, blue, alpha = to_rgba(colours)
     except (ValueError, TypeError):  # the colours of a collection, which are those of data
         return
-    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    _, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
     if saturation < 0.1 and alpha > 0:
         card = colorsys.rgb_to_hls(*to_rgba(DARK["card"])[:3])
         getattr(artist, change)((*colorsys.hls_to_rgb(card[0], 1 - lightness * (1 - card[1]), 0.1), alpha))
@@ -68,9 +68,9 @@ def main(run: Path) -> None:
     data = EmojiDataModule(image_size=model.preprocessing.image_size)
     data.setup()
     metric = TopKAccuracy(k=5, max_k=20)
-    with torch.inference_mode():
+    with model.evaluating(), torch.inference_mode():
         for images, target in data.test_dataloader():
-            metric.update(model.network(images), target)
+            metric.update(model.logits(images), target)
     accuracies = metric.curve().tolist()
     targets = data.targets("test")
     chosen = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))[:PICTURES].tolist()

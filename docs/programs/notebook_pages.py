@@ -21,13 +21,14 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
             parts.append(source)
             continue
         parts.append(f"```python\n{source}\n```")
-        parts += [_output(output, path.stem, pictures) for output in cell["outputs"]]
+        printed = "".join("".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream")
+        shown = [output["data"] for output in cell["outputs"] if "data" in output]
+        parts += [_output(data, path.stem, pictures) for data in [{"text/plain": printed}, *shown]]
     parts.append(f"[The notebook]({path.name}) to download and run.")
     return "\n\n".join(part for part in parts if part) + "\n", pictures
 
 
-def _output(output: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> str:
-    data = output.get("data", {"text/plain": output.get("text", "")})
+def _output(data: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> str:
     if "image/png" in data:
         name = f"{stem}_{len(pictures)}.png"
         pictures[name] = base64.b64decode("".join(data["image/png"]))
@@ -35,5 +36,6 @@ def _output(output: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> st
     if "text/html" in data:
         html = re.sub(r"\n\s*\n", "\n", "".join(data["text/html"]))
         return f'<div class="output">\n{html}\n</div>'
-    text = _TERMINAL.sub("", "".join(data["text/plain"])).strip("\n")
+    lines = _TERMINAL.sub("", "".join(data["text/plain"])).splitlines()
+    text = "\n".join(line.rstrip() for line in lines if line.strip())
     return f"```text\n{text}\n```" if text.strip() else ""
