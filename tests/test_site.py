@@ -67,6 +67,47 @@ def test_a_formula_of_a_page_is_drawn_and_code_is_left_alone(hook):
     assert "5 $ and 6 $" in drawn
 
 
+# What of a page is not to be read at a glance: code cut off at the right, text of tables broken within a word.
+_CUT = """() => [...document.querySelectorAll(".highlight pre > code")].filter(c => c.scrollWidth > c.clientWidth).length"""
+_BROKEN = """() => [...document.querySelectorAll(".md-typeset table:not([class]) :is(td, th)")].filter(cell => {
+    const style = getComputedStyle(cell);
+    return style.wordBreak === "break-all" || style.overflowWrap === "anywhere"
+        || [...cell.querySelectorAll("code")].some(code => code.getClientRects().length > 1);
+}).map(cell => cell.innerText.slice(0, 60))"""
+_WIDE_FORMULAS = """() => [...document.querySelectorAll(".formula")].filter(
+    f => f.scrollWidth > f.clientWidth && getComputedStyle(f).overflowX !== "auto").length"""
+
+
+def test_code_is_seen_whole_at_1280_pixels_and_no_word_of_a_table_is_broken(site, open_page):
+    opened, blocks, cut = open_page(site / "index.html"), 0, {}
+    for page in sorted(set(site.rglob("*.html")) - {site / "404.html"}):
+        if "reference" in page.parts:
+            continue
+        opened.page.goto(page.as_uri())
+        blocks += opened.page.locator(".highlight pre > code").count()
+        cut[page.name] = opened.page.evaluate(_CUT)
+        assert not opened.page.evaluate(_BROKEN), page
+    assert cut["index.html"] == 0
+    assert sum(cut.values()) <= 0.15 * blocks, {name: count for name, count in cut.items() if count}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_picture_with_a_dark_twin_is_shown_once_in_each_scheme(site, open_page, scheme):
+    opened = open_page(site / "index.html", scheme)
+    shown = opened.page.evaluate(
+        "[...document.querySelectorAll('article img')].filter(i => i.offsetWidth).map(i => i.src)"
+    )
+    assert len(shown) == 2
+    assert all(("dark" in address.rpartition("/")[2]) == (scheme == "dark") for address in shown)
+
+
+def test_a_notebook_is_a_page_with_what_it_printed_and_drew(site):
+    text = (site / "notebooks" / "first_steps.html").read_text()
+    assert text.count("<img") >= 3
+    assert "best so far" in text
+    assert (site / "notebooks" / "first_steps.ipynb").is_file()
+
+
 @pytest.mark.parametrize(*LOOKS)
 def test_no_page_pans_sideways(site, open_page, scheme, width):
     pages = sorted(set(site.rglob("*.html")) - {site / "404.html"})  # which a server shows, at any address
@@ -75,5 +116,6 @@ def test_no_page_pans_sideways(site, open_page, scheme, width):
     for page in pages if (scheme, width) in [("light", 390), ("dark", 1280)] else pages[:3]:
         opened.page.goto(page.as_uri())
         opened.assert_fits()
+        assert not opened.page.evaluate(_WIDE_FORMULAS), page
         broken = opened.page.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)")
         assert not broken, page
