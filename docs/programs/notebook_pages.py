@@ -15,7 +15,7 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
     """Return a notebook as Markdown, and the pictures that it drew by their file names."""
     pictures: dict[str, bytes] = {}
     parts = []
-    for cell in json.loads(path.read_text())["cells"]:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"]).strip()
         if cell["cell_type"] == "markdown":
             parts.append(source)
