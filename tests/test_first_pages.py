@@ -1,4 +1,4 @@
-"""What a reader meets first uses nothing that our own measurements show below the baseline; tables say what they are."""
+"""What a reader meets first uses nothing that our own measurements show below the baseline, and each number has a home."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def test_the_loss_of_the_first_pages_is_measured_and_not_below_cross_entropy():
     assert SMOOTHED(LOGITS, TARGET).item() == pytest.approx(
         nn.CrossEntropyLoss(label_smoothing=0.1)(LOGITS, TARGET).item()
     )
-    rows = re.findall(
-        r"^\| cross entropy, label smoothing 0\.1 \|.*\| (\S+) ± \S+ \| (\S+) ± \S+ \|$", CHOOSING, flags=re.M
+    table = (
+        (ROOT / "docs" / "study.md").read_text().split("<!-- study: summary -->")[1].split("<!-- end of study -->")[0]
     )
-    assert len(rows) == 2
-    assert all(float(difference) >= 0 for row in rows for difference in row)
+    headings, _, *rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
+    cells = [row[headings.index("label smoothing")] for row in rows]
+    assert any(cells)
+    assert not [cell for cell in cells if "↓" in cell]  # nowhere below cross entropy for certain
 
 
 def test_the_readme_drops_in_that_loss_and_no_curriculum():
@@ -65,17 +67,6 @@ def test_the_configuration_of_the_examples_names_that_loss():
     assert (ROOT / "examples" / "configs" / "emoji.yaml").read_text() in (ROOT / "docs" / "command_line.md").read_text()
     named = [callback["class_path"] for callback in config["trainer"]["callbacks"]]
     assert not [path for path in named if path.rpartition(".")[2] in {kind.__name__ for kind in CURRICULA}]
-
-
-@pytest.mark.parametrize(
-    "page",
-    ["choosing.md", *(f"callbacks/{name}.md" for name in ("k_annealing", "coarse_to_fine", "temperature_annealing"))],
-)
-def test_a_table_of_untuned_runs_says_so_and_what_its_plus_or_minus_is(page):
-    text = (ROOT / "docs" / page).read_text()
-    assert re.search(r"untuned defaults", text, flags=re.I)
-    assert re.search(r"standard\s+deviation", text)
-    assert re.search(r"95\s%\s+interval\s+is\s+2\.5\s+times\s+as\s+wide", text)
 
 
 def test_the_table_of_pull_and_reach_is_what_its_program_prints():
