@@ -164,15 +164,14 @@ def suspects(val: Images, test: Images) -> list[str]:
         wrong = torch.zeros(len(truth), dtype=torch.bool)
         wrong[torch.randperm(len(truth), generator=generator)[:count]] = True
         given = truth.clone()
-        given[wrong] = (truth[wrong] + torch.randint(1, logits.shape[1], (count,), generator=generator)) % logits.shape[
-            1
-        ]
+        moved = truth[wrong] + torch.randint(1, logits.shape[1], (count,), generator=generator)
+        given[wrong] = moved % logits.shape[1]
         found = wrong[suspect_labels(logits, given).index].double()
         curves.append(found.cumsum(0)[: 2 * count] / torch.arange(1, 2 * count + 1))
     mean, spread = torch.stack(curves).mean(0), torch.stack(curves)[:, count - 1].std()
     lines.append(
-        f"suspect labels, {count} of {len(truth)} shuffled, mean of {SEEDS} seeds: precision {mean[count - 1]:.3f} at their number (± {spread:.3f}, one draw), "
-        f"{mean[count // 2 - 1]:.3f} in the first half of the list"
+        f"suspect labels, {count} of {len(truth)} shuffled, mean of {SEEDS} seeds: precision "
+        f"{mean[count - 1]:.3f} at their number (± {spread:.3f}, one draw), {mean[count // 2 - 1]:.3f} in the first half of the list"
     )
     figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
     axes.plot(range(1, 2 * count + 1), mean, color=BLUE, label=f"mean of {SEEDS} seeds")
