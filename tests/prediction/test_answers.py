@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
-from topk_lightning import PredictionSets, TopKClassifier, TopKPredictionWriter, TrainedModel
+from topk_lightning import PredictionSets, TopKClassifier, TopKPredictionWriter, TrainedModel, export_model
 from topk_lightning._checks import UserError
 from topk_lightning.cli import main
 from topk_lightning.data import Preprocessing
@@ -191,3 +191,22 @@ def test_what_stands_in_a_checkpoint_instead_of_a_plan_is_one_sentence(checkpoin
         with pytest.raises((ValueError, TypeError)) as error:
             TrainedModel.load(tmp_path / "odd.ckpt")
         assert isinstance(error.value, UserError)
+
+
+def test_a_parquet_file_has_the_pile_too(checkpoint, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    classifier = TopKClassifier.load_from_checkpoint(checkpoint, map_location="cpu")
+    writer = TopKPredictionWriter(tmp_path / "piles.parquet", k=1)
+    images = torch.randn(5, 3, 16, 16)
+    pl.Trainer(accelerator="cpu", callbacks=[writer], **QUIET).predict(
+        classifier, DataLoader(TensorDataset(images), batch_size=2)
+    )
+    piles = parquet.read_table(tmp_path / "piles.parquet").to_pydict()["pile"]
+    assert piles == [each.pile for each in predict_answers(classifier, images)]
+
+
+def test_a_folder_keeps_no_fits(checkpoint, tmp_path):
+    pytest.importorskip("safetensors", reason="safetensors is not installed")
+    export_model(checkpoint, tmp_path / "folder", format="hf")
+    with pytest.raises(ValueError, match=r"checkpoint must be a file to keep a fit, got the folder '.*'\. An exported"):
+        save_fitted(tmp_path / "folder", plan=PLAN)
