@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,18 @@ CASES = [
     ("sets nan.npz", 1, "scores must have an image without a NaN, got none."),
     ("sets none.npz", 1, "scores must have a target for prediction sets, got none."),
     ("sets a.npz --coverage 1", 2, "--coverage must lie between 0 and 1, got 1.0."),
+    ("test a.npz --data emoji", 2, "--data must be left out for a file of scores, which needs no network and no images, got 'emoji'."),
+    ("test a.npz --network a:b", 2, "--network must be left out for a file of scores"),
+    ("test a.npz --batch-size 3", 2, "--batch-size must be left out for a file of scores"),
+    ("report a.npz --data emoji", 2, "--data must be left out for a file of scores"),
+    ("sets a.npz --data emoji", 2, "--data must be left out for a file of scores"),
+    ("sets a.npz --test-target target.npy", 2, "--test-target must be left out without --test, got 'target.npy'."),
+    ("sets a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
+    ("test values.ckpt --save-scores folder.npz", 1, "--save-scores must be a file that can be written, got 'folder.npz'."),
+    ("calibrate a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
+    ("calibrate none.npz", 1, "scores must have a target for a temperature, got none."),
+    ("calibrate nan.npz", 1, "validation must hold at least 4 images with finite scores for a temperature, got 0."),
+    ("calibrate a.npz --test other.npz", 1, "test must have the classes of the validation, in their order, got others."),
     ("test folder.npz", 1, "scores must be an existing file, got 'folder.npz'."),
 ]  # fmt: skip
 
@@ -39,6 +52,7 @@ def here(tmp_path, monkeypatch):
     np.savez("nan.npz", logits=np.full_like(logits, np.nan), target=target)
     logits[:3] = np.nan
     np.savez("three.npz", logits=logits, target=target)
+    Path("values.ckpt").write_bytes(b"none")
     np.save("values.npy", logits)
     np.save("target.npy", target)
 

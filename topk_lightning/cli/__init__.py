@@ -1,4 +1,4 @@
-"""The command line: ``topk-lightning demo | fit | resume | test | report | compare | predict | sets | trace | review | export | serve``.
+"""The command line: ``topk-lightning demo | fit | resume | test | report | calibrate | compare | predict | sets | trace | review | export | serve``.
 
 Each command lives in its own file and is imported when it is called, so that the others cost it nothing.
 """
@@ -21,6 +21,7 @@ COMMANDS = {
     "resume": ("go on with a training that was stopped", "_resume"),
     "test": ("measure a checkpoint on the test images", "_test"),
     "report": ("test a checkpoint and write a page about it", "_report"),
+    "calibrate": ("fit the temperature under which probabilities mean what they say", "_calibrate"),
     "compare": ("say whether a second model is better on the same images", "_compare"),
     "predict": ("name the k best classes of images", "_predict"),
     "sets": ("find how many names must be shown so that the right one is among them", "_sets"),

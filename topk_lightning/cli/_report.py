@@ -15,7 +15,7 @@ from topk_lightning.cli._errors import usage
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option
 from topk_lightning.cli._runs import check_writable, checkpoint_of
-from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
+from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, stored_scores
 from topk_lightning.report import check_report_path
 
 __all__ = ["main"]
@@ -32,8 +32,10 @@ def main(words: Sequence[str]) -> None:
         check_logit_adjustment(options.logit_adjustment)
     check_writable(Path(options.out))
     if is_scores(options.checkpoint):
+        check_used(options, {"data": None, "batch_size": 32, "network": None, "trust": []}, NO_IMAGES)
         _report_scores(options, words)
         return
+    check_used(options, dict.fromkeys(("validation", "kind", "target", "class_names")), NO_FILE)
     checkpoint = checkpoint_of(options.checkpoint)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning

@@ -82,11 +82,11 @@ def checkpoint_of(path: str) -> str:
     raise MissingFileError(must("checkpoint", f"be a file, or a folder with {BEST}", repr(path)))
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, option: str = "--out") -> None:
     """Raise now, not after a test of many minutes, for a file that could not be written."""
     existing = next(folder for folder in path.resolve().parents if folder.exists())
     if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise InvalidValueError(must("--out", "be a file that can be written", repr(str(path))))
+        raise InvalidValueError(must(option, "be a file that can be written", repr(str(path))))
 
 
 @contextlib.contextmanager

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from topk_lightning._checks import must
+from topk_lightning.cli._errors import UsageError
 from topk_lightning.cli._runs import checkpoint_of
 
 if TYPE_CHECKING:
     from topk_lightning.cli._parser import OptionParser
     from topk_lightning.scores import Scores
 
-__all__ = ["add_scores_options", "is_scores", "scores_of", "stored_scores"]
+__all__ = ["NO_FILE", "NO_IMAGES", "add_scores_options", "check_used", "is_scores", "scores_of", "stored_scores"]
 
 _SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
+
+#: Why an option is left out.
+NO_IMAGES = "for a file of scores, which needs no network and no images"
+NO_FILE = "for a checkpoint, whose data says it"
 
 
 def is_scores(path: str) -> bool:
@@ -30,6 +37,20 @@ def add_scores_options(parser: OptionParser) -> None:
         "--target", type=str | None, default=None, help="file of the right classes (.npy, .txt, .json, .csv)"
     )
     parser.add_argument("--class-names", type=str | None, default=None, help="file of the class names (.txt, .json)")
+
+
+def check_used(options: Any, defaults: Mapping[str, Any], why: str) -> None:
+    """Raise for an option that nothing would use.
+
+    Args:
+        options: of the command line.
+        defaults: of the options that are not used, by their names; lists count as not given where they are empty.
+        why: when they must be left out.
+    """
+    for name, default in defaults.items():
+        given = getattr(options, name)
+        if given != default and given != []:
+            raise UsageError(must(f"--{name.replace('_', '-')}", f"be left out {why}", repr(given)))
 
 
 def stored_scores(path: str, options: Any, **given: str | None) -> Scores:

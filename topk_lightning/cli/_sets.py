@@ -16,6 +16,7 @@ from topk_lightning.cli._errors import UsageError, check_given_files, check_shar
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
 from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, check_used
 
 if TYPE_CHECKING:
     from topk_lightning.decisions import PredictionSets, SetOutcome
@@ -46,7 +47,15 @@ def main(words: Sequence[str]) -> None:
     elif options.test is not None:
         remedy = "The test images of a checkpoint are those of --data."
         raise UsageError(must("--test", "be left out for a checkpoint", repr(options.test), remedy))
+    if stored:
+        check_used(options, {"data": None, "batch_size": 32, "network": None, "trust": []}, NO_IMAGES)
+        if options.test is None:
+            check_used(options, {"test_target": None}, "without --test")
+    else:
+        check_used(options, dict.fromkeys(("kind", "target", "test_target", "class_names")), NO_FILE)
     if options.out is not None:
+        if not options.out.lower().endswith(".json"):
+            raise UsageError(must("--out", "end in .json", repr(options.out)))
         check_writable(Path(options.out))
     checkpoint = None if stored else checkpoint_of(options.source)
     # Only now: --help and mistakes need no torch.

@@ -12,7 +12,7 @@ from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
 from topk_lightning.cli._runs import check_writable, checkpoint_of
-from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
+from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, stored_scores
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import TrainedModel
@@ -40,11 +40,23 @@ def main(words: Sequence[str]) -> None:
         if options.save_scores is not None:
             wanted = "be left out for a file of scores, which has them"
             raise UsageError(must("--save-scores", wanted, repr(options.save_scores)))
+        unused = {
+            "data": None,
+            "batch_size": None,
+            "network": None,
+            "trust": [],
+            "scores_dtype": None,
+            "device": "auto",
+        }
+        check_used(options, unused, NO_IMAGES)
         _test_scores(options)
         return
     checkpoint = checkpoint_of(options.checkpoint)
     if options.save_scores is not None:
-        check_writable(Path(options.save_scores))
+        check_writable(Path(options.save_scores), "--save-scores")
+    else:
+        check_used(options, {"scores_dtype": None}, "without --save-scores")
+    check_used(options, dict.fromkeys(("kind", "target", "class_names")), NO_FILE)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
 

@@ -3,6 +3,7 @@
 from topk_lightning.decisions._average_k import average_k_accuracy
 from topk_lightning.decisions._best_k import BestK, Costs, best_k
 from topk_lightning.decisions._binomial import error_bound, least_images
+from topk_lightning.decisions._calibrate import ScoresCalibration, calibrate_scores
 from topk_lightning.decisions._class_list import ClassList
 from topk_lightning.decisions._compare_scores import ScoresComparison, compare_scores
 from topk_lightning.decisions._compare_seeds import ClassGain, SeedsComparison, compare_seeds
@@ -52,6 +53,7 @@ __all__ = [
     "RiskCoverage",
     "RollUp",
     "RollUpOutcome",
+    "ScoresCalibration",
     "ScoresComparison",
     "SeedsComparison",
     "SeedsDifference",
@@ -62,6 +64,7 @@ __all__ = [
     "SuspectLabels",
     "average_k_accuracy",
     "best_k",
+    "calibrate_scores",
     "compare_classes",
     "compare_hits",
     "compare_scores",
