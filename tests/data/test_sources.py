@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 
 import pytest
@@ -12,7 +13,7 @@ from pytorch_lightning import Trainer
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from topk_lightning import TopKClassifier
+from topk_lightning import TopKClassifier, write_report
 from topk_lightning.data import find_class_names
 
 NAMES = ["apple", "lemon", "plum"]
@@ -38,8 +39,22 @@ def pictures():
     return [Image.new("RGB", (16, 16), COLOURS[name]) for name in NAMES for _ in range(2)], [0, 0, 1, 1, 2, 2]
 
 
+def collate(rows):
+    batch = as_tensors({"image": [row["image"] for row in rows], "label": [row["label"] for row in rows]})
+    return {"pixel_values": torch.stack(batch["pixel_values"]), "labels": torch.tensor(batch["labels"])}
+
+
+def reports(model, loader, tmp_path):
+    """A report of a test on a loader names its classes and shows its pictures."""
+    write_report(model, loader, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert all(name in page for name in NAMES)
+    assert page.count("<img") >= 3
+    assert "of 6 images" in json.loads((tmp_path / "report.json").read_text())["sentence"]
+
+
 @pytest.mark.parametrize("streaming", [False, True], ids=["in memory", "streaming"])
-def test_a_data_set_of_hugging_face_is_trained_on_with_its_names(streaming, monkeypatch):
+def test_a_data_set_of_hugging_face_is_trained_on_with_its_names(streaming, tmp_path):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     images, labels = pictures()
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
@@ -47,16 +62,19 @@ def test_a_data_set_of_hugging_face_is_trained_on_with_its_names(streaming, monk
     if streaming:
         data = data.to_iterable_dataset()
         assert find_class_names(data) == NAMES
-
-        def collate(rows):
-            batch = as_tensors({"image": [row["image"] for row in rows], "label": [row["label"] for row in rows]})
-            return {"pixel_values": torch.stack(batch["pixel_values"]), "labels": torch.tensor(batch["labels"])}
-
         loader = DataLoader(data, batch_size=3, collate_fn=collate)
     else:
         loader = DataLoader(data.with_transform(as_tensors), batch_size=3)
     assert find_class_names(loader) == NAMES
-    assert fit(loader).class_names == NAMES
+    model = fit(loader)
+    assert model.class_names == NAMES
+    if streaming:
+        with pytest.raises(
+            TypeError, match=r"got IterableDataset\. list\(data set\) holds a stream's images in memory"
+        ):
+            write_report(model, loader, tmp_path / "report.html")
+        loader = DataLoader(list(data), batch_size=3, collate_fn=collate)
+    reports(model, loader, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore")  # of webdataset
@@ -75,4 +93,6 @@ def test_tars_are_trained_on_with_the_names_of_the_file_beside_them(tmp_path):
     assert find_class_names(loader) is None
     (tmp_path / "classnames.txt").write_text("\n".join(NAMES) + "\n")
     assert find_class_names(loader) == NAMES
-    assert fit(loader).class_names == NAMES
+    model = fit(loader)
+    assert model.class_names == NAMES
+    reports(model, DataLoader(list(data.to_tuple("png", "cls")), batch_size=3), tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, default_collate
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, UserError, must
+from topk_lightning.classifier import images_and_target
 from topk_lightning.data import ImageDataset, file_digests, load_image, pixel_digest
 from topk_lightning.prediction import TrainedModel
 
@@ -133,7 +134,9 @@ def images_of_loader(loader: DataLoader[Any], model: TrainedModel, skip_unreadab
     """
     dataset: Any = loader.dataset
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise InvalidTypeError(must("data", "be a data set with a length and images by index", type(dataset).__name__))
+        remedy = "list(data set) holds a stream's images in memory: pass a DataLoader over it."
+        wanted = "be a data set with a length and images by index"
+        raise InvalidTypeError(must("data", wanted, type(dataset).__name__, remedy))
     if not len(dataset):
         raise InvalidValueError(must("data", "hold at least one test image", "none"))
     options = {
@@ -153,7 +156,10 @@ def images_of_loader(loader: DataLoader[Any], model: TrainedModel, skip_unreadab
         if isinstance(origin, ImageDataset):
             return origin.samples.picture(at)
         file = _file(origin, at)
-        return _picture_of(dataset[index][0], model) if file is None else load_image(file)
+        if file is not None:
+            return load_image(file)
+        row = dataset[index]
+        return _picture_of(images_and_target(row)[0] if isinstance(row, Mapping) else row[0], model)
 
     def digests(indices: Sequence[int]) -> Tensor:
         origins = [_origin(dataset, index) for index in indices]
