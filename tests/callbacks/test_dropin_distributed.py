@@ -1,5 +1,6 @@
 """The drop-in callbacks in two real gloo processes, all in one start of them."""
 
+import csv
 import os
 
 import pytest
@@ -9,12 +10,15 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from tests.callbacks.modules import Plain, loader, logged, rows, trainer_of_process
 from tests.callbacks.test_coarse_to_fine import GROUPS, blended, recorder
-from tests.callbacks.test_prediction_writer import NAMES, Inputs, Predicting, expected, read
+from tests.callbacks.test_prediction_writer import NAMES, Inputs, Predicting, expected, network, read
 from tests.callbacks.test_topk_monitor import truth
 from tests.distributed import run_processes
 from topk_lightning.callbacks import CoarseToFine, TopKMonitor, TopKPredictionWriter
+from topk_lightning.decisions import PILES, ReviewPlan
 from topk_lightning.hierarchy import coarsen_logits, coarsen_target
 from topk_lightning.ranking import in_topk
+
+PLAN = ReviewPlan(0.3, 0.45, 2, 0.05, "all", 0.95, 100, len(NAMES))
 
 
 def plain(module):
@@ -47,6 +51,8 @@ def written(rank, world_size, folder):
     own = DistributedSampler(Inputs(11), world_size, rank, shuffle=False)
     run = trainer_of_process(rank, world_size, TopKPredictionWriter(f"{folder}/own.parquet", 3, NAMES))
     run.predict(Predicting(), DataLoader(Inputs(11), batch_size=2, sampler=own))
+    run = trainer_of_process(rank, world_size, TopKPredictionWriter(f"{folder}/piles.csv", 1, NAMES, plan=PLAN))
+    run.predict(Predicting(), DataLoader(Inputs(11), batch_size=2))
     return sorted(os.listdir(folder)), run.global_rank
 
 
@@ -90,8 +96,18 @@ def test_coarse_to_fine_computes_the_same_loss_and_counts_the_whole_set(found):
 
 
 def test_the_writer_writes_each_image_once_into_one_file(found, folder):
-    assert found[2] == ((["own.parquet", "p.csv"], 0), (["own.parquet", "p.csv"], 1))
+    files = ["own.parquet", "p.csv", "piles.csv"]
+    assert found[2] == ((files, 0), (files, 1))
     whole = expected(Inputs(11).inputs)
     in_order_of_processes = [row for rank in (0, 1) for row in whole if int(row[0]) % 2 == rank]
     assert read(folder / "p.csv") == in_order_of_processes
     assert read(folder / "own.parquet") == in_order_of_processes
+
+
+def test_the_writer_of_two_processes_carries_the_pile(found, folder):
+    with torch.no_grad():
+        piles = PLAN.piles(network().eval()(Inputs(11).inputs)).tolist()
+    with (folder / "piles.csv").open(newline="", encoding="utf-8") as file:
+        written_piles = {int(row["image"]): row["pile"] for row in csv.DictReader(file)}
+    assert [written_piles[index] for index in range(11)] == [PILES[pile] for pile in piles]
+    assert len(set(piles)) > 1
