@@ -20,6 +20,10 @@ from topk_lightning import TopKClassifier
 from topk_lightning._files import read_archive
 from topk_lightning.cli._runs import sole_training
 
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows sends a process no SIGTERM, and Ctrl-C only to a whole console"
+)
+
 #: How often a training is stopped in the test of resuming; 50 in the long form (``make kills``).
 KILLS = int(os.environ.get("TOPK_LIGHTNING_KILLS", "3"))
 

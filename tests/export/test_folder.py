@@ -152,3 +152,19 @@ def test_the_command_names_what_it_compared(checkpoint, tmp_path, capsys):
     assert main(["export", str(checkpoint), "--format", "torch", "--out", out]) == 0
     assert "compared: probabilities within 0 of those here, on random images" in capsys.readouterr().out
     assert main(["export", str(checkpoint), "--format", "tf"]) == 2
+
+
+def test_an_exported_folder_is_served_with_the_answers_of_its_checkpoint(checkpoint, fruit, tmp_path):
+    pytest.importorskip("starlette", reason="the extra server is not installed")
+    testclient = pytest.importorskip("starlette.testclient", reason="httpx is not installed")
+    from topk_lightning.serving import create_app
+
+    folder = export_model(checkpoint, tmp_path / "fruit", format="hf").path
+    fruit.pictures("test", [3])[0].save(tmp_path / "picture.png")
+    answers = []
+    for source in (folder, checkpoint):
+        with testclient.TestClient(create_app(source, k=3), "http://localhost") as client:
+            answer = client.post("/predict", files={"image": ("a.png", (tmp_path / "picture.png").read_bytes())})
+            assert answer.status_code == 200
+            answers.append(answer.json())
+    assert answers[0] == answers[1]
