@@ -39,6 +39,7 @@ def section(found: Compared) -> Section | None:
         gap = f"A difference of {each} names by pair of seeds."
     note = (
         f"Names that each must show so that the right one is among them {100 * promise:g} of 100 times: prediction sets (LAC), fitted "
-        "on one half of these images and counted on the other, and the other way round."
+        "on one half of these images and counted on the other, and the other way round. The interval of the difference knows of the "
+        "images that were counted, not of those of the fit."
     )
     return Section("How many names", {"note": note, "rows": rows, "gap": gap})
