@@ -5,15 +5,18 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import numpy
 import pytest
 import torch
 from torch import nn
 
 from topk_lightning import SmallCNN, TopKClassifier, TrainedModel, predict_topk
 from topk_lightning.cli import main
+from topk_lightning.hierarchy import load_pretrained
 from topk_lightning.networks import build_network
 from topk_lightning.networks.class_paths import import_class, trusted_options
 from topk_lightning.networks.description import describe_callable, describe_network
+from topk_lightning.scores import read_scores
 
 IMAGE = torch.rand(3, 16, 16)
 
@@ -137,6 +140,50 @@ def test_a_class_path_of_another_kind_is_refused_before_anything_is_called(argum
 def test_a_users_own_configuration_calls_nothing_of_another_kind(argument, path):
     with pytest.raises(ValueError, match=f"^{argument} must be the import path of an? "):
         import_class(argument, path)
+
+
+class Payload:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        predict_topk,
+        lambda path, _: TopKClassifier.load_from_checkpoint(path),
+        lambda path, _: TopKClassifier(SmallCNN(3, width=2), 3, weights=str(path)),
+        lambda path, _: load_pretrained(SmallCNN(3, width=2), path, [0, 0, 1]),
+        lambda path, _: read_scores(path),
+    ],
+    ids=["predict_topk", "load_from_checkpoint", "weights", "load_pretrained", "scores"],
+)
+def test_a_pickle_runs_nothing_wherever_it_is_read(read, tmp_path):
+    path = tmp_path / "model.npy"
+    torch.save({"state_dict": {}, "hyper_parameters": Payload(tmp_path / "mark")}, path)
+    with pytest.raises(ValueError, match="must"):
+        read(path, IMAGE)
+    numpy.save(path, numpy.array([Payload(tmp_path / "mark")], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="must"):
+        read(path, IMAGE)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_no_tag_of_a_yaml_file_runs_anything(tmp_path, capsys):
+    pytest.importorskip("torchvision")
+    tag = f"!!python/object/apply:os.mkdir ['{tmp_path / 'mark'}']"
+    (tmp_path / "evil.yaml").write_text(f"data:\n  class_path: EmojiDataModule\n  init_args: {{classes: {tag}}}\n")
+    path = checkpoint(tmp_path / "model.ckpt", {"class_path": "small_cnn", "init_args": {"width": 2}})
+    evil = str(tmp_path / "evil.yaml")
+    for words in (["fit", "--config", evil], ["report", str(path), "--data", evil], ["fit", "emoji", "--config", evil]):
+        assert main([*words, "--out", str(tmp_path / "out.html")]) in (1, 2)
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "mark").exists()
 
 
 @pytest.mark.parametrize(
