@@ -121,7 +121,9 @@ def setting() -> str:
 def markdown(table: Table) -> str:
     """Return a table in Markdown, below its title."""
     lines = [f"| {' | '.join(table.columns)} |", "|---|" + "---:|" * (len(table.columns) - 1)]
-    lines += [f"| {' | '.join(row)} |" for row in table.rows]
+    # The quartiles stay beside their median.
+    rows = ([row[0], *(cell.replace(" (", "\u00a0(") for cell in row[1:])] for row in table.rows)
+    lines += [f"| {' | '.join(row)} |" for row in rows]
     parts = [table.title, "\n".join(lines), table.note, f"![{table.title}]({table.figure})" if table.figure else ""]
     return "\n\n".join(part for part in parts if part)
 
