@@ -87,7 +87,7 @@ def measure(state: str) -> dict[str, Any]:
         others = peers(*shape) if state == "reused" else {}
         calls = {name: step(loss) for name, loss in (ours(shape[1]) | others).items()}
         base = best_times({BASE: calls[BASE]})[BASE]
-        for name, ratios in ratios_of_rounds(calls, BASE, rounds=3 if quick() else 5, seconds=0.02).items():
+        for name, ratios in ratios_of_rounds(calls, BASE, rounds=3, seconds=0.02).items():
             ratio = Ratio.of(ratios)
             found["seconds"].setdefault(name, {})[str(shape)] = base * ratio.median
             found["ratios"].setdefault(name, {})[str(shape)] = str(ratio)
