@@ -28,6 +28,7 @@ CASES = [
     ("test a.npz --network a:b", 2, "--network must be left out for a file of scores"),
     ("test a.npz --batch-size 3", 2, "--batch-size must be left out for a file of scores"),
     ("report a.npz --data emoji", 2, "--data must be left out for a file of scores"),
+    ("report a.npz --logit-adjustment 1", 2, "--logit-adjustment must be left out for a file of scores"),
     ("sets a.npz --data emoji", 2, "--data must be left out for a file of scores"),
     ("sets a.npz --test-target target.npy", 2, "--test-target must be left out without --test, got 'target.npy'."),
     ("sets a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),

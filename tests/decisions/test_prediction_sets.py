@@ -403,3 +403,21 @@ def test_a_weighted_quantile_without_enough_weight_is_infinite():
     scores = torch.arange(1.0, 5.0, dtype=torch.float64)
     assert conformal_quantile(scores, 0.9, torch.ones(4)) == math.inf
     assert conformal_quantile(scores, 0.5, torch.tensor([0.0, 0.0, 5.0, 0.0])) == 3.0
+
+
+def test_raps_is_the_loop_on_two_hundred_random_cases():
+    for case in range(200):
+        generator = torch.Generator().manual_seed(case)
+        classes, images = (int(torch.randint(low, high, (), generator=generator)) for low, high in ((2, 21), (9, 25)))
+        logits = 2 * torch.randn(images + 3, classes, generator=generator, dtype=torch.float64)
+        target = torch.randint(0, classes, (images + 3,), generator=generator)
+        options = {"penalty": float(torch.rand((), generator=generator)) / 10, "k": case % 5}
+        sets = PredictionSets("raps", 0.8, allow_empty=True, **options).fit(logits[:images], target[:images])
+        own = [
+            oracles_sets.class_scores(row, "raps", **options)[label]
+            for row, label in zip(logits[:images].tolist(), target[:images].tolist(), strict=True)
+        ]
+        nudged = oracles_sets.threshold(own, Fraction(4, 5)) * (1 + 1e-12) + 1e-15
+        for row, mask in zip(logits[images:].tolist(), sets.mask(logits[images:]), strict=True):
+            expected = oracles_sets.prediction_set(row, "raps", nudged, **options)
+            assert set(mask.nonzero().flatten().tolist()) == expected, case

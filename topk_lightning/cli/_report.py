@@ -32,7 +32,9 @@ def main(words: Sequence[str]) -> None:
         check_logit_adjustment(options.logit_adjustment)
     check_writable(Path(options.out))
     if is_scores(options.checkpoint):
-        check_used(options, {"data": None, "batch_size": 32, "network": None, "trust": []}, NO_IMAGES)
+        check_used(
+            options, {"data": None, "batch_size": 32, "network": None, "trust": [], "logit_adjustment": 0.0}, NO_IMAGES
+        )
         _report_scores(options, words)
         return
     check_used(options, dict.fromkeys(("validation", "kind", "target", "class_names")), NO_FILE)
