@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> None:
         if options.save_scores is not None:
             wanted = "be left out for a file of scores, which has them"
             raise UsageError(must("--save-scores", wanted, repr(options.save_scores)))
-        unused = {
+        unused: dict[str, Any] = {
             "data": None,
             "batch_size": None,
             "network": None,
