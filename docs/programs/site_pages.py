@@ -133,7 +133,7 @@ def _draw(formula: str, display: str) -> str:
 
 def first_page(readme: str) -> str:
     """Return the README as the first page of the site: what it links to in docs/ is beside it."""
-    text = re.sub(r"\]\(docs/([^)]+)\)", r"](\1)", readme)
+    text = re.sub(r"\]\(docs/([^)]+)\)", r"](\1)", readme.replace(".ipynb)", ".md)"))
     text = re.sub(r'(src|srcset)="docs/', r'\1="', text)
     text = re.sub(
         r"\]\((?!https?:|[\w/]+\.md|assets/|#)([^)]+)\)", rf"]({PROJECT['urls']['Repository']}/tree/main/\1)", text

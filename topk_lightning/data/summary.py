@@ -84,6 +84,6 @@ def summary_html(data: Any) -> str:
     for position, (index, picture) in enumerate(zip(chosen, data.pictures("train", chosen), strict=True), 1):
         named = NamedPicture(picture, data.class_names[targets[index]], ())
         draw_picture(figure.add_subplot(1, len(chosen), position), named)
-    figure.tight_layout(pad=0.4)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=0.86, wspace=0.06)  # room for the names
     pictures = html_picture(png_of(figure), "Some of the training images with their classes")
     return html_text(f"{data.describe()}.") + pictures + html_table(["class", *counts], rows)
