@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -37,5 +38,7 @@ def _output(data: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> str:
         html = re.sub(r"\n\s*\n", "\n", "".join(data["text/html"]))
         return f'<div class="output">\n{html}\n</div>'
     lines = _TERMINAL.sub("", "".join(data["text/plain"])).splitlines()
-    text = "\n".join(line.rstrip() for line in lines if line.strip())
+    text = "\n".join(
+        textwrap.fill(line, 96, subsequent_indent="  ", drop_whitespace=False) for line in lines if line.strip()
+    )
     return f"```text\n{text}\n```" if text.strip() else ""
