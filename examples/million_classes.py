@@ -11,7 +11,6 @@ Whole rows of scores are nowhere.
 from __future__ import annotations
 
 import argparse
-import resource
 from typing import Any
 
 import pytorch_lightning as pl
@@ -102,6 +101,8 @@ def main() -> None:
     )
     data = Points(options.rows, options.classes, options.width)
     trainer.fit(ManyClasses(options.classes, options.width), DataLoader(data, options.batch_size, shuffle=True))
+    import resource  # Windows has no such count
+
     held = torch.tensor(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)  # KiB on Linux
     held = trainer.strategy.reduce(held.to(trainer.strategy.root_device), reduce_op="max")
     if trainer.is_global_zero:

@@ -193,7 +193,7 @@ def main() -> None:
     data.setup("test")
     val, test = scores["val"], scores["test"]
     lines = [*review(val, test), *sure_level(val, test, data), *possible_classes(test, data), *suspects(val, test)]
-    (ASSETS / "decisions.txt").write_text("\n".join(lines) + "\n")
+    (ASSETS / "decisions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     Console().print("\n".join(lines), markup=False, soft_wrap=True, highlight=False)
 
 

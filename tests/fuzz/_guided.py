@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 
-import atheris
-
 
 def main() -> None:
     """Try the property until its time is over, or something fails: atheris ends the process."""
+    import atheris
+
     name, *options = sys.argv[1:]
     with atheris.instrument_imports(include=["topk_lightning", "zipfile", "csv", "PIL"]):
         from tests.fuzz.__main__ import properties
