@@ -87,7 +87,7 @@ def measure(state: str) -> dict[str, Any]:
         others = peers(*shape) if state == "reused" else {}
         calls = {name: step(loss) for name, loss in (ours(shape[1]) | others).items()}
         base = best_times({BASE: calls[BASE]})[BASE]
-        for name, ratios in ratios_of_rounds(calls, BASE, rounds=3, seconds=0.02).items():
+        for name, ratios in ratios_of_rounds(calls, BASE, rounds=3 if quick() else 5, seconds=0.02).items():
             ratio = Ratio.of(ratios)
             found["seconds"].setdefault(name, {})[str(shape)] = base * ratio.median
             found["ratios"].setdefault(name, {})[str(shape)] = str(ratio)
@@ -107,12 +107,12 @@ def tables(found: dict[str, Any]) -> list[Table]:
     result = []
     for state, of_state in found.items():
         shapes = [shape for shape in map(str, SHAPES) if shape in of_state["ratios"][BASE]]
+        milliseconds = " / ".join(digits(1e3 * of_state["seconds"][BASE][shape]) for shape in shapes)
         rows = []
         for name, ratios in of_state["ratios"].items():
-            first = f"{name}, {' / '.join(digits(1e3 * of_state['seconds'][name][shape]) for shape in shapes)} ms"
             memory = of_state["memory"].get(name)
             rows.append([
-                first if name == BASE else name,
+                f"{BASE}, {milliseconds} ms" if name == BASE else name,
                 *(ratios.get(shape, "–") for shape in shapes), "–" if memory is None else digits(memory),
             ])  # fmt: skip
         title = f"Time forward and backward ÷ `F.cross_entropy`; k = 5, float32. {titles[state]}"
