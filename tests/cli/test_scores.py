@@ -67,7 +67,8 @@ def test_compare_takes_several_seeds_a_side(files, capsys):
     assert main(["compare", one, two, one]) == 2
     assert "the models must be two models, or as many on each side of --against, got 3." in capsys.readouterr().err
     for words, said in (
-        (["--data", "emoji"], "--data must be left out for files of scores"),
+        (["--data", "emoji"], "--data must be left out for a file of scores"),
+        (["--network", "a:b"], "--network must be left out for a file of scores"),
         (["--images", "x"], "--images must be left out without a page"),
         (["--out", "x.txt"], "--out must end in .html"),
     ):

@@ -16,7 +16,7 @@ from topk_lightning._files import write_file
 from topk_lightning.cli._errors import UsageError
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._runs import check_writable
-from topk_lightning.cli._scores import add_scores_options, is_scores, scores_of
+from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, scores_of
 
 if TYPE_CHECKING:
     from topk_lightning.decisions import ScoresComparison
@@ -113,8 +113,10 @@ def _sides(options: Any) -> tuple[list[str], list[str]]:
 
 def _check_used(options: Any, paths: Sequence[str]) -> None:
     """Raise for an option that nothing would use."""
-    if options.data is not None and all(map(is_scores, paths)):
-        raise UsageError(must("--data", "be left out for files of scores, which need none", repr(options.data)))
+    if all(map(is_scores, paths)):
+        check_used(options, {"data": None, "network": None, "trust": []}, NO_IMAGES)
+    elif not any(map(is_scores, paths)):
+        check_used(options, dict.fromkeys(("kind", "target", "class_names")), NO_FILE)
     has_page = options.out is not None and not options.out.lower().endswith(".json")
     for name in ("images", "title"):
         if getattr(options, name) is not None and not has_page:
@@ -137,7 +139,7 @@ def _images(options: Any, path: str) -> Any:
     from topk_lightning.prediction import TrainedModel
     from topk_lightning.report import pictures_by_name
 
-    model = TrainedModel.load(checkpoint_of(path))
+    model = TrainedModel.load(checkpoint_of(path), options.network, trust=options.trust)
     return pictures_by_name(model, trained_data(options.data, model))
 
 
@@ -187,4 +189,5 @@ def _parser() -> OptionParser:
     )
     parser.add_argument("--title", type=str | None, default=None, help="heading of the page")
     add_scores_options(parser)
+    parser.add_network_options()
     return parser

@@ -74,5 +74,5 @@ def scores_of(path: str, options: Any) -> Scores:
     from topk_lightning.prediction import TrainedModel
     from topk_lightning.report import score_images
 
-    model = TrainedModel.load(checkpoint)
+    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
     return score_images(model, trained_data(options.data, model))
