@@ -54,7 +54,7 @@ LEVELS = (
 OUTSIDE = {place: {"torch"} for place in LEVELS[: LEVELS.index("networks") + 1]}
 OUTSIDE["metrics"] = {"torch", "torchmetrics"}
 OUTSIDE["scores"] = {"torch", "numpy"}
-OUTSIDE["decisions"] = {"torch", "torchmetrics", "numpy"}
+OUTSIDE["decisions"] = {"torch", "torchmetrics", "numpy", "lazy_loader"}
 
 
 def name_of(path: Path) -> str:

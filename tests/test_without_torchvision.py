@@ -37,12 +37,16 @@ loader = torch.utils.data.DataLoader(data, batch_size=8)
 trainer.fit(model, loader, loader)
 assert "val/top3" in trainer.callback_metrics
 assert len(tk.predict_topk(model, torch.randn(2, 3, 16, 16), k=3)) == 2
+from PIL import Image
+Image.new("RGB", (20, 12)).save("picture.png")
+half = tk.Preprocessing(16, mean=(0.5,) * 3, std=(0.5,) * 3)
+assert len(tk.predict_topk(model, "picture.png", k=3, preprocessing=half)) == 3
 
 for name, call in {
     "EmojiDataModule": lambda: tk.EmojiDataModule().setup("fit"),
     "ImageFolderDataModule": lambda: tk.ImageFolderDataModule("anywhere").setup("fit"),
     "resnet18": lambda: tk.TopKClassifier("resnet18", num_classes=4),
-    "predict_topk": lambda: tk.predict_topk(model, ["picture.png"]),
+    "augment": lambda: half.training_transform("photos"),
 }.items():
     try:
         call()
@@ -69,7 +73,7 @@ def test_everything_but_images_works_and_images_say_what_is_missing(packages, tm
     run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     sentences = dict(line.split(" | ") for line in run.stdout.splitlines() if " | " in line)
-    assert set(sentences) == {"EmojiDataModule", "ImageFolderDataModule", "resnet18", "predict_topk"}
+    assert set(sentences) == {"EmojiDataModule", "ImageFolderDataModule", "resnet18", "augment"}
     for sentence in sentences.values():
         assert sentence.endswith("pip install torchvision.")
         assert "torchvision must be installed" in sentence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 
@@ -13,9 +15,10 @@ _SORTED = (torch.uint16, torch.uint32, torch.uint64)
 
 def best_of_rows(scores: Tensor, k: int) -> Tensor:
     """Return the indices (…, k) of the k best of each row of (…, C), best first."""
-    if torch.onnx.is_in_onnx_export():
-        return _topk_of_onnx(scores, k)
     compiling, device = torch.compiler.is_compiling(), scores.device.type
+    # Whoever exports has imported it; asking torch for it would import it for every prediction.
+    if (compiling or "torch.onnx" in sys.modules) and torch.onnx.is_in_onnx_export():
+        return _topk_of_onnx(scores, k)
     if k == 1 and not compiling and device in ("cpu", "cuda"):
         # Of equal scores torch.max names the first, and NaN is its largest: a sixth of the time of what follows.
         return scores.max(dim=-1, keepdim=True).indices

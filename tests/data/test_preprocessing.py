@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from tests.data.drawings import noise
 from topk_lightning.data import Preprocessing
@@ -34,6 +35,27 @@ def test_picture_and_tensor_of_it_give_the_same():
     transform = HALF.evaluation_transform()
     assert transform(image).equal(transform(tensor))
     assert transform(torch.stack([tensor, tensor])).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("resize", ["crop", "stretch", 20])
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (31, 47), (16, 16), (400, 301)])
+def test_evaluation_is_that_of_torchvision_number_for_number(size, resize, interpolation):
+    ours = Preprocessing(16, (0.1, 0.2, 0.3), (0.3, 0.2, 0.1), resize=resize, interpolation=interpolation)
+    whole = [16, 16] if resize == "stretch" else [16 if resize == "crop" else resize]
+    theirs = v2.Compose(
+        [
+            v2.PILToTensor(),
+            v2.Resize(whole, v2.InterpolationMode(interpolation), antialias=True),
+            v2.CenterCrop([16, 16]),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(ours.mean, ours.std),
+        ]
+    )
+    picture = noise(size)
+    batch = v2.functional.pil_to_tensor(picture).expand(2, 3, *size[::-1])
+    assert ours.evaluation_transform()(picture).equal(theirs(picture))
+    assert ours.evaluation_transform()(batch).equal(theirs(batch))
 
 
 def test_crop_keeps_the_proportions_and_stretch_keeps_the_whole():
@@ -72,9 +94,7 @@ def test_augmentation_differs_from_call_to_call_and_repeats_with_the_seed(augmen
 
 
 def test_drawings_stay_on_clean_white_ground_when_they_are_turned():
-    from torchvision.transforms import v2
-
-    invert, affine, revert = augmentation("drawings", 32, [])[:3]
+    invert, affine, revert = augmentation("drawings", 32, lambda image: image)[1:4]
     black = torch.zeros(3, 32, 32, dtype=torch.uint8)
     plain = torch.full((3, 32, 32), 255, dtype=torch.uint8)
     move = v2.Compose([invert, affine, revert])

@@ -1,5 +1,8 @@
 """TrainedModel: read once from a checkpoint, or taken from a module, and shared by every command."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -22,6 +25,14 @@ def save(path, classifier, **more):
     content = {"state_dict": classifier.state_dict(), "hyper_parameters": dict(classifier.hparams), **more}
     torch.save(content, path)
     return path
+
+
+def test_naming_a_picture_imports_neither_torchvision_nor_lightning(folder):
+    code = "import sys; from topk_lightning.cli import main; assert main(sys.argv[1:]) == 0; print(*sys.modules)"
+    words = ["predict", str(folder / "model.ckpt"), str(folder / "images" / "ant" / "0.png")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert not modules & {"torchvision", "torchmetrics", "pytorch_lightning", "torch._dynamo", "torch.onnx"}
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def check_augment(augment: object) -> None:
         raise InvalidTypeError(must("augment", "be a name or a callable", type(augment).__name__))
 
 
-def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> list[Any]:
+def augmentation(augment: Augmentation, image_size: int, resize: Callable[[Tensor], Tensor]) -> list[Any]:
     """Return the steps from a uint8 image of any size to an augmented one of `image_size`.
 
     - "none": the resizing of evaluation, nothing random.
@@ -43,9 +43,9 @@ def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> l
     """
     check_augment(augment)
     if not isinstance(augment, str):
-        return [*resize, augment]
+        return [resize, augment]
     if augment == "none":
-        return resize
+        return [resize]
     v2 = import_torchvision("augment")
     if augment != "drawings":
         changes = {
@@ -66,7 +66,7 @@ def augmentation(augment: Augmentation, image_size: int, resize: list[Any]) -> l
     # dark seam there.
     invert = v2.RandomInvert(1.0)
     return [
-        *resize,
+        resize,
         invert,
         affine,
         invert,

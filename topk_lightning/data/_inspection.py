@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from topk_lightning.data._errors import UnreadableImageError
+from topk_lightning.data._fixed_transform import image_to_tensor
 from topk_lightning.data._processes import count_of_threads
 from topk_lightning.data.digests import pixel_digest
-from topk_lightning.data.preprocessing import image_to_tensor
 from topk_lightning.data.samples import Samples
 
 __all__ = ["Look", "look_at_all", "statistics_of"]

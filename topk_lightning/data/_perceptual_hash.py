@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning.data.preprocessing import image_to_tensor
+from topk_lightning.data._fixed_transform import image_to_tensor
 
 __all__ = ["Fingerprint", "close", "fingerprint", "likeness", "perceptual_hash"]
 

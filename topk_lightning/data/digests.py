@@ -14,9 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from topk_lightning.data._errors import UnreadableImageError
+from topk_lightning.data._fixed_transform import image_to_tensor
 from topk_lightning.data._processes import count_of_threads
 from topk_lightning.data.images import load_image
-from topk_lightning.data.preprocessing import decoding_side, image_to_tensor
+from topk_lightning.data.preprocessing import decoding_side
 
 __all__ = [
     "count_trained_on",

@@ -7,17 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
+from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer, check_number, check_positive
 from topk_lightning.data._augmentation import Augmentation, augmentation
-from topk_lightning.data._torchvision import import_torchvision
-from topk_lightning.data.images import MAX_PIXELS, load_image, to_rgb
+from topk_lightning.data._fixed_transform import Normalise, Resize, Steps, image_to_tensor
+from topk_lightning.data.images import MAX_PIXELS, load_image
 
-__all__ = ["STATISTICS", "Preprocessing", "check_resize", "check_statistics", "decoding_side", "image_to_tensor"]
+__all__ = ["STATISTICS", "Preprocessing", "check_resize", "check_statistics", "decoding_side"]
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -44,6 +43,7 @@ class Preprocessing:
         ValueError: numbers out of range.
 
     Examples:
+        >>> import torch
         >>> half = Preprocessing(32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
         >>> white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
         >>> image = half.evaluation_transform()(white)
@@ -97,9 +97,7 @@ class Preprocessing:
 
     def evaluation_transform(self) -> Callable[[Image.Image | Tensor], Tensor]:
         """Return the transform of evaluation: PIL image or uint8 tensor (..., 3, H, W) to float (..., 3, S, S)."""
-        v2 = import_torchvision("Preprocessing.evaluation_transform")
-        steps = [image_to_tensor, *self._resize(v2), *self._normalise(v2)]
-        return v2.Compose(steps)  # type: ignore[no-any-return]
+        return Steps((image_to_tensor, self._resize, self._normalise))
 
     def training_transform(self, augment: Augmentation = "photos") -> Callable[[Image.Image | Tensor], Tensor]:
         """Return the transform of training: as in evaluation, with augmentation before the normalisation.
@@ -108,28 +106,24 @@ class Preprocessing:
             augment: "none", "photos", "drawings" as in :class:`topk_lightning.ImageFolderDataModule`, or any
                 callable from a uint8 tensor (3, S, S) to one of the same shape, such as a torchvision v2 transform.
         """
-        v2 = import_torchvision("Preprocessing.training_transform")
-        steps = augmentation(augment, self.image_size, self._resize(v2))
-        return v2.Compose([image_to_tensor, *steps, *self._normalise(v2)])  # type: ignore[no-any-return]
+        steps = augmentation(augment, self.image_size, self._resize)
+        return Steps((image_to_tensor, *steps, self._normalise))
 
     def resize_only(self) -> Callable[[Image.Image | Tensor], Tensor]:
         """Return the first half of the evaluation transform: to a uint8 tensor (..., 3, S, S)."""
-        v2 = import_torchvision("Preprocessing.resize_only")
-        return v2.Compose([image_to_tensor, *self._resize(v2)])  # type: ignore[no-any-return]
+        return Steps((image_to_tensor, self._resize))
 
-    def _resize(self, v2: Any) -> list[Any]:
-        size = [self.image_size, self.image_size]
-        interpolation = v2.InterpolationMode(self.interpolation)
-        if self.resize == "stretch":
-            return [v2.Resize(size, interpolation, antialias=True)]
-        return [v2.Resize([self._shorter_side], interpolation, antialias=True), v2.CenterCrop(size)]
+    @property
+    def _resize(self) -> Resize:
+        return Resize(self.image_size, None if self.resize == "stretch" else self._shorter_side, self.interpolation)
+
+    @property
+    def _normalise(self) -> Normalise:
+        return Normalise(self.mean, self.std)
 
     @property
     def _shorter_side(self) -> int:
         return self.resize if isinstance(self.resize, int) else self.image_size
-
-    def _normalise(self, v2: Any) -> list[Any]:
-        return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean, self.std)]
 
 
 def check_resize(resize: str | int, image_size: int) -> str | int:
@@ -146,20 +140,6 @@ def decoding_side(image_size: int) -> int:
     sizes decode, and digest, alike.
     """
     return max(512, 2 * image_size)
-
-
-def image_to_tensor(image: Image.Image | Tensor) -> Tensor:
-    """Return an image as a uint8 tensor (..., 3, H, W); a PIL image of any mode becomes RGB on white."""
-    if isinstance(image, Image.Image):
-        v2 = import_torchvision("image_to_tensor")
-        pixels: Tensor = v2.functional.pil_to_tensor(to_rgb(image))
-        return pixels
-    if not isinstance(image, Tensor) or image.dtype != torch.uint8:
-        actual = f"a {image.dtype} tensor" if isinstance(image, Tensor) else type(image).__name__
-        raise InvalidTypeError(must("image", "be a PIL image or a uint8 tensor", actual))
-    if image.ndim < 3 or image.shape[-3] != 3:
-        raise InvalidValueError(must("image", "have shape (..., 3, H, W)", tuple(image.shape)))
-    return image
 
 
 def check_statistics(statistics: str | Sequence[Sequence[float]]) -> Statistics:

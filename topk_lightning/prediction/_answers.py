@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+import topk_lightning.decisions as decisions
 from topk_lightning._topk_prediction import TopKPrediction
-from topk_lightning.decisions import (
-    PILES,
-    ClassList,
-    PredictionSets,
-    ReviewPlan,
-    RollUp,
-    SureAnswer,
-    group_of_set,
-)
+from topk_lightning.decisions import ClassList, group_of_set
 from topk_lightning.hierarchy import Hierarchy, read_levels
 from topk_lightning.prediction._set_files import promised_sets
 from topk_lightning.prediction._topk_predictions import topk_predictions
 from topk_lightning.prediction._trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from topk_lightning.decisions import PredictionSets, ReviewPlan, RollUp, SureAnswer
 
 __all__ = ["Answer", "Decider"]
 
@@ -114,7 +110,7 @@ class Decider:
         if sure == "fit":
             says: RollUp | None = fitted.get("sure", *given)
         else:
-            says = None if sure is None else RollUp.at(float(sure), levels, names or ())
+            says = None if sure is None else decisions.RollUp.at(float(sure), levels, names or ())
         if says is None and hierarchy is None and usable.sure is not None:
             levels = dict(usable.sure.levels)
         return cls(model.class_names, k, classes, sets, usable.plan, says, levels)
@@ -140,7 +136,9 @@ class Decider:
         if not rows:
             return []
         cpu, classes = logits.detach().cpu(), logits.shape[-1]
-        piles = [] if self.plan is None else [PILES[pile] for pile in self.plan.piles(cpu, kind=kind).tolist()]
+        piles = (
+            [] if self.plan is None else [decisions.PILES[pile] for pile in self.plan.piles(cpu, kind=kind).tolist()]
+        )
         sure = [] if self.sure is None else self.sure.answers(cpu, kind=kind)
         return [
             Answer(

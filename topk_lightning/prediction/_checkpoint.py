@@ -13,6 +13,7 @@ from topk_lightning._files import read_archive
 from topk_lightning.networks.class_paths import trusted_options
 from topk_lightning.networks.compiled import compiled_names
 from topk_lightning.networks.specification import build_network
+from topk_lightning.networks.unfilled import NoRandomWeights
 from topk_lightning.prediction._errors import (
     CHECKPOINT,
     OTHER_WEIGHTS,
@@ -68,10 +69,12 @@ def trained_network(
 def _build(given: str | None, options: Mapping[str, Any], trust: Iterable[str]) -> nn.Module:
     """Return the network that is given by name, or the one that a checkpoint names."""
     if given is not None:
-        return build_network(given, options["num_classes"])
+        with NoRandomWeights():
+            return build_network(given, options["num_classes"])
     named = trusted_options(options, trust, ["network"])["network"]
     try:
-        return build_network(named, options["num_classes"])
+        with NoRandomWeights():
+            return build_network(named, options["num_classes"])
     except UserError:
         raise
     except Exception as error:  # what a constructor makes of arguments that are none of its own

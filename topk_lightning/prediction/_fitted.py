@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import topk_lightning.decisions as decisions
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning.decisions import ClassList, PredictionSets, ReviewPlan, RollUp
+
+if TYPE_CHECKING:
+    from topk_lightning.decisions import ClassList, PredictionSets, ReviewPlan, RollUp
 
 __all__ = ["CLASSES_KEY", "FITS", "SETS_KEY", "Fitted"]
 
@@ -16,10 +19,13 @@ SETS_KEY, CLASSES_KEY = "prediction_sets", "fitted_for_classes"
 
 @dataclass(frozen=True)
 class _Fit:
-    """How a fit is kept: its key, how it becomes plain data and back, and the words that make one."""
+    """How a fit is kept: its key, how it becomes plain data and back, and the words that make one.
+
+    The kind is a name: some bring torchmetrics along, and are imported where one was fitted.
+    """
 
     key: str
-    kind: Any
+    kind: str
     to_plain: str
     command: str
     name: str
@@ -27,9 +33,9 @@ class _Fit:
 
 #: By the attribute of :class:`Fitted`.
 FITS = {
-    "sets": _Fit(SETS_KEY, PredictionSets, "as_dict", "sets {}", "prediction sets"),
-    "plan": _Fit("review_plan", ReviewPlan, "to_dict", "review {}", "a review plan"),
-    "sure": _Fit("roll_up", RollUp, "to_dict", "review {} --hierarchy FILE", "a level that it is sure of"),
+    "sets": _Fit(SETS_KEY, "PredictionSets", "as_dict", "sets {}", "prediction sets"),
+    "plan": _Fit("review_plan", "ReviewPlan", "to_dict", "review {}", "a review plan"),
+    "sure": _Fit("roll_up", "RollUp", "to_dict", "review {} --hierarchy FILE", "a level that it is sure of"),
 }
 
 
@@ -53,9 +59,10 @@ class Fitted:
     def of(cls, checkpoint: Mapping[str, Any]) -> Fitted:
         """Return what stands in a checkpoint."""
         found = {name: checkpoint.get(fit.key) for name, fit in FITS.items()}
-        fits = {name: FITS[name].kind.from_dict(plain) for name, plain in found.items() if plain is not None}
+        given = {name: plain for name, plain in found.items() if plain is not None}
+        fits = {name: getattr(decisions, FITS[name].kind).from_dict(plain) for name, plain in given.items()}
         lists = checkpoint.get(CLASSES_KEY) or {}
-        return cls(**fits, classes={name: ClassList.from_dict(plain) for name, plain in lists.items()})
+        return cls(**fits, classes={name: decisions.ClassList.from_dict(plain) for name, plain in lists.items()})
 
     def put(self, checkpoint: dict[str, Any]) -> None:
         """Put it into a checkpoint, as plain data."""

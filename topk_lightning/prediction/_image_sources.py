@@ -14,7 +14,6 @@ from topk_lightning.data import (
     IMAGE_SUFFIXES,
     LeftOutWarning,
     find_images,
-    import_torchvision,
     left_out_kinds,
     left_out_remedy,
     left_out_sentence,
@@ -63,7 +62,6 @@ def iterate_images(images: Any) -> tuple[bool, Iterator[Any]]:
     All paths are looked up here, before the first prediction; a generator is asked as it goes.
     """
     if isinstance(images, str | Path):
-        import_torchvision("predict_topk")
         return Path(images).is_file(), iter(_files(Path(images)))
     if isinstance(images, Tensor):
         check_prepared_images(images)
@@ -95,7 +93,6 @@ def opened(image: Any, preprocessing: Preprocessing | None, max_pixels: int | No
 
 def _parts(image: Any) -> Iterable[Any]:
     if isinstance(image, str | Path):
-        import_torchvision("predict_topk")
         return _files(Path(image))
     if isinstance(image, Tensor):
         check_prepared_images(image)

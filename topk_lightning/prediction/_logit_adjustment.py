@@ -11,7 +11,6 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.losses import check_at_least_zero
-from topk_lightning.losses import adjust_logits
 
 __all__ = ["LogitAdjustment", "adjustment_of"]
 
@@ -30,6 +29,10 @@ class LogitAdjustment:
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return the adjusted logits (N, C)."""
+        from topk_lightning.losses import (
+            adjust_logits,
+        )  # brings torch's compiler along, which a prediction does not need
+
         return adjust_logits(logits, self.class_counts, self.strength)
 
 

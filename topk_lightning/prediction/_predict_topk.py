@@ -69,7 +69,6 @@ def predict_topk(
         ValueError: a file that is no image, a folder without one, k > C, a checkpoint of something else, a network that
             has to be passed, a model without preprocessing, or an adjustment that it must not have.
         TypeError: something that is no image.
-        ModuleNotFoundError: images to be read where torchvision is not installed.
 
     Examples:
         >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # the mean of each channel
