@@ -49,8 +49,8 @@ def write_files(results: Results, title: str, path: Path) -> None:
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_file(class_table_path(path), _csv(content["sections"]["classes"]["classes"], results.k))
     if results.suspects.order:
-        images = [results.data.test.name(index) for index in results.evaluation.index.tolist()]
-        write_file(suspects_path(path), suspects_csv(results.suspects, list(results.class_names), images))
+        table = suspects_csv(results.suspects, results.class_names, results.data.test.name)
+        write_file(suspects_path(path), table)
     else:
         suspects_path(path).unlink(missing_ok=True)  # of a report that was here before
     write_file(path.with_suffix(".json"), text.encode(errors="backslashreplace"))

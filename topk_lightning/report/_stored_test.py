@@ -124,9 +124,9 @@ def _sample(scores: Scores) -> tuple[Tensor, Tensor]:
 
 def _images(scores: Scores) -> LabelledImages:
     """Return images of which the names alone are known."""
-    ids = scores.ids
+    ids, count = scores.ids, len(scores)
 
     def name(index: int) -> str:
-        return f"image {index + 1} of {len(scores)}" if ids is None else ids[index]
+        return f"image {index + 1} of {count}" if ids is None else ids[index]
 
-    return LabelledImages(range(len(scores)), name, lambda index: None, {})
+    return LabelledImages(range(count), name, lambda index: None, {})

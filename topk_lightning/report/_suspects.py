@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from topk_lightning._files import csv_text
 from topk_lightning.decisions import MergePair, confident_errors, pairs_to_merge
+from topk_lightning.findings import SuspectLabel
 from topk_lightning.ranking import topk_indices
 from topk_lightning.report._evaluation import Evaluation
 
@@ -57,24 +59,58 @@ class Suspects:
         return confident_errors(own, rows.probability[:, 0].double(), rows.best[:, 0].long(), rows.target)
 
     @cached_property
+    def surest(self) -> list[int]:
+        """Those images in order that are confidently another class."""
+        confident = self.confident[self.order].tolist()
+        return [index for index, sure in zip(self.order, confident, strict=True) if sure]
+
+    @cached_property
     def merging(self) -> list[MergePair]:
         """Pairs of classes that are taken for each other more often than they are told apart."""
         found = pairs_to_merge(self.pairs, len(self.evaluation.target), most=50)
         return [pair for pair in found if pair.is_guessed][:10]
 
+    def named(self, order: list[int], classes: Sequence[str], name: Callable[[int], str]) -> list[SuspectLabel]:
+        """Return images with their names.
 
-def suspects_csv(suspects: Suspects, names: list[str], images: list[str]) -> bytes:
+        Args:
+            order: the images, as rows of the evaluation.
+            classes: names of the classes.
+            name: of an image, by its number in the test.
+        """
+        rows, chosen = self.evaluation, torch.tensor(order, dtype=torch.int64)
+        columns = (
+            map(name, rows.index[chosen].tolist()),
+            (classes[label] for label in rows.target[chosen].tolist()),
+            (classes[label] for label in rows.best[chosen, 0].tolist()),
+            (-rows.loss[chosen]).exp().tolist(),
+            rows.probability[chosen, 0].tolist(),
+        )
+        return list(map(SuspectLabel, *columns))
+
+
+def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int], str]) -> bytes:
     """Return the suspects as a table with two empty columns for the person who works through it.
 
     Args:
         suspects: of a test.
-        names: of the classes.
-        images: name of each image (N,).
+        classes: names of the classes.
+        name: of an image, by its number in the test.
     """
-    rows, table = suspects.evaluation, []
-    for place, index in enumerate(suspects.order, 1):
-        own, first = float((-rows.loss[index]).exp()), float(rows.probability[index, 0])
-        label, guess = names[int(rows.target[index])], names[int(rows.best[index, 0])]
-        sure = "yes" if suspects.confident[index] else ""
-        table.append((place, images[index], label, f"{own:.3g}", guess, f"{first:.3g}", sure, "", ""))
+    named = suspects.named(suspects.order, classes, name)
+    sure = suspects.confident[suspects.order].tolist()
+    table = (
+        (
+            place,
+            of.image,
+            of.label,
+            f"{of.probability:.3g}",
+            of.suggested,
+            f"{of.suggested_probability:.3g}",
+            yes,
+            "",
+            "",
+        )
+        for place, (of, yes) in enumerate(zip(named, ("yes" if each else "" for each in sure), strict=True), 1)
+    )
     return csv_text([_COLUMNS, *table], spreadsheet_safe=True).encode(errors="backslashreplace")

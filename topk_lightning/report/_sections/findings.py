@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from topk_lightning.findings import ClassesToMerge, Finding, SuspectLabel, WrongLabels, findings
+from topk_lightning.findings import ClassesToMerge, Finding, WrongLabels, findings
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import Section
 from topk_lightning.report._thumbnail import thumbnail
@@ -17,7 +17,7 @@ _SHOWN = 4
 
 def section(results: Results) -> Section:
     """Return the findings of the class report, with what is known of training, validation, duplicates and groups."""
-    outside = results.evaluation.outside
+    outside, suspects = results.evaluation.outside, results.suspects
     shown = findings(
         results.report,
         train_accuracy=results.train_accuracy,
@@ -27,7 +27,7 @@ def section(results: Results) -> Section:
         trained_on=results.trained_on or 0,
         unreadable=list(results.unreadable),
         are_probabilities=outside.are_probabilities,
-        suspects=[_suspect(results, index) for index in results.suspects.order if results.suspects.confident[index]],
+        suspects=suspects.named(suspects.surest, results.class_names, results.data.test.name),
     )
     values = [
         {"kind": type(finding).__name__, "severity": finding.severity, "sentence": finding.sentence, "numbers": finding}
@@ -35,17 +35,6 @@ def section(results: Results) -> Section:
     ]
     data = {"findings": [(finding, _pictures(results, finding)) for finding in shown], "unknown": results.unknown}
     return Section("Findings", data, {"findings": values, "unknown": results.unknown})
-
-
-def _suspect(results: Results, index: int) -> SuspectLabel:
-    rows, names = results.evaluation, results.class_names
-    return SuspectLabel(
-        results.data.test.name(int(rows.index[index])),
-        names[int(rows.target[index])],
-        names[int(rows.best[index, 0])],
-        float((-rows.loss[index]).exp()),
-        float(rows.probability[index, 0]),
-    )
 
 
 def _pictures(results: Results, finding: Finding) -> list[tuple[str, str]]:

@@ -46,8 +46,7 @@ def section(results: Results) -> Section | None:
     suspects = results.suspects
     if not suspects.order and not suspects.merging:
         return None
-    surest = [index for index in suspects.order if suspects.confident[index]]
-    shown = [_suspect(results, index) for index in surest[: results.hard_images // 2]]
+    shown = [_suspect(results, index) for index in suspects.surest[: results.hard_images // 2]]
     merging = [_merge(results, pair) for pair in suspects.merging]
     accuracy = float((results.evaluation.rank == 0).double().mean())
     count = int(suspects.confident.sum())
