@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import groupby
+from math import nan
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -88,9 +89,9 @@ def _noise(records: Results, path: Path) -> None:
             for share in (0.0, 0.2, 0.4, 0.6, 0.8):
                 name = "glyphs, clean" if share == 0 and not ending else f"glyphs, noise {share:.1f} in groups{ending}"
                 rows = results_of(records, name.replace(" 0.", " ."), method)
-                if rows:
-                    points.append((share, 100 * mean(r["top5"] for r in rows.values())))
-            axes.plot(*zip(*points, strict=True) if points else ([], []), "o-", color=_COLOURS[number], label=method)
+                # No line leads over a share that was not measured.
+                points.append((share, 100 * mean(r["top5"] for r in rows.values()) if rows else nan))
+            axes.plot(*zip(*points, strict=True), "o-", color=_COLOURS[number], label=method)
         axes.set(title=title, xlabel="share of training labels drawn anew in groups of 5", xlim=(-0.03, 0.83))
         axes.grid(axis="y", color=_BAND)
     both[0].set_ylabel("top-5 accuracy on clean tests, %")
