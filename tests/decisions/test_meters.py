@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import pytest
@@ -67,6 +68,17 @@ def test_two_processes_decide_as_one(share):
 
 def test_batches_decide_as_all_at_once():
     assert decide(0, 1, IMAGES) == pytest.approx(expected())
+
+
+def test_of_one_image_it_keeps_rows():
+    review, level = ReviewMeter(3), LevelMeter({"kind": LEVELS["kind"]}, NAMES)
+    for meter in (review, pickle.loads(pickle.dumps(review)), level):
+        meter.update(torch.eye(20)[:1], torch.tensor([0]))
+    assert [len(part) for part in review.compute()] == [1, 1, 1]
+    assert review.compute() is review.compute()
+    assert level.compute()[0].group.shape == (1, 2)
+    assert risk_coverage(review).risk.tolist() == [0]
+    assert review_plan(review).images == 1
 
 
 def test_two_meters_of_other_options_share_nothing_in_a_collection():

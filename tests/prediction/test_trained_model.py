@@ -92,6 +92,17 @@ def test_a_module_says_what_it_holds_and_what_is_given_goes_first():
     assert (bare.class_names, bare.preprocessing, bare.k, bare.device) == (None, None, (), torch.device("cpu"))
 
 
+def test_logits_are_those_of_evaluation_and_each_module_keeps_its_mode():
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    network[2].eval()
+    images = torch.randn(4, 3, 1, 1)
+    expected = images.flatten(1) / (1 + network[1].eps) ** 0.5  # the running mean is 0 and the variance 1
+    network[1].train()
+    torch.testing.assert_close(TrainedModel.load(network).logits(images), expected)
+    assert [module.training for module in network] == [True, True, False]
+    assert network[1].num_batches_tracked == 0
+
+
 def test_a_picture_of_a_prepared_image_is_the_image():
     pixels = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
     model = TrainedModel.load(nn.Flatten(), preprocessing=PREPROCESSING)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -33,6 +36,11 @@ class KeptRows(Metric):
         self._dtypes = dtypes
         for name in dtypes:
             self.add_state(name, [], dist_reduce_fx="cat")
+
+    def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        # torchmetrics makes scalars of tensors with one element, which the rows of one image are.
+        computed = super()._wrap_compute(wraps(compute)(lambda: SimpleNamespace(value=compute())))
+        return wraps(compute)(lambda: computed().value)
 
     def keep(self, **rows: Tensor) -> None:
         """Append rows."""

@@ -163,11 +163,12 @@ class TrainedModel:
                 module.training = True
 
     def logits(self, images: Tensor, num_classes: int | None = None) -> Tensor:
-        """Return the logits (N, C) of prepared images (N, channels, H, W), on the device of the network.
+        """Return the logits (N, C) of prepared images (N, channels, H, W), in evaluation mode, on the device of the network.
 
         At the first images it is looked whether they are probabilities, of which a softmax must not be taken again.
         """
-        logits = check_logits(self.network(images.to(self.device)), len(images), num_classes)
+        with self.evaluating():
+            logits = check_logits(self.network(images.to(self.device)), len(images), num_classes)
         if len(logits) and not self._seen:
             self._seen.append(True)
             warn_of_probabilities(logits, stacklevel=3)
@@ -231,8 +232,7 @@ def _from_module(module: nn.Module) -> TrainedModel:
     data = getattr(module, "training_data", None)
     if data is not None and hasattr(data, "put"):
         data.put(kept)
-    fitted = getattr(module, "fitted", None)
-    more = {"fitted": fitted} if isinstance(fitted, Fitted) else {}
+    more = {"fitted": module.fitted} if isinstance(getattr(module, "fitted", None), Fitted) else {}
     return _described(module, options, getattr(module, "hparams", {}), training_data=kept, **more)
 
 
