@@ -96,7 +96,7 @@ def sentence_of(parser: Any, message: str, error: BaseException | None) -> str:
     given = re.search(r"NestedArg\(key='([\w.]+)', val=(.*)\)", text)
     option = f"--{key}.{given[1]}" if given else f"--{key}"
     kinds = re.findall(r"Problem with given class_path '([^']+)'", text)
-    for say in (_unknown_word, _unknown_option, _missing, _no_class, _wrong_value):
+    for say in (_unknown_word, _unknown_option, _missing, _no_class, _no_choice, _wrong_value):
         said = say(parser, text, option, key, kinds)
         if said:
             return said
@@ -151,6 +151,14 @@ def _no_class(parser: Any, text: str, option: str, key: str, kinds: list[str]) -
     return must(option, "be the name or import path of a class that fits there", repr(word), remedy)
 
 
+def _no_choice(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
+    match = re.search(r"invalid choice: (.*) \(choose from (.*)\)", text)
+    if match is None:
+        return must(option, "be followed by its value", "none") if "expected one argument" in text else ""
+    word, listed = match[1].strip("'"), [choice.strip(" '") for choice in match[2].split(",")]
+    return must(option, f"be one of {', '.join(map(repr, listed))}", repr(word), nearest(word, listed))
+
+
 def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
     given = (
         re.search(r"val=(.*)\)\s*$", text, re.MULTILINE)
@@ -168,7 +176,7 @@ def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]
         expected += [name for name in names if taken is not None and re.search(rf"\b{name}\b", str(taken.annotation))]
     wanted = next((names[name] for name in names if name in expected), "")
     if given is None:
-        match = re.search(r"invalid (\w+) value: (.*)|invalid choice: (\S+) \(choose from (.*)\)", text)
+        match = re.search(r"invalid \w+ value: .*", text)
         return "" if match is None else one_line(text)
     if not wanted:
         return ""
