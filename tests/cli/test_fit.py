@@ -134,11 +134,16 @@ def test_the_short_form_only_writes_the_long_one(photos, tmp_path, capsys):
     assert config["trainer"]["callbacks"][0]["init_args"]["patience"] == 4
 
 
-def test_the_configuration_of_a_run_gives_the_same_run_again(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("written_by", ["the run", "print_config"])
+def test_the_configuration_of_a_run_gives_the_same_run_again(run, photos, written_by, tmp_path, monkeypatch, capsys):
     folder, _ = run
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOPK_LIGHTNING_RUN", raising=False)
-    assert main(["fit", "--config", str(folder / "config.yaml"), "--report", "false"]) == 0
+    config = folder / "config.yaml"
+    if written_by == "print_config":
+        config = tmp_path / "printed.yaml"
+        config.write_text(yaml.safe_dump(printed([str(photos), *FAST, "--epochs", "2"], capsys)))
+    assert main(["fit", "--config", str(config), "--report", "false"]) == 0
     again = tmp_path / "runs" / "photos"
     assert (again / "epochs.csv").read_text() == (folder / "epochs.csv").read_text()
 
@@ -149,6 +154,7 @@ def test_the_configuration_of_a_run_gives_the_same_run_again(run, tmp_path, monk
         (["emoji"], "data"),
         (["--data", "topk_lightning.data.ImageFolderDataModule", "--data.root", "photos"], "data"),
         (["--data.root", "photos"], "data"),
+        (["--data", "TorchvisionDataModule", "--data.name", "CIFAR10"], "data"),
         (["--data", "tests.cli.modules.OwnData"], "data"),
         (["emoji"], "model"),
         (["--model", "tests.cli.modules.PlainModule"], "model"),
