@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from PIL import Image
 
 from topk_lightning import EmojiDataModule, TopKClassifier, predict_topk
@@ -72,6 +73,24 @@ def test_mistakes_end_in_one_sentence(fruit, capsys):
         shown = capsys.readouterr()
         assert shown.err == f"error: {sentence}\n"
         assert shown.out == ""
+
+
+def too_narrow():
+    """Return a network for images of 16 × 16, where those of the checkpoint are 32 × 32."""
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2 * 14 * 14, 3))
+
+
+def test_the_layer_that_does_not_fit_the_image_is_one_sentence_after_the_layers_before_it(fruit, tmp_path, capsys):
+    checkpoint = torch.load(fruit / "fruit.ckpt", weights_only=True)
+    checkpoint["state_dict"] = {f"network.{name}": value for name, value in too_narrow().state_dict().items()}
+    checkpoint["hyper_parameters"]["class_names"] = ["a", "b", "c"]
+    torch.save(checkpoint, tmp_path / "narrow.ckpt")
+    words = ["trace", tmp_path / "narrow.ckpt", fruit / "pictures" / "melon.png"]
+    assert main([*map(str, words), "--network", "tests.cli.test_trace:too_narrow"]) == 1
+    out, err = capsys.readouterr()
+    said = "layer '2' (Linear) must have in_features = 2·30·30 = 1800 for images of 3 × 32 × 32, got 392."
+    assert err == f"error: {said}\n"
+    assert "Conv2d" in out
 
 
 def test_predict_answers_the_images_that_can_be_read_and_ends_with_status_1(fruit, tmp_path, capsys):

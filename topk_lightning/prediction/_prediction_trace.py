@@ -86,8 +86,8 @@ class PredictionTrace:
         return table + html_picture(png_of(figure), best) + html_text(self.verdict)
 
     def __rich__(self) -> RenderableType:
-        if self.problem:
-            return Group(_layer_table(self), Text("\n" + visible_text(self.problem)))
+        if not len(self.logits):  # a layer did not fit
+            return Group(_layer_table(self), Text(self.problem and "\n" + visible_text(self.problem)))
         verdict = [Text("\n" + visible_text(self.verdict))] if self.verdict else []
         tables = _layer_table(self), Text(_total(self) + "\n"), Text(_softmax(self)), _class_table(self)
         return Group(*tables, *verdict)
