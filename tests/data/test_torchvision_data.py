@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torchvision
+from PIL import Image
 
 from tests.data.drawings import class_folders
 from topk_lightning.data import TorchvisionDataModule
@@ -46,6 +50,46 @@ def test_a_set_without_splits_is_split_at_random(tmp_path):
     data = TorchvisionDataModule("ImageFolder", class_folders(tmp_path, {"cat": 10, "dog": 10}), 16)
     assert data.class_names == ["cat", "dog"]
     assert [len(data.targets(split)) for split in ("train", "val", "test")] == [12, 4, 4]
+
+
+def test_flowers102_keeps_its_three_splits_and_its_names(tmp_path, monkeypatch):
+    savemat = pytest.importorskip("scipy.io", reason="scipy, which reads its lists, is not installed").savemat
+    folder = tmp_path / "flowers-102"
+    (folder / "jpg").mkdir(parents=True)
+    for number in range(1, 307):  # three of each class: one a split
+        Image.new("RGB", (20, 18), (number % 256, 90, 30)).save(folder / "jpg" / f"image_{number:05}.jpg")
+    savemat(folder / "imagelabels.mat", {"labels": [[number % 102 + 1 for number in range(306)]]})
+    places = {"trnid": range(1, 103), "valid": range(103, 205), "tstid": range(205, 307)}
+    savemat(folder / "setid.mat", {name: [list(numbers)] for name, numbers in places.items()})
+    # The files are small ones of ours, so their checksums are not the published ones.
+    unchecked = {name: (file, None) for name, (file, _) in torchvision.datasets.Flowers102._file_dict.items()}
+    monkeypatch.setattr(torchvision.datasets.Flowers102, "_file_dict", unchecked)
+    data = TorchvisionDataModule(
+        "Flowers102", tmp_path, 16, 6, num_workers=0, statistics="imagenet", check_images=False
+    )
+    assert (data.num_classes, data.class_names[0]) == (102, "pink primrose")
+    assert [data.targets(split) for split in ("train", "val", "test")] == [list(range(102))] * 3
+    assert next(iter(data.test_dataloader()))[1].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_cifar100_keeps_its_test_and_its_names(tmp_path, monkeypatch):
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    names = [f"thing {index}" for index in range(100)]
+    for split, rows in (("train", 400), ("test", 100)):
+        pixels = np.full((rows, 3072), 90, dtype=np.uint8)
+        content = {"data": pixels, "fine_labels": [row % 100 for row in range(rows)]}
+        (folder / split).write_bytes(pickle.dumps(content))
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
+    kind = torchvision.datasets.CIFAR100
+    monkeypatch.setattr(kind, "train_list", [["train", None]])
+    monkeypatch.setattr(kind, "test_list", [["test", None]])
+    monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": None})
+    data = TorchvisionDataModule(
+        "CIFAR100", tmp_path, 32, num_workers=0, val_fraction=0.25, statistics="imagenet", check_images=False
+    )
+    assert data.class_names == names
+    assert [data.class_counts(split) for split in ("train", "val", "test")] == [[3] * 100, [1] * 100, [1] * 100]
 
 
 def test_nothing_is_downloaded_unless_asked(tmp_path, monkeypatch):

@@ -10,7 +10,14 @@ from typing import Any
 
 from PIL import Image
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must, shown
+from topk_lightning._checks import (
+    InvalidTypeError,
+    InvalidValueError,
+    MissingFileError,
+    MissingPackageError,
+    must,
+    shown,
+)
 from topk_lightning.data.images import to_rgb
 
 __all__ = ["SetSamples", "build_splits", "targets_of"]
@@ -63,6 +70,10 @@ def build_splits(name: str, root: Path, options: Mapping[str, Any], download: bo
         known = {key: value for key, value in {**arguments, **split}.items() if key in takes or key in options}
         try:
             return kind(**known)
+        except ModuleNotFoundError as error:  # of what a set's lists are written in, such as scipy for Flowers102
+            remedy = f"Run pip install {error.name}."
+            sentence = must(f"{error.name}", f"be installed to read {name}", "no such package", remedy)
+            raise MissingPackageError(sentence, name=error.name) from error
         except (RuntimeError, FileNotFoundError) as error:
             remedy = "Say download=True to fetch it." if "download" in takes else "torchvision does not fetch this one."
             raise MissingFileError(must("root", f"hold the files of {name}", repr(str(root)), remedy)) from error
