@@ -174,14 +174,15 @@ def test_a_folder_of_heic_without_its_reader_is_one_sentence_that_names_the_extr
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         (tmp_path / "photos" / name / "1.heic").touch()
-    calls = ["fit", "photos"], ["predict", str(run[0]), "photos"]
+    calls = [["fit", "photos"], *(["predict", str(run[0]), given] for given in ("photos", "photos/cat/1.heic"))]
     script = "import sys; sys.modules['pi_heif'] = None; from topk_lightning.cli import main\n"
-    script += f"sys.exit([main(words) for words in {calls!r}] != [1, 1])"
+    script += f"sys.exit([main(words) for words in {calls!r}] != [1, 1, 1])"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    first, second = done.stderr.splitlines()
+    first, second, third = done.stderr.splitlines()
     remedy = 'Run pip install "topk-lightning[heif]" to read HEIC.'
     assert first == f"error: root must hold at least one image in photos/cat, got 1 .heic. {remedy}"
     assert second.endswith(f", got 2 .heic in 'photos'. {remedy}")
+    assert third == f"error: images must be readable, got 1 of 1 that are not: 'photos/cat/1.heic'. {remedy}"
 
 
 def test_options_after_a_yaml_file_change_it():

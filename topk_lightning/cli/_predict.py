@@ -70,9 +70,15 @@ def main(words: Sequence[str]) -> None:
         sys.stdout.flush()
         listed = ", ".join(map(repr, unreadable[:_NAMED])) + (", …" if len(unreadable) > _NAMED else "")
         large = sum(_is_too_large(file, model, options.max_pixels) for file in unreadable)
-        remedy = f"A larger --max-pixels lets {large} of them in." if large else ""
+        remedy = f"A larger --max-pixels lets {large} of them in." if large else _heic_remedy(unreadable)
         actual = f"{len(unreadable)} of {len(files)} that are not: {listed}"
         raise InvalidValueError(must("images", "be readable", actual, remedy))
+
+
+def _heic_remedy(unreadable: Sequence[str]) -> str:
+    from topk_lightning.data import IMAGE_SUFFIXES, left_out_remedy
+
+    return left_out_remedy(dict.fromkeys({Path(file).suffix.lower() for file in unreadable} - IMAGE_SUFFIXES, 1))
 
 
 def _is_too_large(file: str, model: TrainedModel, max_pixels: int | None) -> bool:
