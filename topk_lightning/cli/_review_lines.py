@@ -23,8 +23,9 @@ def plan_lines(plan: ReviewPlan, validation: Scores, test: Scores | None) -> tup
     curve = risk_coverage(shown)
     shares = [number / 10 for number in range(11)]
     right = [curve.accuracy(share) for share in shares]
-    by_share = _table("a person sees", *(f"{share:.0%}" for share in shares))
-    by_share.add_row("right in the end", *(f"{accuracy:.3f}" for accuracy in right))
+    by_share = _table("a person sees", "right in the end")
+    for share, accuracy in zip(shares, right, strict=True):
+        by_share.add_row(f"{share:.0%}", f"{accuracy:.3f}")
     lines = [plan.promise, table, outcomes[named].sentence, by_share]
     lines.append(f"Area under the risk-coverage curve of the {named}: {curve.aurc:.3f} (0 is best).")
     content: dict[str, Any] = {
@@ -52,7 +53,8 @@ def sure_lines(sure: RollUp, validation: Scores, test: Scores | None) -> tuple[l
         table.add_row(level.level, f"{level.answered:,}", f"{level.right:,}")
     lines = [
         sure.promise,
-        f"{said.answered:,} of {said.images:,} are answered, {said.right:,} of them right ({said.accuracy:.3f}).",
+        f"{said.answered:,} of {said.images:,} are answered, {said.right:,} of them right"
+        + (f" ({said.accuracy:.3f})." if said.answered else "."),
         table,
     ]
     by_level = [vars(level) for level in said.by_level]
@@ -63,5 +65,5 @@ def sure_lines(sure: RollUp, validation: Scores, test: Scores | None) -> tuple[l
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
     return table
