@@ -82,6 +82,7 @@ def test_it_writes_one_picture_a_table_and_a_checkpoint(demo):
         "last.ckpt",
         "report.html",
         "report.json",
+        "suspects.csv",
     ]
     with Image.open(out / "demo.png") as picture:
         assert picture.width > 1000

@@ -10,6 +10,9 @@ from torch.overrides import TorchFunctionMode
 
 __all__ = ["NoRandomWeights"]
 
+# What torch.nn.init hands over by itself, and what its other functions end in.
+_DRAWN = ("kaiming_normal_", "kaiming_uniform_", "normal_", "uniform_")
+
 
 class NoRandomWeights(TorchFunctionMode):
     """Within it, no parameter is filled with random numbers: it holds whatever stood in memory until it is loaded.
@@ -31,6 +34,6 @@ class NoRandomWeights(TorchFunctionMode):
         """Return the parameter as it is, or what the function returns."""
         kwargs = kwargs or {}
         target = args[0] if args else kwargs.get("tensor")
-        if isinstance(target, nn.Parameter) and getattr(func, "__name__", "") in ("normal_", "uniform_"):
+        if isinstance(target, nn.Parameter) and getattr(func, "__name__", "") in _DRAWN:
             return target
         return func(*args, **kwargs)

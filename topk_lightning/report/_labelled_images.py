@@ -109,7 +109,9 @@ class _Numbered(Dataset[Any]):
         except _UNREADABLE as error:
             if not self.skip_unreadable:
                 raise
-            return _Unreadable(" ".join(f"{error}".split())[:200] or type(error).__name__)
+            reason = " ".join(f"{error}".split()) or type(error).__name__
+            # The path stands at the beginning, the remedy at the end.
+            return _Unreadable(reason if len(reason) <= 400 else f"{reason[:200]} … {reason[-200:]}")
 
 
 class _Unreadable(str):
