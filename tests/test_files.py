@@ -172,6 +172,13 @@ def test_code_in_a_file_does_not_run(tmp_path, archive, zipped):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("start", [b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\x00", b"\x1f\x8b\x08\x00" + bytes(600)])
+def test_the_beginning_of_a_compressed_file_is_refused_in_one_line(start, archive):
+    archive.write_bytes(start)
+    with pytest.raises(ValueError, match=r"^model must be a checkpoint, got "):
+        read_archive(archive, "model", "be a checkpoint")
+
+
 def test_the_tar_form_of_before_2017_is_not_opened(tmp_path, archive):
     mark = tmp_path / "mark"
     with tarfile.open(archive, "w") as tar:

@@ -129,6 +129,15 @@ def read_archive(path: str | Path, argument: str, wanted: str, remedy: str = "")
     return content
 
 
+def _is_tar(path: str | Path) -> bool:
+    """Return whether torch would take it for a tar file, which it opens without decompressing it."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except tarfile.TarError:
+        return False
+
+
 def check_archive(path: str | Path, argument: str, wanted: str, remedy: str = "") -> bool:
     """Return whether the file has checksums, all of which hold; raise if one does not. torch checks none itself.
 
@@ -151,7 +160,7 @@ def check_archive(path: str | Path, argument: str, wanted: str, remedy: str = ""
     with open(path, "rb") as file:
         is_zip = file.read(2) == b"PK"
     if not is_zip:
-        if tarfile.is_tarfile(path):  # a form of before 2017, which torch up to 2.5 reads by running what it holds
+        if _is_tar(path):  # a form of before 2017, which torch up to 2.5 reads by running what it holds
             raise foreign
         return False
     try:
