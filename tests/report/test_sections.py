@@ -55,7 +55,14 @@ def test_every_section_has_its_template_and_every_template_its_section():
 def test_a_template_sees_the_data_of_its_own_section_alone(own_templates):
     (own_templates / "one.html").write_text("{{ note }}")
     (own_templates / "other.html").write_text("{{ note }}")
-    summary = {"sentence": "", "grade": {"word": "", "reason": ""}, "waffle": {"text": "", "dots": [], "parts": []}}
+    summary = {
+        "kicker": "",
+        "sentence": "",
+        "look": "",
+        "verdict": "",
+        "reason": "",
+        "waffle": {"text": "", "dots": [], "parts": []},
+    }
     sections = {"one": Section("One", {"note": "of one"}), "other": Section("Other", {})}
     with pytest.raises(jinja2.UndefinedError, match="'note' is undefined"):
         _page.render("title", summary, sections)

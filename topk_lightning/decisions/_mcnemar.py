@@ -10,7 +10,7 @@ import torch
 
 from topk_lightning._checks.options import check_integer
 
-__all__ = ["McNemar", "mcnemar"]
+__all__ = ["McNemar", "mcnemar", "verdict_of"]
 
 
 class McNemar(NamedTuple):
@@ -54,3 +54,12 @@ def mcnemar(won: int, lost: int) -> McNemar:
     log_probability = ways - images * math.log(2)
     tail, at_least = float(log_probability.logsumexp(0).exp()), float(log_probability[-1].exp())
     return McNemar(min(1.0, 2 * tail), min(1.0, 2 * tail - at_least))
+
+
+def verdict_of(difference: float, p: float, level: float, equivalent: bool | None) -> str:
+    """Return what a difference shows at a level: "better", "worse", "equivalent" or "undecided", said of the second model."""
+    if equivalent:
+        return "equivalent"
+    if p > 1 - level:
+        return "undecided"
+    return "better" if difference > 0 else "worse"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_fraction, check_level
-from topk_lightning.decisions._mcnemar import McNemar, mcnemar
+from topk_lightning.decisions._mcnemar import McNemar, mcnemar, verdict_of
 from topk_lightning.metrics import wilson_interval
 
 __all__ = ["PairedComparison", "compare_hits", "paired_interval"]
@@ -65,11 +65,7 @@ class PairedComparison:
     @property
     def verdict(self) -> str:
         """What is shown by the mid-p at this level: "better", "worse", "equivalent" or "undecided", said of the second."""
-        if self.equivalent:
-            return "equivalent"
-        if self.test.mid_p > 1 - self.level:
-            return "undecided"
-        return "better" if self.difference > 0 else "worse"
+        return verdict_of(self.difference, self.test.mid_p, self.level, self.equivalent)
 
     def __str__(self) -> str:
         exact, mid_p = self.test

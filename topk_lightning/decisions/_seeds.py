@@ -10,7 +10,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from topk_lightning.decisions._mcnemar import McNemar
+from topk_lightning.decisions._mcnemar import McNemar, verdict_of
 from topk_lightning.decisions._student import two_sided_t
 
 __all__ = ["SeedsDifference", "difference_over_seeds", "sign_flips"]
@@ -50,11 +50,7 @@ class SeedsDifference:
     @property
     def verdict(self) -> str:
         """What is shown at this level: "better", "worse", "equivalent" or "undecided", said of the second."""
-        if self.equivalent:
-            return "equivalent"
-        if self.p > 1 - self.level:
-            return "undecided"
-        return "better" if self.difference > 0 else "worse"
+        return verdict_of(self.difference, self.p, self.level, self.equivalent)
 
     def __str__(self) -> str:
         seeds = ", ".join(f"{each:+.3f}" for each in self.by_seed)

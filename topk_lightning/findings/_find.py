@@ -11,7 +11,7 @@ from topk_lightning._checks import InvalidTypeError, must
 from topk_lightning.data import Leak, Leaks
 from topk_lightning.findings._evidence import Evidence, check_accuracy, counts_of, groups_of, images_to_judge
 from topk_lightning.findings._finding import SEVERITIES, Finding
-from topk_lightning.findings.labels import SuspectLabel
+from topk_lightning.findings.wrong_labels import SuspectLabel
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport
 

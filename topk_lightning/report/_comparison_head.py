@@ -39,6 +39,7 @@ def comparison_head(found: Compared) -> dict[str, Any]:
     labels = {"first": "both right", "near": f"{two} alone", "lost": f"{one} alone", "far": "neither"}
     verdict = of_k.verdict
     return {
+        "kicker": "Comparison",
         "sentence": sentence,
         "verdict": verdict,
         "look": _LOOKS[verdict],

@@ -11,10 +11,12 @@ from typing import Any
 
 from torch import Tensor
 
+import topk_lightning.report._sections as report_sections
 from topk_lightning._files import csv_text, write_file
+from topk_lightning.findings import grade
 from topk_lightning.report._page import render
 from topk_lightning.report._results import Results
-from topk_lightning.report._sections import sections_of
+from topk_lightning.report._section import sections_in
 from topk_lightning.report._summary import summary
 from topk_lightning.report._suspects import suspects_csv
 
@@ -26,13 +28,13 @@ SCHEMA_VERSION = 1
 
 def write_files(results: Results, title: str, path: Path) -> None:
     """Write the page, the JSON file and the table of classes beside it."""
-    head, sections = summary(results), sections_of(results)
+    head, sections = summary(results), sections_in(report_sections, results)
     outside = results.evaluation.outside
     content = {
         "schema_version": SCHEMA_VERSION,
         "title": title,
         "sentence": head["sentence"],
-        "grade": head["grade"],
+        "grade": grade(results.report),
         "k": results.k,
         "possible_classes": results.possible,
         "images": {

@@ -25,7 +25,6 @@ def render(
     summary: Mapping[str, Any],
     sections: Mapping[str, Section],
     *,
-    head: str = "report_head.html",
     folder: str = "sections",
     footer: str = "Intervals are Wilson's at 95 %, each on its own.",
     has_script: bool = True,
@@ -34,9 +33,8 @@ def render(
 
     Args:
         title: its heading.
-        summary: what the template `head` needs.
+        summary: what stands above the sections.
         sections: by their address, which is the name of their template in `folder`.
-        head: template of what stands above the sections.
         folder: of the templates of the sections.
         footer: what is said of the numbers at the end.
         has_script: whether there is a table of classes that the script sorts.
@@ -52,7 +50,6 @@ def render(
     return environment.get_template("page.html").render(
         title=title,
         summary=summary,
-        head=head,
         footer=footer,
         sections=[(address, section.title, bodies[address]) for address, section in sections.items()],
         light=css_variables(LIGHT),

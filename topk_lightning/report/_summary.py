@@ -17,11 +17,15 @@ def summary(results: Results) -> dict[str, Any]:
     k, images = results.k, results.images
     histogram = results.report.rank_histogram().tolist()
     right, within = histogram[0], sum(histogram[:k])
+    judged = grade(results.report)
     among = f" Among its first {k} guesses it is there for {within:,} ({within / images:.3f})." if k > 1 else ""
     return {
+        "kicker": "Test report",
         "sentence": f"The first guess is right for {right:,} of {images:,} images ({right / images:.3f}).{among}"
         + (f" {results.possible}" if results.possible else ""),
-        "grade": grade(results.report),
+        "verdict": judged.word,
+        "look": judged.word,
+        "reason": judged.reason,
         "waffle": waffle(right, within, images, k),
     }
 

@@ -10,18 +10,19 @@ from typing import Any
 import torch
 from PIL import Image
 
+import topk_lightning.report._comparison as comparison_sections
 from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning._files import write_file
 from topk_lightning.data import load_image
 from topk_lightning.decisions import SeedsComparison, compare_scores, compare_seeds
 from topk_lightning.report._compared import Compared
-from topk_lightning.report._comparison import comparison_sections
 from topk_lightning.report._comparison_head import comparison_head
 from topk_lightning.report._files import plain
 from topk_lightning.report._page import render
 from topk_lightning.report._provenance import facts_of_the_run, stopwatch
 from topk_lightning.report._report_path import check_report_path
+from topk_lightning.report._section import sections_in
 from topk_lightning.scores import Scores
 
 __all__ = ["write_comparison"]
@@ -102,7 +103,7 @@ def write_comparison(
         listed=listed,
         facts=[*more, *(facts or {}).items(), *facts_of_the_run(torch.device("cpu"), seconds())],
     )
-    sections = comparison_sections(found)
+    sections = sections_in(comparison_sections, found)
     cards = [card for one in sections["images"].data["lists"] for card in one["cards"]]
     if isinstance(images, str | Path) and cards and not any(card["picture"] for card in cards):
         wanted = "hold the images that the scores' ids name"
@@ -120,9 +121,7 @@ def write_comparison(
         "facts": [{"heading": name, "text": text} for name, text in found.facts],
     }
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
-    page = render(
-        heading, head, sections, head="comparison/head.html", folder="comparison", footer=_FOOTER, has_script=False
-    )
+    page = render(heading, head, sections, folder="comparison", footer=_FOOTER, has_script=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
     write_file(path, page.encode(errors="backslashreplace"))
