@@ -170,52 +170,52 @@ class _Head:
     def count(self, label: Tensor) -> FeatureCounts:
         """Count in one pass by bounds of the target's score, and again where these do not decide."""
         low, high = self.bounds(label)
-        found, own, near = torch.zeros_like(label), low.clone(), []
+        ahead, target_score, near = torch.zeros_like(label), low.clone(), []
         limit, is_decided = len(label) * 2 * _CHUNK, True
         for start, scores in self.chunks():
-            _take_own(own, scores, label - start)
+            _take_target_scores(target_score, scores, label - start)
             if not is_decided:
                 continue
             above, inside = _compare(scores, low, high)
-            found += above
+            ahead += above
             rows = inside.nonzero().squeeze(1)
             candidates = scores[rows]
             row, column = ((candidates >= low[rows]) & (candidates <= high[rows])).nonzero(as_tuple=True)
             near.append((rows[row], column + start, candidates[row, column]))
             is_decided = (limit := limit - len(row)) >= 0
-        broken = own.isnan()
-        if not is_decided or not ((low <= own) & (own <= high) | broken).all():
-            return self.count_again(label, own)
+        broken = target_score.isnan()
+        if not is_decided or not ((low <= target_score) & (target_score <= high) | broken).all():
+            return self.count_again(label, target_score)
         row, column, score = (torch.cat(parts) for parts in zip(*near, strict=True))
-        of_row = own.squeeze(1)[row]
+        of_row = target_score.squeeze(1)[row]
         is_tied = score == of_row
         kinds = (score > of_row, is_tied, is_tied & (column < label[row]))
         higher, tied, lower = (torch.zeros_like(label).index_add_(0, row, kind.long()) for kind in kinds)
-        return _without_broken(FeatureCounts(found + higher, tied, lower), broken, len(self.weight))
+        return _without_broken(FeatureCounts(ahead + higher, tied, lower), broken, len(self.weight))
 
-    def count_again(self, label: Tensor, own: Tensor) -> FeatureCounts:
+    def count_again(self, label: Tensor, target_score: Tensor) -> FeatureCounts:
         """Count by the target's known score."""
         counts = [torch.zeros_like(label) for _ in FeatureCounts._fields]
         for start, scores in self.chunks():
             column = torch.arange(start, start + scores.shape[1], device=scores.device)
             for part in _row_parts(scores):
-                is_tied = scores[part] == own[part]
-                kinds = (~(scores[part] <= own[part]), is_tied, is_tied & (column < label[part].unsqueeze(1)))
+                is_tied = scores[part] == target_score[part]
+                kinds = (~(scores[part] <= target_score[part]), is_tied, is_tied & (column < label[part].unsqueeze(1)))
                 for count, kind in zip(counts, kinds, strict=True):
                     count[part] += kind.sum(1)
-        return _without_broken(FeatureCounts(*counts), own.isnan(), len(self.weight))
+        return _without_broken(FeatureCounts(*counts), target_score.isnan(), len(self.weight))
 
     def bounds(self, label: Tensor) -> tuple[Tensor, Tensor]:
         """Return between which scores that of the target stands, (M, 1) each, from a product of its own."""
-        features, weight = self.features.float(), self.weight[label].float()
-        if self.features.dtype == torch.float64:
-            features, weight = self.features, self.weight[label]
-        own = (features * weight).sum(1, keepdim=True)
+        dtype = torch.promote_types(self.features.dtype, torch.float32)
+        features, weight = self.features.to(dtype), self.weight[label].to(dtype)
+        score = (features * weight).sum(1, keepdim=True)
         if self.bias is not None:
-            own += self.bias[label].unsqueeze(1)
+            score += self.bias[label].unsqueeze(1)
         size = features.norm(dim=1, keepdim=True) * weight.norm(dim=1, keepdim=True)
-        slack = 8 * torch.finfo(own.dtype).eps * (size + own.abs()) + torch.finfo(self.features.dtype).eps * own.abs()
-        return (own - slack).to(self.features.dtype), (own + slack).to(self.features.dtype)
+        eps, of_product = torch.finfo(self.features.dtype).eps, 8 * torch.finfo(score.dtype).eps
+        slack = of_product * (size + score.abs()) + eps * score.abs()
+        return (score - slack).to(self.features.dtype), (score + slack).to(self.features.dtype)
 
 
 def _row_parts(scores: Tensor) -> Iterator[slice]:
@@ -224,11 +224,11 @@ def _row_parts(scores: Tensor) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _take_own(own: Tensor, scores: Tensor, column: Tensor) -> None:
-    """Put the target's score into `own` (M, 1) where its column stands in these scores."""
+def _take_target_scores(target_score: Tensor, scores: Tensor, column: Tensor) -> None:
+    """Copy the score of each target (M, 1) whose column stands in these scores."""
     here = ((column >= 0) & (column < scores.shape[1])).unsqueeze(1)
-    found = scores.gather(1, column.clamp(0, scores.shape[1] - 1).unsqueeze(1))
-    own.copy_(torch.where(here, found, own))
+    gathered = scores.gather(1, column.clamp(0, scores.shape[1] - 1).unsqueeze(1))
+    target_score.copy_(torch.where(here, gathered, target_score))
 
 
 def _compare(scores: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

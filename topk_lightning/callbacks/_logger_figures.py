@@ -33,9 +33,9 @@ def accuracy_figure(report: Mapping[str, Any]) -> Figure:
 def calibration_figure(report: Mapping[str, Any]) -> Figure:
     """Return accuracy against confidence with 95 % intervals; on the diagonal confidence means what it says."""
     curve = report["sections"]["calibration"]["as_trained"]
-    bins = [one for one in curve["bins"] if one["images"]]
-    confidence, accuracy = ([one[name] for one in bins] for name in ("confidence", "accuracy"))
-    reach = [[one["accuracy"] - one["low"] for one in bins], [one["high"] - one["accuracy"] for one in bins]]
+    bins = [bin_ for bin_ in curve["bins"] if bin_["images"]]
+    confidence, accuracy = ([bin_[name] for bin_ in bins] for name in ("confidence", "accuracy"))
+    reach = [[bin_["accuracy"] - bin_["low"] for bin_ in bins], [bin_["high"] - bin_["accuracy"] for bin_ in bins]]
     figure = new_figure(4.2, 3.9)
     axes = figure.subplots()
     bare_axes(axes)

@@ -36,19 +36,21 @@ def main(words: Sequence[str]) -> None:
         validation, test = _scores(options)
         from topk_lightning.decisions import calibrate_scores
 
-        found = calibrate_scores(validation, test)
+        calibration = calibrate_scores(validation, test)
     console = rich.get_console()
-    where = "on the other half of the images" if found.on_halves else f"on {found.test_images:,} test images"
+    where = (
+        "on the other half of the images" if calibration.on_halves else f"on {calibration.test_images:,} test images"
+    )
     for line in (
-        f"temperature {found.temperature:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}), fitted on {found.fit_images:,} images",
-        f"expected calibration error {where}: {found.before.error:.3f} before, {found.after.error:.3f} after",
-        found.sentence,
+        f"temperature {calibration.temperature:.3f} (95 % interval {calibration.low:.3f} to {calibration.high:.3f}), fitted on {calibration.fit_images:,} images",
+        f"expected calibration error {where}: {calibration.before.error:.3f} before, {calibration.after.error:.3f} after",
+        calibration.sentence,
     ):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if options.out is not None:
         from topk_lightning._files import write_file
 
-        write_file(options.out, (json.dumps(found.to_dict(), indent=1) + "\n").encode())
+        write_file(options.out, (json.dumps(calibration.to_dict(), indent=1) + "\n").encode())
         console.print(f"temperature: {options.out}", soft_wrap=True, highlight=False, markup=False)
 
 

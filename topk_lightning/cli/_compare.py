@@ -80,22 +80,22 @@ def main(words: Sequence[str]) -> None:
         say(f"comparison: {options.out}")
 
 
-def _say_pair(found: ScoresComparison, level: float, say: Any) -> None:
-    for number, of_k in found.by_k.items():
+def _say_pair(compared: ScoresComparison, level: float, say: Any) -> None:
+    for number, of_k in compared.by_k.items():
         say(f"top-{number}: {of_k}")
-    if found.calibration is not None and found.sizes is not None:
-        one, two = (curve.error for curve in found.calibration)
-        say(f"calibration error: {one:.3f} and {two:.3f}")
-        sizes, bounds = found.sizes.mean, (found.sizes.low, found.sizes.high)
+    if compared.calibration is not None and compared.sizes is not None:
+        first, second = (curve.error for curve in compared.calibration)
+        say(f"calibration error: {first:.3f} and {second:.3f}")
+        sizes, bounds = compared.sizes.mean, (compared.sizes.low, compared.sizes.high)
         say(
-            f"names to show for {100 * found.sizes.promise:g} %: {sizes[0]:.1f} and {sizes[1]:.1f} on average, difference "
-            f"{found.sizes.difference:+.1f} ({bounds[0]:+.1f} to {bounds[1]:+.1f})"
+            f"names to show for {100 * compared.sizes.promise:g} %: {sizes[0]:.1f} and {sizes[1]:.1f} on average, difference "
+            f"{compared.sizes.difference:+.1f} ({bounds[0]:+.1f} to {bounds[1]:+.1f})"
         )
-    for of_class in found.classes[:_LISTED]:
+    for of_class in compared.classes[:_LISTED]:
         one_class = of_class.comparison
         if of_class.adjusted_p <= 1 - level:
             say(
-                f"{found.class_names[of_class.index]}: {one_class.difference:+.3f} of its {one_class.images} images, "
+                f"{compared.class_names[of_class.index]}: {one_class.difference:+.3f} of its {one_class.images} images, "
                 f"p {of_class.adjusted_p:.3f} (corrected)"
             )
 
@@ -145,8 +145,8 @@ def _images(options: Any, path: str) -> Any:
 
 def _names(first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
     """Return what both sides are called: what the names of their files or runs begin with, or A and B."""
-    one, two = map(_common_start, (first, second))
-    return (one, two) if one and two and one != two else ("A", "B")
+    names = _common_start(first), _common_start(second)
+    return names if all(names) and names[0] != names[1] else ("A", "B")
 
 
 def _common_start(paths: Sequence[str]) -> str:

@@ -85,9 +85,9 @@ def possible_classes(options: Any, class_names: Any) -> ClassList | None:
         return None
     from topk_lightning.decisions import ClassList
 
-    found = ClassList.of(options.classes, class_names)
-    rich.get_console().print(found.sentence, highlight=False, markup=False, soft_wrap=True)
-    return found
+    possible = ClassList.of(options.classes, class_names)
+    rich.get_console().print(possible.sentence, highlight=False, markup=False, soft_wrap=True)
+    return possible
 
 
 def possible_scores(classes: ClassList | None, scores: Scores | None, what: str = "") -> Any:

@@ -35,12 +35,12 @@ def plan_lines(plan: ReviewPlan, validation: Scores, test: Scores | None) -> tup
         "accuracy_by_review": [{"review": s, "accuracy": a} for s, a in zip(shares, right, strict=True)],
     }
     if plan.costs is not None:
-        found = best_k(validation, costs=plan.costs)
+        best = best_k(validation, costs=plan.costs)
         lines.append(
-            f"Of lists alone the cheapest has {found.k} {'name' if found.k == 1 else 'names'}: {float(found.cost[found.k - 1]):.3g} a "
+            f"Of lists alone the cheapest has {best.k} {'name' if best.k == 1 else 'names'}: {float(best.cost[best.k - 1]):.3g} a "
             f"picture, where a person for each costs {plan.costs.person:g}; measured on the validation."
         )
-        content["best_k"] = {"k": found.k, "cost": [float(cost) for cost in found.cost]}
+        content["best_k"] = {"k": best.k, "cost": [float(cost) for cost in best.cost]}
     return lines, content
 
 

@@ -85,8 +85,8 @@ def _look_at(
     Pillow decodes and resizes outside Python's lock.
     """
 
-    def look(place: tuple[str, int]) -> tuple[str, int, Look | UnreadableImageError]:
-        split, index = place
+    def look(sample: tuple[str, int]) -> tuple[str, int, Look | UnreadableImageError]:
+        split, index = sample
         try:
             return split, index, Look.at(samples[split].image(index), resize)
         except UnreadableImageError as error:

@@ -118,8 +118,8 @@ def likeness(small: Tensor, other: Tensor) -> Tensor:
 
     Being a correlation over the three channels together, it does not see a change of brightness, but one of colour.
     """
-    many, one = small.float(), other.float()
-    many, one = many - many.mean(1, keepdim=True), one - one.mean()
-    norms, norm = many.norm(dim=1), one.norm()
-    alike = many @ one / (norms * norm).clamp(min=1e-6)
+    many, single = small.float(), other.float()
+    many, single = many - many.mean(1, keepdim=True), single - single.mean()
+    norms, norm = many.norm(dim=1), single.norm()
+    alike = many @ single / (norms * norm).clamp(min=1e-6)
     return torch.where(torch.maximum(norms, norm) <= _CONTRAST * torch.minimum(norms, norm), alike, 0)

@@ -31,13 +31,13 @@ class SetSamples:
     """Images of a torchvision data set, by their places in it."""
 
     dataset: Any
-    places: tuple[int, ...]
+    items: tuple[int, ...]
     names: tuple[str, ...]
     targets: tuple[int, ...]
 
     def image(self, index: int) -> Image.Image:
         """Return one image as the transforms take it."""
-        image = self.dataset[self.places[index]][0]
+        image = self.dataset[self.items[index]][0]
         if not isinstance(image, Image.Image):
             raise InvalidTypeError(must("name", "be a data set of PIL images", type(image).__name__))
         return image
@@ -103,6 +103,6 @@ def targets_of(dataset: Any) -> list[int]:
         values = getattr(dataset, attribute, None)
         if values is not None and len(values) == number:
             listed = [int(value) for value in values]
-            if all(int(dataset[place][1]) == listed[place] for place in {0, number // 2, number - 1}):
+            if all(int(dataset[item][1]) == listed[item] for item in {0, number // 2, number - 1}):
                 return listed
-    return [int(dataset[place][1]) for place in range(number)]
+    return [int(dataset[item][1]) for item in range(number)]

@@ -173,9 +173,9 @@ def _near(
     for other, near, distances in close(bits, other_bits, max_distance):
         alike = likeness(small[near], other_small[other])
         same = torch.tensor([digests[item] == other_digests[other] for item in near.tolist()])
-        score, place = alike.masked_fill(same, -1.0).max(0)
+        score, nearest = alike.masked_fill(same, -1.0).max(0)
         if score >= min_likeness:
-            yield names[int(near[place])], other_names[other], int(distances[place]), float(score)
+            yield names[int(near[nearest])], other_names[other], int(distances[nearest]), float(score)
 
 
 def _stack(images: Mapping[str, _Seen]) -> tuple[list[str], Tensor, Tensor, list[int]]:

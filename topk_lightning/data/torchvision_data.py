@@ -106,14 +106,12 @@ class TorchvisionDataModule(ImageDataModuleBase):
     def _find_samples(self) -> dict[str, Samples]:
         sets = self._data_sets()
         targets = {split: targets_of(dataset) for split, dataset in sets.items()}
-        places = {f"{split}/{place:07}": place for split in sets for place in range(len(targets[split]))}
-        files = {
-            split: [(f"{split}/{place:07}", index) for place, index in enumerate(targets[split])] for split in sets
-        }
+        items = {f"{split}/{item:07}": item for split in sets for item in range(len(targets[split]))}
+        files = {split: [(f"{split}/{item:07}", index) for item, index in enumerate(targets[split])] for split in sets}
         splits = complete_splits(files, self.class_names, self.root, self.val_fraction, self.test_fraction, self.seed)
-        found: dict[str, Samples] = {}
+        parts: dict[str, Samples] = {}
         for split, part in splits.items():
             home = part[0][0].partition("/")[0] if part else "train"
             names, indices = (tuple(column) for column in zip(*part, strict=True)) if part else ((), ())
-            found[split] = SetSamples(sets[home], tuple(places[name] for name in names), names, indices)
-        return found
+            parts[split] = SetSamples(sets[home], tuple(items[name] for name in names), names, indices)
+        return parts

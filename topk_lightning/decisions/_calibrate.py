@@ -98,16 +98,16 @@ def calibrate_scores(validation: Scores, test: Scores | None = None) -> ScoresCa
     if test is None:
         half = torch.arange(len(logits)) % 4 < 2
         for part in (half, ~half):
-            one = _fitted(logits[~part], target[~part])
+            fitted = _fitted(logits[~part], target[~part])
             before.update(logits[part], target[part])
-            after.update(one(logits[part]), target[part])
+            after.update(fitted(logits[part]), target[part])
     else:
         labels = test.labels("a temperature")
         for block in test.blocks("a temperature"):
             block.check_units()
-            of_block, own = block.logits.float(), labels[block.start : block.start + len(block)]
-            before.update(of_block, own)
-            after.update(scaler(of_block), own)
+            of_block, targets = block.logits.float(), labels[block.start : block.start + len(block)]
+            before.update(of_block, targets)
+            after.update(scaler(of_block), targets)
     low, high = scaler.confidence_interval()
     curves = before.curve(), after.curve()
     images = int(curves[0].count.sum())
@@ -122,9 +122,9 @@ def _sample(scores: Scores) -> tuple[Tensor, Tensor]:
     for block in scores.blocks("a temperature"):
         block.check_units()
         rows = chosen[block.start : block.start + len(block)]
-        logits, own = block.logits[rows].float(), labels[block.start : block.start + len(block)][rows]
-        usable = logits.amax(1).isfinite() & logits.gather(1, own[:, None]).isfinite().squeeze(1)
-        parts.append((logits[usable], own[usable]))
+        logits, targets = block.logits[rows].float(), labels[block.start : block.start + len(block)][rows]
+        usable = logits.amax(1).isfinite() & logits.gather(1, targets[:, None]).isfinite().squeeze(1)
+        parts.append((logits[usable], targets[usable]))
     logits, target = (torch.cat(part) for part in zip(*parts, strict=True))
     if len(logits) < 4:
         wanted = "hold at least 4 images with finite scores for a temperature"

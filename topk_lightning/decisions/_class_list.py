@@ -110,9 +110,9 @@ class ClassList:
 
     def target(self, target: Tensor) -> Tensor:
         """Return the index among the allowed classes (N,) of class indices among all (N,); −1 of a class that is not."""
-        place = torch.full((self.num_classes,), -1, device=target.device)
-        place[list(self.indices)] = torch.arange(len(self.indices), device=target.device)
-        return place[target]
+        new_index = torch.full((self.num_classes,), -1, device=target.device)
+        new_index[list(self.indices)] = torch.arange(len(self.indices), device=target.device)
+        return new_index[target]
 
     def scores(self, scores: Scores) -> Scores:
         """Return the scores of the allowed classes; images of other classes, which do not live here, are left out.
@@ -136,9 +136,9 @@ class ClassList:
     def level(self, level: Hierarchy) -> Hierarchy:
         """Return the groups of the allowed classes; a group of which no class is allowed goes."""
         kept = [level.groups[index] for index in self.indices]
-        place = {group: number for number, group in enumerate(sorted(set(kept)))}
-        names = None if level.coarse_names is None else tuple(level.coarse_names[group] for group in place)
-        return Hierarchy(tuple(place[group] for group in kept), names, self.class_names)
+        new_index = {group: number for number, group in enumerate(sorted(set(kept)))}
+        names = None if level.coarse_names is None else tuple(level.coarse_names[group] for group in new_index)
+        return Hierarchy(tuple(new_index[group] for group in kept), names, self.class_names)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""

@@ -47,32 +47,36 @@ class ScoresComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it for a JSON file; the images won and lost by their names."""
-        by_k = [{"k": k, **self._values(one)} for k, one in self.by_k.items()]
+        by_k = [{"k": k, **self._values(of_k)} for k, of_k in self.by_k.items()]
         classes = [
-            {"class": self.class_names[one.index], "adjusted_p": one.adjusted_p, **self._values(one.comparison)}
-            for one in self.classes
+            {
+                "class": self.class_names[of_class.index],
+                "adjusted_p": of_class.adjusted_p,
+                **self._values(of_class.comparison),
+            }
+            for of_class in self.classes
         ]
         curves = self.calibration and dict(zip(("first", "second"), map(_errors, self.calibration), strict=True))
         return {"images": self.images, "topk": by_k, "classes": classes, "calibration": curves, "sets": self._sets()}
 
     def _sets(self) -> dict[str, Any] | None:
-        found = self.sizes
-        if found is None:
+        sizes = self.sizes
+        if sizes is None:
             return None
-        pairs = {"coverage": found.coverage, "mean_size": found.mean, "median_size": found.median}
+        pairs = {"coverage": sizes.coverage, "mean_size": sizes.mean, "median_size": sizes.median}
         sides = [{name: pair[side] for name, pair in pairs.items()} for side in (0, 1)]
-        numbers = {name: getattr(found, name) for name in ("difference", "low", "high")}
-        return {"promise": found.promise, "first": sides[0], "second": sides[1], **numbers}
+        numbers = {name: getattr(sizes, name) for name in ("difference", "low", "high")}
+        return {"promise": sizes.promise, "first": sides[0], "second": sides[1], **numbers}
 
-    def _values(self, one: PairedComparison) -> dict[str, Any]:
+    def _values(self, of_k: PairedComparison) -> dict[str, Any]:
         return {
-            "images": one.images,
-            **{name: getattr(one, name) for name in ("first", "second", "difference", "low", "high", "level")},
-            **{name: getattr(one, name) for name in ("margin", "equivalent", "verdict")},
-            "p_mid": one.test.mid_p,
-            "p_exact": one.test.exact,
-            "won": [self.ids[row] for row in one.won.tolist()],
-            "lost": [self.ids[row] for row in one.lost.tolist()],
+            "images": of_k.images,
+            **{name: getattr(of_k, name) for name in ("first", "second", "difference", "low", "high", "level")},
+            **{name: getattr(of_k, name) for name in ("margin", "equivalent", "verdict")},
+            "p_mid": of_k.test.mid_p,
+            "p_exact": of_k.test.exact,
+            "won": [self.ids[row] for row in of_k.won.tolist()],
+            "lost": [self.ids[row] for row in of_k.lost.tolist()],
         }
 
 

@@ -60,19 +60,22 @@ class SeedsComparison:
         differences = [
             {
                 "k": k,
-                **{name: getattr(one, name) for name in ("first", "second", "difference", "low", "high", "level")},
-                **{name: getattr(one, name) for name in ("margin", "equivalent", "verdict", "p")},
-                "by_seed": list(one.by_seed),
+                **{name: getattr(of_k, name) for name in ("first", "second", "difference", "low", "high", "level")},
+                **{name: getattr(of_k, name) for name in ("margin", "equivalent", "verdict", "p")},
+                "by_seed": list(of_k.by_seed),
             }
-            for k, one in self.by_k.items()
+            for k, of_k in self.by_k.items()
         ]
         return {
             "topk": differences,
             "won": [ids[row] for row in order if self.gains[row] > 0],
             "lost": [ids[row] for row in order if self.gains[row] < 0],
             "classes": [
-                {"class": names[one.index], **{n: getattr(one, n) for n in ("images", "first", "second", "adjusted_p")}}
-                for one in self.classes
+                {
+                    "class": names[gain.index],
+                    **{n: getattr(gain, n) for n in ("images", "first", "second", "adjusted_p")},
+                }
+                for gain in self.classes
             ],
         }
 
@@ -130,12 +133,12 @@ def compare_seeds(
 
 
 def _classes(right: Tensor, gains: Tensor, labels: Tensor, seeds: int) -> list[ClassGain]:
-    found = []
+    tests = []
     for index in labels.unique().tolist():  # type: ignore[no-untyped-call]
-        own = labels == index
-        images = int(own.sum())
-        shares = (right[:, own].sum(1) / (seeds * images)).tolist()
-        found.append((sign_flips(gains[own].tolist()).mid_p, index, images, shares[0], shares[1]))
-    found.sort(key=lambda one: one[0])
-    adjusted = holm([one[0] for one in found])
-    return [ClassGain(one[1], one[2], one[3], one[4], p) for one, p in zip(found, adjusted, strict=True)]
+        of_class = labels == index
+        images = int(of_class.sum())
+        shares = (right[:, of_class].sum(1) / (seeds * images)).tolist()
+        tests.append((sign_flips(gains[of_class].tolist()).mid_p, index, images, shares[0], shares[1]))
+    tests.sort(key=lambda test: test[0])
+    adjusted = holm([test[0] for test in tests])
+    return [ClassGain(test[1], test[2], test[3], test[4], p) for test, p in zip(tests, adjusted, strict=True)]

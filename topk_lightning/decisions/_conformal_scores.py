@@ -57,20 +57,20 @@ class ScoreRule:
             target: class indices (n,).
             uniform: u of each row (n,), float64, where the rule is randomised.
         """
-        own = target.unsqueeze(1)
+        column = target.unsqueeze(1)
         if self.method == "rank":
             scores = count_ahead(values, target).double()
         elif self.method == "lac":
-            scores = 0 - self._log_p(logits).gather(1, own).squeeze(1)
+            scores = 0 - self._log_p(logits).gather(1, column).squeeze(1)
             scores = scores if self.log_prevalence is None else scores + self.log_prevalence.to(scores.device)[target]
         else:
             p = self._p(logits)
             index = torch.arange(values.shape[1], device=values.device)
-            score = values.gather(1, own)
-            ahead = (values > score) | ((values == score) & (index < own))
+            score = values.gather(1, column)
+            ahead = (values > score) | ((values == score) & (index < column))
             scores = (p * ahead).sum(1)
             if uniform is not None:
-                scores = scores + (1 - uniform) * p.gather(1, own).squeeze(1)
+                scores = scores + (1 - uniform) * p.gather(1, column).squeeze(1)
             if self.method == "raps":
                 scores = scores + self._penalties(count_ahead(values, target))
         return torch.where(has_softmax(logits), scores, torch.inf)

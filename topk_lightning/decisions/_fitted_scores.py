@@ -76,14 +76,14 @@ class FittedScores:
         common = conformal_quantile(self.scores, coverage, self.weight)
         if self.keys is None:
             return Thresholds(common, None)
-        found, least = torch.full((self.num_keys,), common, dtype=torch.float64), fewest_images(coverage)
+        of_key, least = torch.full((self.num_keys,), common, dtype=torch.float64), fewest_images(coverage)
         order = self.keys.sort(stable=True).indices  # within a key the scores stay ascending
         images = torch.bincount(self.keys, minlength=self.num_keys).tolist()
         for key, members in enumerate(torch.split(order, images)):
             if len(members) >= least:
                 weight = None if self.weight is None else self.weight[members]
-                found[key] = conformal_quantile(self.scores[members], coverage, weight)
-        return Thresholds(common, found, tuple(key for key, count in enumerate(images) if count < least))
+                of_key[key] = conformal_quantile(self.scores[members], coverage, weight)
+        return Thresholds(common, of_key, tuple(key for key, count in enumerate(images) if count < least))
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as tensors, numbers and texts."""

@@ -122,8 +122,8 @@ class FittedSets:
         if self.options.by == "group":
             names = _group_of_images(group, len(label))
             distinct = sorted(set(names))
-            place = {name: index for index, name in enumerate(distinct)}
-            keys = torch.tensor([place[name] for name in names])
+            index_of = {name: index for index, name in enumerate(distinct)}
+            keys = torch.tensor([index_of[name] for name in names])
             return {"keys": keys, "num_keys": len(distinct), "key_names": distinct}
         self._refuse_group(group)
         of_class = self.options.key_of_class(num_classes)
@@ -137,8 +137,8 @@ class FittedSets:
         if self.options.by != "group":
             self._refuse_group(group)
             return None
-        place = {name: index for index, name in enumerate(self.fitted.key_names or ())}
-        return torch.tensor([place.get(name, -1) for name in _group_of_images(group, rows)])
+        index_of = {name: index for index, name in enumerate(self.fitted.key_names or ())}
+        return torch.tensor([index_of.get(name, -1) for name in _group_of_images(group, rows)])
 
     def _refuse_group(self, group: Any) -> None:
         if group is not None:

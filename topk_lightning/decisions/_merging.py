@@ -87,9 +87,9 @@ def pairs_to_merge(confusions: Tensor, images: int | None = None, *, most: int =
     counts = {(actual, predicted): count for actual, predicted, count in confusions.tolist()}
     total = sum(counts.values()) if images is None else images
     hits = sum(count for (actual, predicted), count in counts.items() if actual == predicted)
-    found = {(min(pair), max(pair)) for pair, count in counts.items() if pair[0] != pair[1] and count}
+    confused = {(min(pair), max(pair)) for pair, count in counts.items() if pair[0] != pair[1] and count}
     pairs = []
-    for first, second in found:
+    for first, second in confused:
         there, back = counts.get((first, second), 0), counts.get((second, first), 0)
         if there + back < least:
             continue

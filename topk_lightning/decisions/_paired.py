@@ -140,8 +140,8 @@ def paired_interval(both: int, won: int, lost: int, images: int, level: float) -
     agreement = both * neither - won * lost
     phi = (max(agreement - images / 2, 0) if agreement > 0 else agreement) / math.sqrt(spread) if spread else 0.0
 
-    def joined(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
+    def joined(bound: float, other: float) -> float:
+        return math.sqrt(max(0.0, bound**2 - 2 * phi * bound * other + other**2))
 
     difference = (won - lost) / images
     return difference - joined(second - low_2, high_1 - first), difference + joined(high_2 - second, first - low_1)

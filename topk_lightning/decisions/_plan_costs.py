@@ -36,11 +36,11 @@ def cheapest_thresholds(seen: Confidences, k: int, threshold: float, lists: floa
 def _least(confidence: Tensor, gain: Tensor, bound: float) -> float:
     """Return the threshold from `bound` on above which the sum of `gain` is least."""
     allowed = (confidence >= bound) & (confidence >= 0)
-    places, inverse = confidence[allowed].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    if not len(places):
+    thresholds, inverse = confidence[allowed].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    if not len(thresholds):
         return bound
-    sums = torch.zeros(len(places), dtype=torch.float64).index_add(0, inverse, gain[allowed]).cumsum(0)
-    place = int(sums.min(0).indices)
-    if sums[place] >= 0:
+    sums = torch.zeros(len(thresholds), dtype=torch.float64).index_add(0, inverse, gain[allowed]).cumsum(0)
+    lowest = int(sums.min(0).indices)
+    if sums[lowest] >= 0:
         return NOTHING
-    return bound if place == len(places) - 1 else -float(places[place])
+    return bound if lowest == len(thresholds) - 1 else -float(thresholds[lowest])

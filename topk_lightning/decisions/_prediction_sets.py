@@ -180,8 +180,8 @@ class PredictionSets(FittedSets):
         rule, uniform = self.options.rule(fitted.log_prevalence), self.uniform(len(rows), generator)
         keys, of_class = self.keys_at_use(group, len(rows)), self.options.key_of_class(fitted.num_classes)
         for part, block in rows.blocks():
-            found = rule.of_classes(block.values, block.logits, None if uniform is None else uniform[part])
-            mask = found <= thresholds.of(of_class, None if keys is None else keys[part], found.device)
+            nonconformity = rule.of_classes(block.values, block.logits, None if uniform is None else uniform[part])
+            mask = nonconformity <= thresholds.of(of_class, None if keys is None else keys[part], nonconformity.device)
             filled = 0
             if not self.options.allow_empty:
                 empty = ~mask.any(1) & has_softmax(block.logits)

@@ -56,12 +56,12 @@ class ReviewOutcome:
         accepted, listed, person = (
             round(100 * part / self.images) for part in (self.accepted, self.listed, self.person)
         )
-        right, found = self.accepted - self.wrong, self.listed - self.missed
+        right, on_list = self.accepted - self.wrong, self.listed - self.missed
         parts = []
         if self.accepted:
             parts.append(f"{accepted} of 100 pictures need nobody ({right:,} of {self.accepted:,} were right)")
         if self.listed:
-            parts.append(f"for {listed} somebody picks from a list ({found:,} of {self.listed:,} had the name on it)")
+            parts.append(f"for {listed} somebody picks from a list ({on_list:,} of {self.listed:,} had the name on it)")
         if not parts:
             return f"An expert must look at each of the {self.images:,} pictures."
         look = f"an expert must look at {person}" if self.person else "no expert is needed"

@@ -84,8 +84,8 @@ class RiskCoverage:
         before = torch.cat([torch.zeros(1, dtype=torch.int64), self.errors[:-1]])
         size = self.accepted - start
         share = (self.errors - before).double() / size
-        place = torch.arange(1, self.images + 1) - start.repeat_interleave(size)
-        return before.double().repeat_interleave(size) + share.repeat_interleave(size) * place
+        position = torch.arange(1, self.images + 1) - start.repeat_interleave(size)
+        return before.double().repeat_interleave(size) + share.repeat_interleave(size) * position
 
 
 def risk_coverage(scores: Any, target: Any = None, *, level: float = 0.95, kind: str = "logits") -> RiskCoverage:
@@ -128,8 +128,8 @@ def risk_coverage(scores: Any, target: Any = None, *, level: float = 0.95, kind:
     seen, *_ = seen_of(scores, None, kind, None if isinstance(scores, ReviewMeter) else 1, "a risk-coverage curve")
     if not len(seen.first):
         raise InvalidValueError(must("scores", "hold at least one image", "none"))
-    places, inverse, count = seen.first.neg().unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
+    confidences, inverse, count = seen.first.neg().unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
     wrong = torch.zeros_like(count).index_add(0, inverse, seen.wrong.long())
     accepted, errors = count.cumsum(0), wrong.cumsum(0)
     bounds = wilson_interval(errors.double() / accepted, accepted.double(), level)
-    return RiskCoverage(-places, accepted, errors, len(seen.first), bounds[:, 0], bounds[:, 1])
+    return RiskCoverage(-confidences, accepted, errors, len(seen.first), bounds[:, 0], bounds[:, 1])

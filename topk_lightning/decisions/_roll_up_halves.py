@@ -73,7 +73,7 @@ def roll_up_on_halves(
         threshold = fitted_threshold(fit, wrong[first], target_error, confidence)
         use = LevelGuesses(guesses.group[second], guesses.probability[second])
         outcomes.append(RollUpOutcome.of(names, use.level(threshold), wrong[second]))
-    answered, right = sum(one.answered for one in outcomes), sum(one.right for one in outcomes)
+    answered, right = sum(outcome.answered for outcome in outcomes), sum(outcome.right for outcome in outcomes)
     images = len(target) - half
     return HalvesOutcome(
         draws,

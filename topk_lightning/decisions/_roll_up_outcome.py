@@ -57,9 +57,9 @@ class RollUpOutcome:
             by_level.append(LevelAnswers(name, len(here), int((~here[:, number]).sum())))
             missed = here[here[:, number]]
             for further in range(1, len(names) - number):
-                found = ~missed[:, number + further]
-                near[further - 1] += int(found.sum())
-                missed = missed[~found]
+                right = ~missed[:, number + further]
+                near[further - 1] += int(right.sum())
+                missed = missed[~right]
             near[-1] += len(missed)
         return cls(len(level), tuple(by_level), tuple(near))
 

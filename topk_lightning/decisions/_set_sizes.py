@@ -57,11 +57,11 @@ def compare_sizes(first: Scores, second: Scores, rows: Tensor, promise: float, l
     sizes, covered = _sizes_and_hits(first, half, promise)
     others = _sizes_and_hits(second, torch.empty_like(half).scatter_(0, rows, half), promise)
     pairs = (sizes, others[0][rows]), (covered, others[1][rows])
-    by_model = [[one.double() for one in pair] for pair in pairs]
+    by_model = [[values.double() for values in pair] for pair in pairs]
     gap = by_model[0][1] - by_model[0][0]
     z = float(torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.float64)))
     spread = z * float(gap.std(correction=1)) / len(gap) ** 0.5 if len(gap) > 1 else float("inf")
-    mean = [float(one.mean()) for one in by_model[0]]
+    mean = [float(values.mean()) for values in by_model[0]]
     return SizeComparison(
         promise,
         coverage=(float(by_model[1][0].mean()), float(by_model[1][1].mean())),
@@ -83,10 +83,10 @@ def halves(images: int) -> Tensor:
 def _sizes_and_hits(scores: Scores, half: Tensor, promise: float) -> tuple[Tensor, Tensor]:
     """Return names shown and whether the right one is among them, for each image (N,)."""
     rule, rows, labels = ScoreRule(), ScoreRows(scores), scores.labels("prediction sets")
-    own = torch.cat([rule.of_targets(block.values, block.logits, labels[part]) for part, block in rows.blocks()])
+    of_target = torch.cat([rule.of_targets(block.values, block.logits, labels[part]) for part, block in rows.blocks()])
     ranks = scores.target_ranks()
     thresholds = torch.tensor(
-        [conformal_quantile(own[half != part].sort().values, promise) for part in (0, 1)], dtype=torch.float64
+        [conformal_quantile(of_target[half != part].sort().values, promise) for part in (0, 1)], dtype=torch.float64
     )[half]
     sizes, shows = [], []
     for part, block in rows.blocks():
@@ -94,5 +94,5 @@ def _sizes_and_hits(scores: Scores, half: Tensor, promise: float) -> tuple[Tenso
         shows.append(has_softmax(block.logits))
     size, can_show = torch.cat(sizes), torch.cat(shows)
     is_filled = can_show & (size == 0)  # the first guess
-    hit = can_show & torch.where(is_filled, ranks == 0, own <= thresholds)
+    hit = can_show & torch.where(is_filled, ranks == 0, of_target <= thresholds)
     return torch.where(is_filled, 1, size), hit

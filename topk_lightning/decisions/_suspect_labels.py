@@ -69,14 +69,14 @@ def suspect_labels(scores: Any, target: Any = None, *, most: int | None = None, 
     label = given.labels("suspect labels")
     if most is not None:
         check_integer("most", most)
-    own, best, first = [], [], []
+    own_log, best, first = [], [], []
     for block in given.blocks("suspect labels"):
         logs = block.log_probabilities()
         guess = topk_indices(block.values, 1)
-        own.append(logs.gather(1, label[block.start : block.start + len(block)].unsqueeze(1)).flatten())
+        own_log.append(logs.gather(1, label[block.start : block.start + len(block)].unsqueeze(1)).flatten())
         best.append(logs.gather(1, guess).flatten())
         first.append(guess.flatten())
-    of_label, of_guess, guesses = torch.cat(own), torch.cat(best), torch.cat(first)
+    of_label, of_guess, guesses = torch.cat(own_log), torch.cat(best), torch.cat(first)
     # A score that is no number says nothing of a label.
     candidates = ((guesses != label) & of_label.isnan().logical_not() & of_guess.isfinite()).nonzero().flatten()
     count = len(candidates) if most is None else min(most, len(candidates))
@@ -92,26 +92,26 @@ def suspect_labels(scores: Any, target: Any = None, *, most: int | None = None, 
     )
 
 
-def confident_errors(own: Tensor, first: Tensor, guess: Tensor, label: Tensor) -> Tensor:
+def confident_errors(label_probability: Tensor, first: Tensor, guess: Tensor, label: Tensor) -> Tensor:
     """Return which images are confidently their first guess and labelled otherwise (N,), from four numbers an image.
 
     The first guess is confident if its probability reaches the mean probability of that class among the images labelled
     with it, as in :func:`confident_joint`; there another class may be confident where the first guess is not.
 
     Args:
-        own: probability of the given class (N,); NaN: unknown.
+        label_probability: probability of the given class (N,); NaN: unknown.
         first: probability of the first guess (N,).
         guess: the first guess (N,).
         label: the given class (N,).
 
     Examples:
-        >>> own, first = torch.tensor([0.9, 0.7, 0.9, 0.1]), torch.tensor([0.9, 0.7, 0.9, 0.9])
-        >>> confident_errors(own, first, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]))
+        >>> label_probability, first = torch.tensor([0.9, 0.7, 0.9, 0.1]), torch.tensor([0.9, 0.7, 0.9, 0.9])
+        >>> confident_errors(label_probability, first, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]))
         tensor([False, False, False,  True])
     """
     classes = int(torch.cat([guess, label]).max()) + 1 if len(label) else 0
-    known = own.isfinite()
-    sums = torch.zeros(classes, dtype=torch.float64).index_add(0, label[known], own[known].double())
+    known = label_probability.isfinite()
+    sums = torch.zeros(classes, dtype=torch.float64).index_add(0, label[known], label_probability[known].double())
     # A class without images is nobody's label: the mean is NaN, which nothing reaches.
     means = sums / torch.bincount(label[known], minlength=classes)
     return (guess != label) & known & (first >= means[guess] - 1e-6)
@@ -182,6 +182,6 @@ def _own_probability(scores: Scores, label: Tensor, classes: int) -> Tensor:
     sums = torch.zeros(classes, dtype=torch.float64)
     for block in scores.blocks("the confident joint"):
         of_block = label[block.start : block.start + len(block)]
-        own = block.log_probabilities().gather(1, of_block.unsqueeze(1)).flatten().exp()
-        sums.index_add_(0, of_block, own.nan_to_num())
+        of_label = block.log_probabilities().gather(1, of_block.unsqueeze(1)).flatten().exp()
+        sums.index_add_(0, of_block, of_label.nan_to_num())
     return sums

@@ -48,12 +48,12 @@ def threshold_of_events(confidence: Tensor, change: Tensor, images: int, rate: f
     if allowed < 0:
         return NOTHING
     usable = confidence >= 0
-    places, inverse = confidence[usable].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    errors = torch.zeros(len(places), dtype=torch.int64).index_add(0, inverse, change[usable]).cumsum(0)
+    levels, inverse = confidence[usable].neg().unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    errors = torch.zeros(len(levels), dtype=torch.int64).index_add(0, inverse, change[usable]).cumsum(0)
     failed = (errors > allowed).nonzero().flatten()
     if not len(failed):
         return 0.0
-    return -float(places[failed[0] - 1]) if failed[0] else NOTHING
+    return -float(levels[failed[0] - 1]) if failed[0] else NOTHING
 
 
 def threshold_among_accepted(confidence: Tensor, wrong: Tensor, rate: float, level: float) -> float:

@@ -88,8 +88,8 @@ def _of_csv(path: Path, class_names: Sequence[str]) -> tuple[dict[str, list[str]
     """Return the groups of each class from fine to coarse, and the headings, where there are any."""
     rows = csv_rows(path, _ARGUMENT, "a csv file, text in UTF-8")
     if rows and {"fine", "coarse"} <= set(rows[0][1]) and rows[0][1][0] != "fine":  # among columns about something else
-        places = [rows[0][1].index(heading) for heading in ("fine", "coarse")]
-        rows = [(number, [row[place] if place < len(row) else "" for place in places]) for number, row in rows]
+        columns = [rows[0][1].index(heading) for heading in ("fine", "coarse")]
+        rows = [(number, [row[column] if column < len(row) else "" for column in columns]) for number, row in rows]
     headings = None
     if rows and rows[0][1][0].strip().lower() in ("class", "fine") and rows[0][1][0] not in class_names:
         headings = [cell.strip() for cell in rows.pop(0)[1]]

@@ -63,8 +63,8 @@ def strongest(shard: ClassShard, target: Tensor, count: int) -> tuple[Tensor, Te
     order = topk_indices(values, count + 1)
     classes = classes.gather(1, order)
     is_target = (classes == target.unsqueeze(1)).long()
-    places = torch.arange(count, device=order.device) + is_target.cumsum(1)[:, :count]
-    return classes.gather(1, places), values.gather(1, order[:, :1]).squeeze(1)
+    positions = torch.arange(count, device=order.device) + is_target.cumsum(1)[:, :count]
+    return classes.gather(1, positions), values.gather(1, order[:, :1]).squeeze(1)
 
 
 def log_odds(shard: ClassShard, target: Tensor, forgiven: Tensor, temperature: float) -> Tensor:
@@ -88,10 +88,10 @@ class _LogOdds(torch.autograd.Function):
         top = e.amax(1) if e.shape[1] else e.new_full((len(e),), -torch.inf)
         top = shard.max(top.clamp(min=lowest.min))
         e.sub_(top.unsqueeze(1)).div_(temperature).exp_()
-        total, own = shard.sum(torch.stack([e.sum(1), shard.own(target)]))
+        total, target_term = shard.sum(torch.stack([e.sum(1), shard.own(target)]))
         ctx.save_for_backward(e, total, column[:, :1], here[:, :1])
         ctx.temperature = temperature
-        value: Tensor = total.clamp(min=lowest.tiny).log() + (top - own) / temperature
+        value: Tensor = total.clamp(min=lowest.tiny).log() + (top - target_term) / temperature
         return value.masked_fill(total == 0, lowest.min)
 
     @staticmethod

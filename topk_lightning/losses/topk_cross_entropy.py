@@ -117,10 +117,10 @@ class TopKCrossEntropyLoss(ClassificationLoss):
         factors = torch.tensor(_log_factors(inside), device=terms.device, dtype=terms.dtype)
         terms = terms + factors[(number + masked).clamp(max=len(factors) - 1)]
         # A masked target that no k reaches costs +inf, with the gradient of cross entropy.
-        lost = masked & (terms[:, -1] == -math.inf)
-        log_chance = terms.masked_fill(lost.unsqueeze(1), 0).logsumexp(1)
+        underflows = masked & (terms[:, -1] == -math.inf)
+        log_chance = terms.masked_fill(underflows.unsqueeze(1), 0).logsumexp(1)
         log_softmax = log_softmax.squeeze(1)
-        log_chance = torch.where(lost, log_softmax, log_chance)
+        log_chance = torch.where(underflows, log_softmax, log_chance)
         if beside:
             log_chance = rest * log_chance
             if first:

@@ -35,8 +35,8 @@ def compact(parts: Sequence[Tensor]) -> Tensor:
     # The option compute_on_cpu of torchmetrics takes earlier parts off the accelerator.
     pairs = torch.cat([part.to(parts[-1].device) for part in parts])
     pairs = pairs[pairs[:, 0] >= 0]
-    codes, place = pairs[:, 0].unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    return torch.stack([codes, torch.zeros_like(codes).index_add_(0, place, pairs[:, 1])], dim=1)
+    codes, inverse = pairs[:, 0].unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    return torch.stack([codes, torch.zeros_like(codes).index_add_(0, inverse, pairs[:, 1])], dim=1)
 
 
 def pairs_of_table(table: Tensor) -> Tensor:

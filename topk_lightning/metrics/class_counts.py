@@ -78,9 +78,9 @@ class ClassCounts:
         num_classes = len(names)
         actual, predicted, count = self.pairs[self.pairs[:, 0] != self.pairs[:, 1]].unbind(1)
         code = torch.minimum(actual, predicted) * num_classes + torch.maximum(actual, predicted)
-        codes, place = code.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-        upward = torch.zeros_like(codes).index_add_(0, place, count * (actual < predicted))
-        total = torch.zeros_like(codes).index_add_(0, place, count)
+        codes, inverse = code.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        upward = torch.zeros_like(codes).index_add_(0, inverse, count * (actual < predicted))
+        total = torch.zeros_like(codes).index_add_(0, inverse, count)
         best = total.sort(descending=True, stable=True).indices[:n]
         images = self.support.tolist()
         pairs = []

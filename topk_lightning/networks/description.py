@@ -145,12 +145,12 @@ def _builds(build: Callable[[], Any], module: nn.Module, device: str) -> bool:
         return False
 
 
-def _same_structure(one: nn.Module, other: nn.Module) -> bool:
+def _same_structure(first: nn.Module, second: nn.Module) -> bool:
     """Return whether two modules have the same layers, plain attributes and shapes of parameters and buffers."""
-    tensors = [{name: (t.shape, t.dtype) for name, t in module.state_dict().items()} for module in (one, other)]
-    if type(one) is not type(other) or tensors[0] != tensors[1] or repr(one) != repr(other):
+    tensors = [{name: (t.shape, t.dtype) for name, t in module.state_dict().items()} for module in (first, second)]
+    if type(first) is not type(second) or tensors[0] != tensors[1] or repr(first) != repr(second):
         return False
-    return all(_options(a) == _options(b) for a, b in zip(one.modules(), other.modules(), strict=True))
+    return all(_options(a) == _options(b) for a, b in zip(first.modules(), second.modules(), strict=True))
 
 
 def _options(module: nn.Module) -> dict[str, Any]:

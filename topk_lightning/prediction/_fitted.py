@@ -58,8 +58,8 @@ class Fitted:
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> Fitted:
         """Return what stands in a checkpoint."""
-        found = {name: checkpoint.get(fit.key) for name, fit in FITS.items()}
-        given = {name: plain for name, plain in found.items() if plain is not None}
+        plain_of = {name: checkpoint.get(fit.key) for name, fit in FITS.items()}
+        given = {name: plain for name, plain in plain_of.items() if plain is not None}
         fits = {name: getattr(decisions, FITS[name].kind).from_dict(plain) for name, plain in given.items()}
         lists = checkpoint.get(CLASSES_KEY) or {}
         return cls(**fits, classes={name: decisions.ClassList.from_dict(plain) for name, plain in lists.items()})
@@ -67,8 +67,8 @@ class Fitted:
     def put(self, checkpoint: dict[str, Any]) -> None:
         """Put it into a checkpoint, as plain data."""
         for name, fit in FITS.items():
-            if (one := getattr(self, name)) is not None:
-                checkpoint[fit.key] = getattr(one, fit.to_plain)()
+            if (fitted := getattr(self, name)) is not None:
+                checkpoint[fit.key] = getattr(fitted, fit.to_plain)()
         if self.classes:
             checkpoint[CLASSES_KEY] = {name: each.to_dict() for name, each in self.classes.items()}
 
@@ -91,12 +91,12 @@ class Fitted:
         Raises:
             ValueError: no such fit, or one for other classes.
         """
-        fit, one = FITS[name], getattr(self, name)
+        fit, fitted = FITS[name], getattr(self, name)
         if is_adjusted:
             requirement, remedy = f"be 0 with {fit.name} of the checkpoint", "They promise for its scores as they are."
             raise InvalidValueError(must("logit_adjustment", requirement, "another strength", remedy))
         words = f"topk-lightning {fit.command.format(checkpoint)}"
-        if one is None:
+        if fitted is None:
             more = "" if classes is None else " with the same --classes"
             raise InvalidValueError(
                 must("the model", f"have {fit.name} that were fitted for it", "none", f"Run {words}{more} first.")
@@ -107,4 +107,4 @@ class Fitted:
             remedy = f"Pass that list with --classes, or run {words} with these classes." if fitted_for else ""
             remedy = remedy or f"Run {words} with the same --classes."
             raise InvalidValueError(must(fit.name, "be fitted for the classes that are possible", for_whom, remedy))
-        return one
+        return fitted

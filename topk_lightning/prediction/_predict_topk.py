@@ -87,9 +87,9 @@ def predict_topk(
     )
 
     decide = Decider(trained.class_names, k, trained.classes)
-    single, found, number = _predict(trained, images, decide, batch_size, on_bad_image, max_pixels, prepared)
-    rows = {place: answer.predictions for place, answer in found.items()}
-    return rows[0] if single else [rows.get(place, ()) for place in range(number)]
+    single, answers, number = _predict(trained, images, decide, batch_size, on_bad_image, max_pixels, prepared)
+    rows = {index: answer.predictions for index, answer in answers.items()}
+    return rows[0] if single else [rows.get(index, ()) for index in range(number)]
 
 
 def predict_sets(
@@ -146,9 +146,9 @@ def predict_sets(
         is_adjusted = trained.adjustment is not None
         sets = trained.fitted.get("sets", trained.classes, str(trained.path or "CHECKPOINT"), is_adjusted)
     decide = Decider(trained.class_names, classes=trained.classes, sets=promised_sets(sets, coverage))
-    single, found, number = _predict(trained, images, decide, batch_size, on_bad_image, max_pixels, prepared)
-    rows = {place: answer.predictions for place, answer in found.items()}
-    return rows[0] if single else [rows.get(place) for place in range(number)]
+    single, answers, number = _predict(trained, images, decide, batch_size, on_bad_image, max_pixels, prepared)
+    rows = {index: answer.predictions for index, answer in answers.items()}
+    return rows[0] if single else [rows.get(index) for index in range(number)]
 
 
 def predict_answers(
@@ -187,8 +187,8 @@ def predict_answers(
     """
     trained = TrainedModel.load(model, network, trust=trust)
     chosen = Decider.of(trained) if decide is None else decide
-    single, found, number = _predict(trained, images, chosen, batch_size, on_bad_image, max_pixels, prepared)
-    return found[0] if single else [found.get(place) for place in range(number)]
+    single, answers, number = _predict(trained, images, chosen, batch_size, on_bad_image, max_pixels, prepared)
+    return answers[0] if single else [answers.get(index) for index in range(number)]
 
 
 def _predict(
@@ -209,7 +209,7 @@ def _predict(
     images_of = PreparedImages(trained, source, prepared, max_pixels, skip=not single and on_bad_image == "skip")
     answers: dict[int, Answer] = {}
     with trained.evaluating(), torch.inference_mode():
-        for places, batch in batches(images_of, batch_size):
-            answers.update(zip(places, decide(trained.logits(batch)), strict=True))
+        for indices, batch in batches(images_of, batch_size):
+            answers.update(zip(indices, decide(trained.logits(batch)), strict=True))
     images_of.warn()
     return single, answers, images_of.number

@@ -12,24 +12,24 @@ __all__ = ["comparison_head"]
 _LOOKS = {"better": "reliable", "worse": "struggling", "equivalent": "", "undecided": ""}
 
 
-def comparison_head(found: Compared) -> dict[str, Any]:
+def comparison_head(compared: Compared) -> dict[str, Any]:
     """Return the sentence, the verdict with its reason, and a hundred dots."""
-    one, two = found.names
-    of_k: Any = found.by_k[found.k]
-    guess = "its first guess" if found.k == 1 else f"its first {found.k} guesses"
-    over = "" if found.seeds is None else f", on average of {len(found.pairs)} seeds"
+    one, two = compared.names
+    of_k: Any = compared.by_k[compared.k]
+    guess = "its first guess" if compared.k == 1 else f"its first {compared.k} guesses"
+    over = "" if compared.seeds is None else f", on average of {len(compared.pairs)} seeds"
     sentence = (
-        f"{two} is right with {guess} for {of_k.second:.3f} of {found.pair.images:,} images, {one} for {of_k.first:.3f}{over}: a "
+        f"{two} is right with {guess} for {of_k.second:.3f} of {compared.pair.images:,} images, {one} for {of_k.first:.3f}{over}: a "
         f"difference of {signed(of_k.difference)} ({signed(of_k.low)} to {signed(of_k.high)})."
     )
-    p = of_k.test.mid_p if found.seeds is None else of_k.p
+    p = of_k.test.mid_p if compared.seeds is None else of_k.p
     reason = {
         "better": f"p {p_text(p)}: models that are equally good would seldom differ by so much.",
         "worse": f"p {p_text(p)}: models that are equally good would seldom differ by so much.",
         "undecided": f"p {p_text(p)}: models that are equally good differ by as much. Which is better these images do not tell.",
         "equivalent": f"The difference is shown to lie within ±{of_k.margin or 0:g}.",
     }
-    pairs = [pair.by_k[found.k] for pair in found.pairs]
+    pairs = [pair.by_k[compared.k] for pair in compared.pairs]
     counts = {
         "first": sum(pair.both for pair in pairs),
         "near": sum(len(pair.won) for pair in pairs),

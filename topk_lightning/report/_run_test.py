@@ -158,7 +158,7 @@ def _sample(evaluator: Evaluator, images: LabelledImages | None) -> tuple[Tensor
     batches = [] if images is None else list(evaluator.answers(images, SAMPLE))
     if not batches:
         return None
-    return torch.cat([one.logits for one in batches]).cpu(), torch.cat([one.target for one in batches]).cpu()
+    return torch.cat([batch.logits for batch in batches]).cpu(), torch.cat([batch.target for batch in batches]).cpu()
 
 
 def _top1(logits: Tensor, target: Tensor) -> float:

@@ -66,7 +66,7 @@ def score_images(
         raise InvalidValueError(must("data", f"have {_SPLITS[split]} images", "none"))
     names, match = classes_of(trained, splits, class_names is not None)
     outside = Outside()
-    parts = [one[:3] for one in Evaluator(trained, len(names), match).answers(images, None, outside)]
+    parts = [answer[:3] for answer in Evaluator(trained, len(names), match).answers(images, None, outside)]
     if not parts:
         raise InvalidValueError(must("data", "hold at least one readable image with a label", "none"))
     logits, target, indices = (torch.cat(part).cpu() for part in zip(*parts, strict=True))

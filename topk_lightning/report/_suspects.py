@@ -55,8 +55,8 @@ class Suspects:
     def confident(self) -> Tensor:
         """Which images are confidently another class than their label, by confident learning (N,)."""
         rows = self.evaluation
-        own = (-rows.loss.double()).exp()
-        return confident_errors(own, rows.probability[:, 0].double(), rows.best[:, 0].long(), rows.target)
+        label_probability = (-rows.loss.double()).exp()
+        return confident_errors(label_probability, rows.probability[:, 0].double(), rows.best[:, 0].long(), rows.target)
 
     @cached_property
     def surest(self) -> list[int]:
@@ -67,8 +67,8 @@ class Suspects:
     @cached_property
     def merging(self) -> list[MergePair]:
         """Pairs of classes that are taken for each other more often than they are told apart."""
-        found = pairs_to_merge(self.pairs, len(self.evaluation.target), most=50)
-        return [pair for pair in found if pair.is_guessed][:10]
+        pairs = pairs_to_merge(self.pairs, len(self.evaluation.target), most=50)
+        return [pair for pair in pairs if pair.is_guessed][:10]
 
     def named(self, order: list[int], classes: Sequence[str], name: Callable[[int], str]) -> list[SuspectLabel]:
         """Return images with their names.
@@ -101,7 +101,7 @@ def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int
     sure = suspects.confident[suspects.order].tolist()
     table = (
         (
-            place,
+            number,
             of.image,
             of.label,
             f"{of.probability:.3g}",
@@ -111,6 +111,6 @@ def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int
             "",
             "",
         )
-        for place, (of, yes) in enumerate(zip(named, ("yes" if each else "" for each in sure), strict=True), 1)
+        for number, (of, yes) in enumerate(zip(named, ("yes" if each else "" for each in sure), strict=True), 1)
     )
     return csv_text([_COLUMNS, *table], spreadsheet_safe=True).encode(errors="backslashreplace")

@@ -84,7 +84,7 @@ def write_comparison(
     """
     seconds, path = stopwatch(), check_report_path(out)
     check_integer("listed", listed, minimum=0)
-    sides = [[one] if isinstance(one, Scores) else list(one) for one in (first, second)]
+    sides = [[scores] if isinstance(scores, Scores) else list(scores) for scores in (first, second)]
     options: dict[str, Any] = {"level": level, "margin": margin, "coverage": coverage}
     seeds: SeedsComparison | None = None
     if len(sides[0]) == len(sides[1]) == 1:
@@ -93,7 +93,7 @@ def write_comparison(
         seeds = compare_seeds(sides[0], sides[1], k, **options)
         pairs = seeds.pairs
     more = [(name, "; ".join(map(repr, side))) for name, side in zip(names, sides, strict=True)]
-    found = Compared(
+    compared = Compared(
         names=names,
         first=sides[0],
         second=sides[1],
@@ -103,12 +103,12 @@ def write_comparison(
         listed=listed,
         facts=[*more, *(facts or {}).items(), *facts_of_the_run(torch.device("cpu"), seconds())],
     )
-    sections = sections_in(comparison_sections, found)
-    cards = [card for one in sections["images"].data["lists"] for card in one["cards"]]
+    sections = sections_in(comparison_sections, compared)
+    cards = [card for listing in sections["images"].data["lists"] for card in listing["cards"]]
     if isinstance(images, str | Path) and cards and not any(card["picture"] for card in cards):
         wanted = "hold the images that the scores' ids name"
         raise InvalidValueError(must("images", wanted, f"none of them in {str(images)!r}"))
-    head, heading = comparison_head(found), title or f"{names[1]} beside {names[0]}"
+    head, heading = comparison_head(compared), title or f"{names[1]} beside {names[0]}"
     content = {
         "schema_version": SCHEMA_VERSION,
         "title": heading,
@@ -118,7 +118,7 @@ def write_comparison(
         "second": names[1],
         "pairs": [pair.to_dict() for pair in pairs],
         "seeds": None if seeds is None else seeds.to_dict(),
-        "facts": [{"heading": name, "text": text} for name, text in found.facts],
+        "facts": [{"heading": name, "text": text} for name, text in compared.facts],
     }
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     page = render(heading, head, sections, folder="comparison", footer=_FOOTER, has_script=False)

@@ -51,12 +51,12 @@ def answers_of(model: TrainedModel, decide: Decider, asked: Sequence[tuple[Tenso
     """
     answers: dict[int, Answer] = {}
     for coverage in {wanted.coverage for _, wanted in asked}:
-        places = [place for place, (_, wanted) in enumerate(asked) if wanted.coverage == coverage]
-        images = [asked[place][0] for place in places]
+        rows = [row for row, (_, wanted) in enumerate(asked) if wanted.coverage == coverage]
+        images = [asked[row][0] for row in rows]
         sets = None if coverage is None else promised_sets(decide.sets, coverage)
-        most = max(asked[place][1].k for place in places)
-        found = predict_answers(model, images, replace(decide, k=most, sets=sets), batch_size=len(images))
-        for place, answer in zip(places, cast("list[Answer]", found), strict=True):
-            shown = answer.predictions if coverage is not None else answer.predictions[: asked[place][1].k]
-            answers[place] = answer._replace(predictions=shown)
-    return [answers[place] for place in range(len(asked))]
+        most = max(asked[row][1].k for row in rows)
+        answered = predict_answers(model, images, replace(decide, k=most, sets=sets), batch_size=len(images))
+        for row, answer in zip(rows, cast("list[Answer]", answered), strict=True):
+            shown = answer.predictions if coverage is not None else answer.predictions[: asked[row][1].k]
+            answers[row] = answer._replace(predictions=shown)
+    return [answers[row] for row in range(len(asked))]

@@ -13,13 +13,13 @@ __all__ = ["ORDER", "section"]
 ORDER = 50
 
 
-def section(found: Compared) -> Section | None:
+def section(compared: Compared) -> Section | None:
     """Return both reliability diagrams in one, and the errors; None where the k best classes alone are known."""
-    curves = [pair.calibration for pair in found.pairs if pair.calibration is not None]
+    curves = [pair.calibration for pair in compared.pairs if pair.calibration is not None]
     if not curves or not all(int(curve.count.sum()) for pair in curves for curve in pair):
         return None
     notes = []
-    for side, name in enumerate(found.names):
+    for side, name in enumerate(compared.names):
         errors = [pair[side].error for pair in curves]
         over = fmean(pair[side].overconfidence for pair in curves)
         each = f" ({', '.join(f'{error:.3f}' for error in errors)} by seed)" if len(errors) > 1 else ""
@@ -31,5 +31,5 @@ def section(found: Compared) -> Section | None:
         "On the diagonal a confidence means what it says. Probabilities of two models are comparable only as far as both are "
         "near it; topk-lightning calibrate fits the temperature that brings one there."
     )
-    chart = calibration_plot(*curves[0], labels=found.names) if len(curves) == 1 else None
+    chart = calibration_plot(*curves[0], labels=compared.names) if len(curves) == 1 else None
     return Section("Calibration", {"chart": chart, "notes": notes})

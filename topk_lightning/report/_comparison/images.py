@@ -18,43 +18,45 @@ __all__ = ["ORDER", "section"]
 ORDER = 30
 
 
-def section(found: Compared) -> Section:
+def section(compared: Compared) -> Section:
     """Return cards of images that one model has right and the other has not."""
-    one, two = found.names
-    if found.seeds is None:
-        of_k = found.pair.by_k[found.k]
-        sides = [("Won", of_k.won.tolist(), two, one), ("Lost", of_k.lost.tolist(), one, two)]
+    first, second = compared.names
+    if compared.seeds is None:
+        of_k = compared.pair.by_k[compared.k]
+        sides = [("Won", of_k.won.tolist(), second, first), ("Lost", of_k.lost.tolist(), first, second)]
     else:
-        gains = found.seeds.gains
+        gains = compared.seeds.gains
         order = (-gains.abs()).sort(stable=True).indices
         sides = [
-            ("Won", order[gains[order] > 0].tolist(), two, one),
-            ("Lost", order[gains[order] < 0].tolist(), one, two),
+            ("Won", order[gains[order] > 0].tolist(), second, first),
+            ("Lost", order[gains[order] < 0].tolist(), first, second),
         ]
     lists: list[dict[str, Any]] = []
     for name, rows, better, worse in sides:
-        shown = rows[: found.listed]
-        more = f" with more seeds by {better} than by {worse}" if found.seeds else f" by {better} alone"
-        count = f"{len(rows):,} image{'' if len(rows) == 1 else 's'} {found.right}{more}"
+        shown = rows[: compared.listed]
+        more = f" with more seeds by {better} than by {worse}" if compared.seeds else f" by {better} alone"
+        count = f"{len(rows):,} image{'' if len(rows) == 1 else 's'} {compared.right}{more}"
         count += (
             "."
             if len(shown) == len(rows)
             else f"; {len(shown)} of them are shown, the JSON file beside this page names all."
         )
-        lists.append({"title": f"{name}: {len(rows):,}", "note": count, "cards": [_card(found, row) for row in shown]})
+        lists.append(
+            {"title": f"{name}: {len(rows):,}", "note": count, "cards": [_card(compared, row) for row in shown]}
+        )
     cards = [card for one_list in lists for card in one_list["cards"]]
     has_pictures = any(card["picture"] for card in cards)
     note = "Pictures need the images: stored scores hold their names alone." if cards and not has_pictures else ""
     return Section("Images won and lost", {"note": note, "lists": lists, "has_pictures": has_pictures})
 
 
-def _card(found: Compared, row: int) -> dict[str, Any]:
-    scores, names = found.first[0], found.pair.class_names
-    image, truth = found.pair.ids[row], int(scores.labels()[row])
-    picture = found.picture(image)
+def _card(compared: Compared, row: int) -> dict[str, Any]:
+    scores, names = compared.first[0], compared.pair.class_names
+    image, truth = compared.pair.ids[row], int(scores.labels()[row])
+    picture = compared.picture(image)
     guesses = []
-    for who, of_side in zip(found.names, (found.first, found.second), strict=True):
-        said = [_guess(one, _row_of(one, image, row, scores.ids is not None)) for one in of_side]
+    for who, of_side in zip(compared.names, (compared.first, compared.second), strict=True):
+        said = [_guess(model, _row_of(model, image, row, scores.ids is not None)) for model in of_side]
         labels = list(dict.fromkeys(name for name, _ in said))
         text = " or ".join(labels) if len(said) > 1 else labels[0]
         p = said[0][1] if len(said) == 1 else None

@@ -10,6 +10,6 @@ __all__ = ["ORDER", "section"]
 ORDER = 90
 
 
-def section(found: Compared) -> Section:
+def section(compared: Compared) -> Section:
     """Return what was compared, versions, date and machine."""
-    return Section("How it was made", {"facts": found.facts})
+    return Section("How it was made", {"facts": compared.facts})

@@ -10,20 +10,20 @@ __all__ = ["ORDER", "section"]
 ORDER = 20
 
 
-def section(found: Compared) -> Section | None:
+def section(compared: Compared) -> Section | None:
     """Return a row for each pair at the smallest k; None for one network a side."""
-    if found.seeds is None:
+    if compared.seeds is None:
         return None
-    pairs = [pair.by_k[found.k] for pair in found.pairs]
-    span = max(abs(bound) for one in pairs for bound in (one.low, one.high)) or 1.0
+    pairs = [pair.by_k[compared.k] for pair in compared.pairs]
+    span = max(abs(bound) for of_seed in pairs for bound in (of_seed.low, of_seed.high)) or 1.0
     rows = [
         {
             "name": f"pair {number}",
-            "place": {name: 0.5 + getattr(one, name) / (2 * span) for name in ("low", "difference", "high")},
-            "value": signed(one.difference),
-            "note": f"{one.first:.3f} and {one.second:.3f}; {len(one.won):,} won, {len(one.lost):,} lost; {one.verdict} by itself",
+            "place": {name: 0.5 + getattr(of_seed, name) / (2 * span) for name in ("low", "difference", "high")},
+            "value": signed(of_seed.difference),
+            "note": f"{of_seed.first:.3f} and {of_seed.second:.3f}; {len(of_seed.won):,} won, {len(of_seed.lost):,} lost; {of_seed.verdict} by itself",
         }
-        for number, one in enumerate(pairs, 1)
+        for number, of_seed in enumerate(pairs, 1)
     ]
-    note = f"Difference at top-{found.k} of each pair of networks, whose interval knows of the images alone; the mark is no difference."
+    note = f"Difference at top-{compared.k} of each pair of networks, whose interval knows of the images alone; the mark is no difference."
     return Section("Seed by seed", {"note": note, "rows": rows})

@@ -13,16 +13,19 @@ __all__ = ["ORDER", "section"]
 ORDER = 60
 
 
-def section(found: Compared) -> Section | None:
+def section(compared: Compared) -> Section | None:
     """Return mean and median of names of both; None where the k best classes alone are known."""
-    sizes = [pair.sizes for pair in found.pairs if pair.sizes is not None]
+    sizes = [pair.sizes for pair in compared.pairs if pair.sizes is not None]
     if not sizes:
         return None
-    promise, most = sizes[0].promise, max(max(one.mean) for one in sizes) or 1.0
+    promise, most = sizes[0].promise, max(max(of_pair.mean) for of_pair in sizes) or 1.0
     rows: list[dict[str, Any]] = []
-    for side, name in enumerate(found.names):
-        mean, covered = fmean(one.mean[side] for one in sizes), fmean(one.coverage[side] for one in sizes)
-        median = fmean(one.median[side] for one in sizes)
+    for side, name in enumerate(compared.names):
+        mean, covered = (
+            fmean(of_pair.mean[side] for of_pair in sizes),
+            fmean(of_pair.coverage[side] for of_pair in sizes),
+        )
+        median = fmean(of_pair.median[side] for of_pair in sizes)
         rows.append(
             {
                 "name": name,
@@ -32,10 +35,10 @@ def section(found: Compared) -> Section | None:
             }
         )
     if len(sizes) == 1:
-        low, high, level = sizes[0].low, sizes[0].high, 100 * found.pair.by_k[found.k].level
+        low, high, level = sizes[0].low, sizes[0].high, 100 * compared.pair.by_k[compared.k].level
         gap = f"A difference of {signed(sizes[0].difference, 2)} names ({signed(low, 2)} to {signed(high, 2)}, {level:g} % interval)."
     else:
-        each = ", ".join(signed(one.difference, 2) for one in sizes)
+        each = ", ".join(signed(of_pair.difference, 2) for of_pair in sizes)
         gap = f"A difference of {each} names by pair of seeds."
     note = (
         f"Names that each must show so that the right one is among them {100 * promise:g} of 100 times: prediction sets (LAC), fitted "

@@ -43,7 +43,7 @@ def _pictures(results: Results, finding: Finding) -> list[tuple[str, str]]:
     if not results.hard_images:
         return []
     if isinstance(finding, WrongLabels):
-        meant = {one.image for one in finding.suspects[:_SHOWN]}
+        meant = {suspect.image for suspect in finding.suspects[:_SHOWN]}
         chosen = [i for i in results.suspects.order if results.data.test.name(int(rows.index[i])) in meant][:_SHOWN]
         words = [f"labelled {names[int(rows.target[index])]}" for index in chosen]
     elif isinstance(finding, ClassesToMerge):

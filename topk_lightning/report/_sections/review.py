@@ -100,8 +100,8 @@ def _share(curve: RiskCoverage, review: float) -> Share:
 def _rows(curve: RiskCoverage, most: int = _LISTED) -> list[dict[str, float]]:
     columns = {"coverage": curve.coverage, "risk": curve.risk, "low": curve.low, "high": curve.high}
     columns["confidence"] = curve.confidence
-    places = _places(len(curve.confidence), most)
-    return [{name: float(values[place]) for name, values in columns.items()} for place in places]
+    points = _places(len(curve.confidence), most)
+    return [{name: float(values[point]) for name, values in columns.items()} for point in points]
 
 
 def _places(count: int, most: int) -> list[int]:
