@@ -89,13 +89,11 @@ def _parser() -> OptionParser:
     parser.add_argument(
         "source", type=str, help="scores of validation images (.npz, .npy, .parquet), or a checkpoint or run"
     )
-    parser.add_argument(
-        "--test", type=str | None, default=None, help="scores of test images (default: halves of the first)"
-    )
-    parser.add_argument("--test-target", type=str | None, default=None, help="their right classes, as --target")
-    parser.add_argument("--data", type=str | None, default=None, help="of a checkpoint, as for report")
-    parser.add_argument("--batch-size", type=int | None, default=None, help="images at a time, for a folder")
-    parser.add_argument("--out", type=str | None, default=None, help="a .json file for the temperature and the errors")
+    parser.add_optional("--test", str, "scores of test images (default: halves of the first)")
+    parser.add_optional("--test-target", str, "their right classes, as --target")
+    parser.add_optional("--data", str, "of a checkpoint, as for report")
+    parser.add_optional("--batch-size", int, "images at a time, for a folder")
+    parser.add_optional("--out", str, "a .json file for the temperature and the errors")
     add_scores_options(parser)
     parser.add_network_options()
     return parser

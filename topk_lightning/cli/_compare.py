@@ -172,22 +172,16 @@ def _parser() -> OptionParser:
         default=[],
         help="networks of several seeds: those of the first way stand before it, those of the second after it",
     )
-    parser.add_argument("--k", type=int | list[int] | None, default=None, help="such as 3 or [1,5] (default: 1 and 5)")
+    parser.add_optional("--k", int | list[int], "such as 3 or [1,5] (default: 1 and 5)")
     parser.add_argument("--level", type=float, default=0.95, help="probability of the intervals")
-    parser.add_argument(
-        "--margin", type=float | None, default=None, help="difference up to which both are equally good"
-    )
+    parser.add_optional("--margin", float, "difference up to which both are equally good")
     parser.add_argument(
         "--coverage", type=float, default=0.9, help="promise of the prediction sets whose sizes are told"
     )
-    parser.add_argument("--data", type=str | None, default=None, help="as for report, where a checkpoint is given")
-    parser.add_argument(
-        "--out", type=str | None, default=None, help="a page (.html, with a .json beside it) or .json alone"
-    )
-    parser.add_argument(
-        "--images", type=str | None, default=None, help="folder in which the ids of the scores are files"
-    )
-    parser.add_argument("--title", type=str | None, default=None, help="heading of the page")
+    parser.add_optional("--data", str, "as for report, where a checkpoint is given")
+    parser.add_optional("--out", str, "a page (.html, with a .json beside it) or .json alone")
+    parser.add_optional("--images", str, "folder in which the ids of the scores are files")
+    parser.add_optional("--title", str, "heading of the page")
     add_scores_options(parser)
     parser.add_network_options()
     return parser

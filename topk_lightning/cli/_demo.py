@@ -201,7 +201,7 @@ def _parser() -> OptionParser:
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="folder for what is written")
     parser.add_argument("--epochs", type=int, default=30, help="passes through the training images")
-    parser.add_argument("--classes", type=int, default=None, help="so many of the emoji (default: all of them)")
+    parser.add_optional("--classes", int, "so many of the emoji (default: all of them)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, order, augmentation and pictures")
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu or mps, as Lightning's Trainer")
     parser.add_argument(

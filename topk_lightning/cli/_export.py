@@ -52,16 +52,14 @@ def main(words: Sequence[str]) -> None:
 
 def _parser() -> OptionParser:
     parser = OptionParser("export", "Write a trained model for others: network, softmax, k best classes and names.")
-    parser.add_argument(
-        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
-    )
+    parser.add_checkpoint()
     parser.add_argument(
         "--format", choices=["onnx", "torch", "hf"], required=True, help="a file for ONNX or torch, or a folder"
     )
-    parser.add_argument("--out", type=str | None, default=None, help="default: model.onnx, model.pt2 or model")
-    parser.add_argument("--k", type=int | None, default=None, help="how many classes it answers with")
+    parser.add_optional("--out", str, "default: model.onnx, model.pt2 or model")
+    parser.add_optional("--k", int, "how many classes it answers with")
     parser.add_argument("--opset", type=int, default=18, help="version of ONNX's operators, 18 or later")
-    parser.add_argument("--report", type=str | None, default=None, help="report.json for the model card")
-    parser.add_argument("--image-size", type=int | None, default=None, help="for a model that does not say it")
+    parser.add_optional("--report", str, "report.json for the model card")
+    parser.add_optional("--image-size", int, "for a model that does not say it")
     parser.add_network_options()
     return parser

@@ -41,14 +41,22 @@ class OptionParser(OneSentence, ArgumentParser):
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"topk-lightning {command}", version=version("topk-lightning"), description=description)
 
+    def add_optional(self, name: str, kind: Any, text: str, metavar: str | None = None) -> None:
+        """Add an option that is None where it is not given."""
+        self.add_argument(name, type=kind | None, default=None, help=text, metavar=metavar)
+
+    def add_checkpoint(self, also: str = "") -> None:
+        """Add the checkpoint, the first word of a command."""
+        text = "file that a training of TopKClassifier saved, or the folder of a run"
+        self.add_argument("checkpoint", type=str, help=f"{text}{also}")
+
     def add_network_options(self) -> None:
         """Add what a checkpoint may need that names no network, or one of another package."""
-        self.add_argument(
+        self.add_optional(
             "--network",
-            type=str | None,
-            default=None,
+            str,
+            "function that returns the network, for a checkpoint that cannot name it",
             metavar="PACKAGE.MODULE:FUNCTION",
-            help="function that returns the network, for a checkpoint that cannot name it",
         )
         self.add_argument(
             "--trust",
@@ -60,12 +68,11 @@ class OptionParser(OneSentence, ArgumentParser):
 
     def add_max_pixels(self) -> None:
         """Add the bound on the pixels of an image."""
-        self.add_argument(
+        self.add_optional(
             "--max-pixels",
-            type=int | None,
-            default=None,
+            int,
+            "of an image, as its file says and once it is resized (default: 178956970); a larger one is not read",
             metavar="N",
-            help="of an image, as its file says and once it is resized (default: 178956970); a larger one is not read",
         )
 
     def add_logit_adjustment(self) -> None:

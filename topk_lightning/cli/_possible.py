@@ -19,30 +19,27 @@ __all__ = ["add_classes_option", "add_sure_options", "check_sure", "possible_cla
 
 def add_classes_option(parser: OptionParser) -> None:
     """Add the file of the possible classes."""
-    parser.add_argument(
+    parser.add_optional(
         "--classes",
-        type=str | None,
-        default=None,
+        str,
+        "only these classes are possible: a line each, or class,weight for how often it occurs here",
         metavar="FILE",
-        help="only these classes are possible: a line each, or class,weight for how often it occurs here",
     )
 
 
 def add_sure_options(parser: OptionParser) -> None:
     """Add the level that one is sure of, and the groups that it needs."""
-    parser.add_argument(
+    parser.add_optional(
         "--hierarchy",
-        type=str | None,
-        default=None,
+        str,
+        "groups of classes for --sure and --coverage: a csv file class,group,larger group, or a tree of folders",
         metavar="FILE",
-        help="groups of classes for --sure and --coverage: a csv file class,group,larger group, or a tree of folders",
     )
-    parser.add_argument(
+    parser.add_optional(
         "--sure",
-        type=str | None,
-        default=None,
+        str,
+        'say the finest class or group with at least this probability, such as 0.9; "fit": that of review --hierarchy',
         metavar="P",
-        help='say the finest class or group with at least this probability, such as 0.9; "fit": that of review --hierarchy',
     )
 
 

@@ -148,28 +148,20 @@ def _format_of(options: Namespace) -> str:
 
 def _parser() -> OptionParser:
     parser = OptionParser("predict", "Name the k best classes of images.")
-    parser.add_argument(
-        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
-    )
+    parser.add_checkpoint()
     parser.add_argument("images", nargs="+", help="image files, or folders that are searched with all below them")
-    parser.add_argument(
-        "--k",
-        type=int | None,
-        default=None,
-        help="how many classes an image, 1 up to their number (default: 5 at most)",
-    )
-    parser.add_argument(
+    parser.add_optional("--k", int, "how many classes an image, 1 up to their number (default: 5 at most)")
+    parser.add_optional(
         "--coverage",
-        type=float | None,
-        default=None,
-        help="show as few classes as have the right one among them with this probability, such as 0.9 (after: sets)",
+        float,
+        "show as few classes as have the right one among them with this probability, such as 0.9 (after: sets)",
     )
     add_sure_options(parser)
     add_classes_option(parser)
     parser.add_argument(
         "--format", choices=["table", "json", "csv", "jsonl"], default="table", help="for people, or for programs"
     )
-    parser.add_argument("--out", type=str | None, default=None, help="a .csv, .jsonl or .parquet file to write")
+    parser.add_optional("--out", str, "a .csv, .jsonl or .parquet file to write")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
     parser.add_argument(

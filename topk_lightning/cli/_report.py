@@ -106,33 +106,23 @@ def _parser() -> OptionParser:
     parser = OptionParser(
         "report", "Test a checkpoint and write findings, numbers, mistakes and hard images as one HTML file."
     )
-    parser.add_argument(
-        "checkpoint",
-        type=str,
-        help="file that a training of TopKClassifier saved, the folder of a run, or a file of scores (.npz, .npy, …)",
-    )
-    parser.add_argument(
+    parser.add_checkpoint(", or a file of scores (.npz, .npy, …)")
+    parser.add_optional(
         "--data",
-        type=str,
-        default=None,
-        help="a folder of test images (one folder a class), a yaml file of fit, or emoji (default: what it was trained on)",
+        str,
+        "a folder of test images (one folder a class), a yaml file of fit, or emoji (default: what it was trained on)",
     )
     parser.add_argument("--out", type=str, default="report.html", help="the file to write")
-    parser.add_argument("--k", type=int, default=None, help="guesses that count (default: those of the checkpoint)")
-    parser.add_argument(
-        "--hierarchy",
-        type=str,
-        default=None,
-        help="groups of classes: a csv file class,group,larger group, or a tree of folders",
+    parser.add_optional("--k", int, "guesses that count (default: those of the checkpoint)")
+    parser.add_optional(
+        "--hierarchy", str, "groups of classes: a csv file class,group,larger group, or a tree of folders"
     )
-    parser.add_argument("--epoch-table", type=str, default=None, help="default: epochs.csv of the training")
-    parser.add_argument("--title", type=str, default=None, help="heading of the report")
+    parser.add_optional("--epoch-table", str, "default: epochs.csv of the training")
+    parser.add_optional("--title", str, "heading of the report")
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
     parser.add_logit_adjustment()
-    parser.add_argument(
-        "--validation", type=str | None, default=None, help="beside a file of scores: that of validation images"
-    )
+    parser.add_optional("--validation", str, "beside a file of scores: that of validation images")
     add_classes_option(parser)
     add_scores_options(parser)
     parser.add_network_options()

@@ -141,12 +141,8 @@ def _parser() -> OptionParser:
         "of a checkpoint, keep the plan in it for predict and serve.",
     )
     parser.add_argument("source", type=str, help="scores of validation images (.npz, .npy, .parquet), or a checkpoint")
-    parser.add_argument(
-        "--test", type=str | None, default=None, help="scores of test images, beside those of a validation"
-    )
-    parser.add_argument(
-        "--data", type=str | None, default=None, help="for a checkpoint: other data than its training's"
-    )
+    parser.add_optional("--test", str, "scores of test images, beside those of a validation")
+    parser.add_optional("--data", str, "for a checkpoint: other data than its training's")
     parser.add_argument(
         "--target-error", type=float, default=0.05, help="share of errors that is promised (default: 0.05)"
     )
@@ -154,19 +150,16 @@ def _parser() -> OptionParser:
         "--among", choices=["all", "accepted"], default="all", help="of all pictures, or of those accepted"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="probability of the promise (default: 0.95)")
-    parser.add_argument("--k", type=int | None, default=None, help="names on a list (default: 5 at most)")
-    parser.add_argument(
+    parser.add_optional("--k", int, "names on a list (default: 5 at most)")
+    parser.add_optional(
         "--costs",
-        type=str | None,
-        default=None,
-        help="what an error, a person and a name to read cost, such as wrong=10,person=1,name=0.1: the cheapest plan",
+        str,
+        "what an error, a person and a name to read cost, such as wrong=10,person=1,name=0.1: the cheapest plan",
     )
-    parser.add_argument(
-        "--hierarchy", type=str | None, default=None, help="csv file or tree of folders: say the group when unsure"
-    )
+    parser.add_optional("--hierarchy", str, "csv file or tree of folders: say the group when unsure")
     add_classes_option(parser)
-    parser.add_argument("--out", type=str | None, default=None, help="a .json file for the plan")
+    parser.add_optional("--out", str, "a .json file for the plan")
     add_scores_options(parser)
-    parser.add_argument("--test-target", type=str | None, default=None, help="as --target, of --test")
+    parser.add_optional("--test-target", str, "as --target, of --test")
     parser.add_network_options()
     return parser

@@ -30,13 +30,9 @@ def is_scores(path: str) -> bool:
 
 def add_scores_options(parser: OptionParser) -> None:
     """Add what a file of scores may leave unsaid."""
-    parser.add_argument(
-        "--kind", type=str | None, default=None, help="logits or probabilities, for a file of values alone (.npy)"
-    )
-    parser.add_argument(
-        "--target", type=str | None, default=None, help="file of the right classes (.npy, .txt, .json, .csv)"
-    )
-    parser.add_argument("--class-names", type=str | None, default=None, help="file of the class names (.txt, .json)")
+    parser.add_optional("--kind", str, "logits or probabilities, for a file of values alone (.npy)")
+    parser.add_optional("--target", str, "file of the right classes (.npy, .txt, .json, .csv)")
+    parser.add_optional("--class-names", str, "file of the class names (.txt, .json)")
 
 
 def check_used(options: Any, defaults: Mapping[str, Any], why: str) -> None:

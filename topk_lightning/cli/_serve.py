@@ -106,19 +106,12 @@ def _parser() -> OptionParser:
     parser = OptionParser(
         "serve", "Show a page where a picture is dropped and its k best classes appear, and answer POST /predict."
     )
-    parser.add_argument(
-        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
-    )
+    parser.add_checkpoint()
     parser.add_argument("--host", type=str, default="127.0.0.1", help="address to bind; 0.0.0.0: all of this machine")
     parser.add_argument("--port", type=int, default=8000, help="port to bind; 0: any free one")
-    parser.add_argument(
-        "--k", type=int | None, default=None, help="how many classes where a request does not say (default: 5 at most)"
-    )
-    parser.add_argument(
-        "--coverage",
-        type=float | None,
-        default=None,
-        help="show as few classes as have the right one among them with this probability (after: sets)",
+    parser.add_optional("--k", int, "how many classes where a request does not say (default: 5 at most)")
+    parser.add_optional(
+        "--coverage", float, "show as few classes as have the right one among them with this probability (after: sets)"
     )
     add_sure_options(parser)
     add_classes_option(parser)

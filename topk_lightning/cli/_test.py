@@ -177,26 +177,11 @@ def _parser() -> OptionParser:
         "Measure a checkpoint on the test images of its training, with intervals. "
         "Options of fit's yaml form (--config FILE --ckpt_path CHECKPOINT) test any module and data.",
     )
-    parser.add_argument(
-        "checkpoint",
-        type=str,
-        help="file that a training of TopKClassifier saved, the folder of a run, or a file of scores (.npz, .npy, …)",
-    )
-    parser.add_argument(
-        "--data", type=str | None, default=None, help="a yaml file of fit, emoji, or the training's folder"
-    )
-    parser.add_argument(
-        "--batch-size", type=int | None, default=None, help="images at a time (default: the training's)"
-    )
-    parser.add_argument(
-        "--save-scores", type=str | None, default=None, help="file for the scores (.npz, .parquet, .csv)"
-    )
-    parser.add_argument(
-        "--scores-dtype",
-        type=Literal["float16", "float32"] | None,
-        default=None,
-        help="float16 or float32 (default: as they are)",
-    )
+    parser.add_checkpoint(", or a file of scores (.npz, .npy, …)")
+    parser.add_optional("--data", str, "a yaml file of fit, emoji, or the training's folder")
+    parser.add_optional("--batch-size", int, "images at a time (default: the training's)")
+    parser.add_optional("--save-scores", str, "file for the scores (.npz, .parquet, .csv)")
+    parser.add_optional("--scores-dtype", Literal["float16", "float32"], "float16 or float32 (default: as they are)")
     add_classes_option(parser)
     add_scores_options(parser)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, gpu or mps")

@@ -53,15 +53,11 @@ def main(words: Sequence[str]) -> None:
 
 def _parser() -> OptionParser:
     parser = OptionParser("trace", "Show what each layer of a network does with an image, down to its k best classes.")
-    parser.add_argument(
-        "checkpoint", type=str, help="file that a training of TopKClassifier saved, or the folder of a run"
-    )
+    parser.add_checkpoint()
     parser.add_argument("image", type=str, help="an image file")
-    parser.add_argument(
-        "--k", type=int | None, default=None, help="how many classes, 1 up to their number (default: 5 at most)"
-    )
-    parser.add_argument("--target", type=str | None, default=None, help="the true class: a name or an index")
-    parser.add_argument("--picture", type=str | None, default=None, metavar="FILE", help="a PNG file with feature maps")
+    parser.add_optional("--k", int, "how many classes, 1 up to their number (default: 5 at most)")
+    parser.add_optional("--target", str, "the true class: a name or an index")
+    parser.add_optional("--picture", str, "a PNG file with feature maps", metavar="FILE")
     parser.add_max_pixels()
     parser.add_logit_adjustment()
     parser.add_network_options()
