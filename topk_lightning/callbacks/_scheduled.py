@@ -14,26 +14,21 @@ from topk_lightning._checks.callback_error import CallbackError
 from topk_lightning._checks.options import check_integer
 from topk_lightning.callbacks._base import Callback
 from topk_lightning.callbacks._step_count import StepCount
-from topk_lightning.curricula import check_attribute, plot_curriculum, progress_at
+from topk_lightning.curricula import Curriculum, check_attribute, progress_at
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from pytorch_lightning import LightningModule, Trainer
 
 __all__ = ["Scheduled", "ScheduledBySteps", "unknown_epochs"]
 
 
-class Scheduled(Callback):
+class Scheduled(Curriculum, Callback):
     """Give a value to each part of training, log it, keep the place in a checkpoint; a subclass says when it moves.
 
     Args:
         attribute: dotted path of what is changed in the module.
         log_name: name under which the value is logged; None: the attribute.
     """
-
-    #: Whether the values are whole numbers, which jump; set by a subclass.
-    _whole = False
 
     def __init__(self, attribute: str, log_name: str | None) -> None:
         super().__init__()
@@ -51,20 +46,8 @@ class Scheduled(Callback):
         """The key of the state in a checkpoint: one for each attribute."""
         return f"{type(self).__qualname__}(attribute={self.attribute!r})"
 
-    def value_at(self, progress: float) -> float:
-        """Return the value at a progress of training in [0, 1]."""
-        raise NotImplementedError
-
-    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draw the value against the progress of training; no training is needed.
-
-        Args:
-            ax: matplotlib axes to draw into; by default new ones.
-
-        Returns:
-            The figure and the axes.
-        """
-        return plot_curriculum(self.value_at, self.log_name, self._whole, ax)
+    def _label(self) -> str:
+        return self.log_name
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin afresh; the state of a checkpoint comes after this."""

@@ -55,14 +55,8 @@ def main(words: Sequence[str]) -> None:
             model,
             trained_data(options.data, model),
             options.out,
-            k=options.k,
-            hierarchy=options.hierarchy,
-            epoch_table=options.epoch_table,
-            hard_images=options.hard_images,
             batch_size=options.batch_size,
-            title=options.title,
-            facts={"Command": shlex.join(["topk-lightning", *words])},
-            classes=options.classes,
+            **_shared(options, words),
         )
     # Not wrapped: a path over two lines could not be copied.
     console.print(f"report: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
@@ -78,16 +72,16 @@ def _report_scores(options: Any, words: Sequence[str]) -> None:
         stored_scores(options.checkpoint, options),
         None,
         options.out,
-        k=options.k,
-        hierarchy=options.hierarchy,
-        epoch_table=options.epoch_table,
-        hard_images=options.hard_images,
-        title=options.title,
-        facts={"Command": shlex.join(["topk-lightning", *words])},
         validation=validation,
-        classes=options.classes,
+        **_shared(options, words),
     )
     rich.get_console().print(f"report: {out}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _shared(options: Any, words: Sequence[str]) -> dict[str, Any]:
+    """Return what a report takes of a checkpoint and of scores alike."""
+    names = ("k", "hierarchy", "epoch_table", "hard_images", "title", "classes")
+    return {name: options[name] for name in names} | {"facts": {"Command": shlex.join(["topk-lightning", *words])}}
 
 
 def _check_all_read(report: Path) -> None:

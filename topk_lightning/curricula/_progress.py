@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_curriculum", "progress_at"]
+__all__ = ["Curriculum", "progress_at"]
 
 
 def progress_at(index: int, total: float) -> float:
@@ -22,23 +21,35 @@ def progress_at(index: int, total: float) -> float:
     return min(1.0, index / (total - 1)) if total > 1 else 0.0
 
 
-def plot_curriculum(
-    value_at: Callable[[float], float], name: str, whole: bool, ax: Axes | None = None
-) -> tuple[Figure, Axes]:
-    """Draw a value against the progress of training.
+class Curriculum:
+    """A value that belongs to each progress of training; a subclass says which."""
 
-    Args:
-        value_at: the value at a progress in [0, 1].
-        name: what the value is called.
-        whole: whether it is a whole number, which jumps.
-        ax: matplotlib axes to draw into; by default new ones.
-    """
-    progresses = [i / 400 for i in range(401)]
-    values = [value_at(progress) for progress in progresses]
-    if ax is None:
-        import matplotlib.pyplot as plt
+    #: Whether the values are whole numbers, which jump; set by a subclass.
+    _whole = False
 
-        _, ax = plt.subplots()
-    ax.plot(progresses, values, drawstyle="steps-post" if whole else "default")
-    ax.set(xlabel="progress of training", ylabel=name, xlim=(0, 1))
-    return ax.figure, ax  # type: ignore[return-value]
+    def value_at(self, progress: float) -> float:
+        """Return the value at a progress of training in [0, 1]."""
+        raise NotImplementedError
+
+    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
+        """Draw the value against the progress of training; no training is needed.
+
+        Args:
+            ax: matplotlib axes to draw into; by default new ones.
+
+        Returns:
+            The figure and the axes.
+        """
+        progresses = [i / 400 for i in range(401)]
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots()
+        values = [self.value_at(progress) for progress in progresses]
+        ax.plot(progresses, values, drawstyle="steps-post" if self._whole else "default")
+        ax.set(xlabel="progress of training", ylabel=self._label(), xlim=(0, 1))
+        return ax.figure, ax  # type: ignore[return-value]
+
+    def _label(self) -> str:
+        """Return what the value is called."""
+        raise NotImplementedError

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.losses import BaseLoss
 
 from topk_lightning._checks import InvalidValueError, must
-from topk_lightning.curricula import ModuleAttribute, annealed_twice, check_attribute, plot_curriculum, warn_of_units
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from topk_lightning.curricula import Curriculum, ModuleAttribute, annealed_twice, check_attribute, warn_of_units
 
 __all__ = ["AttributeAnnealing"]
 
 
-class AttributeAnnealing(Callback):
+class AttributeAnnealing(Curriculum, Callback):
     """Set a number of a Learner's loss or model in the course of training; a subclass says when, and to what.
 
     fastai announces predict, validate and get_preds as a fit too, so a fit begins with the first `before_train`. No event
@@ -37,9 +33,8 @@ class AttributeAnnealing(Callback):
     order = -5
     run_valid = False
 
-    #: What to write where the Learner lacks the attribute, and whether its values are whole numbers; set by a subclass.
+    #: What to write where the Learner lacks the attribute; set by a subclass.
     _example: str
-    _whole: bool
 
     def __init__(self, attribute: str, eval_value: float) -> None:
         super().__init__()
@@ -50,20 +45,8 @@ class AttributeAnnealing(Callback):
         self._owner: Any = None
         self._number = ModuleAttribute(self.attribute.rpartition(".")[2])
 
-    def value_at(self, progress: float) -> float:
-        """Return the value at a progress of training in [0, 1]."""
-        raise NotImplementedError
-
-    def plot(self, ax: Axes | None = None) -> tuple[Figure, Axes]:
-        """Draw the value against the progress of training; no training is needed.
-
-        Args:
-            ax: matplotlib axes to draw into; by default new ones.
-
-        Returns:
-            The figure and the axes.
-        """
-        return plot_curriculum(self.value_at, self.attribute, self._whole, ax)
+    def _label(self) -> str:
+        return self.attribute
 
     def before_fit(self) -> None:
         """Clear what an interrupted fit has left."""
