@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from topk_lightning.cli import main
+from topk_lightning.cli import _lightning_cli, main
 from topk_lightning.cli._words import long_words
 from topk_lightning.data import EmojiDataModule
 
@@ -202,4 +202,58 @@ def test_help_is_one_screen_and_imports_no_torch():
 def test_all_options_are_there_when_asked_for(capsys):
     assert main(["fit", "--help", "all"]) == 0
     shown = capsys.readouterr().out
-    assert "--trainer.accumulate_grad_batches" in shown
+    for option in ("--trainer.accumulate_grad_batches", "--model.warmup_steps", "--data.check_images"):
+        assert option in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["--model.help"], "--model.warmup_steps"),
+        (["--data.help"], "--data.check_images"),
+        (["--data.help", "EmojiDataModule"], "--data.train_vendors"),
+    ],
+)
+def test_the_help_of_a_class_lists_its_options_and_not_all_that_might_be_given(words, option, capsys):
+    assert main(["fit", *words]) == 0
+    shown = capsys.readouterr().out
+    assert option in shown
+    assert "subclasses" not in shown
+    assert len(shown.splitlines()) < 120
+
+
+def test_without_a_word_on_epochs_a_training_ends(tmp_path, monkeypatch, capsys):
+    assert _lightning_cli.EPOCHS == 30
+    monkeypatch.setattr(_lightning_cli, "EPOCHS", 2)
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "emoji", *FAST, "--data.classes", "4", "--report", "false"]) == 0
+    assert len((tmp_path / "runs" / "emoji" / "epochs.csv").read_text().splitlines()) == 3
+
+
+def test_a_training_ends_early_on_a_plateau_where_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["fit", "emoji", *FAST, "--data.classes", "4", "--report", "false", "--epochs", "12"]
+    assert main([*words, "--lr", "3", "--patience", "1"]) == 0  # so large a rate finds nothing better for long
+    with (tmp_path / "runs" / "emoji" / "epochs.csv").open() as file:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(file)]
+    assert 2 <= len(losses) < 12
+    assert losses[-1] >= min(losses[:-1])
+
+
+def test_a_schedule_has_a_short_name(capsys):
+    words = (
+        "emoji --loss SmoothTopKSVMLoss --trainer.callbacks+ TemperatureAnnealing --trainer.callbacks.schedule Linear"
+    )
+    window = ["--trainer.callbacks.schedule.start", "4", "--trainer.callbacks.schedule.end", "1"]
+    config = printed([*words.split(), *window], capsys)
+    schedule = config["trainer"]["callbacks"][0]["init_args"]["schedule"]
+    assert schedule["class_path"] == "topk_lightning.schedules.Linear"
+    assert (schedule["init_args"]["start"], schedule["init_args"]["end"]) == (4, 1)
+
+
+def test_predict_looks_at_its_paths_before_it_imports_torch(tmp_path):
+    code = "import sys; from topk_lightning.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    (tmp_path / "model.ckpt").touch()
+    for words in (["none.ckpt", "none.png"], ["model.ckpt", "none.png"]):
+        call = [sys.executable, "-c", code, "predict", *words]
+        assert subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "1 False\n"

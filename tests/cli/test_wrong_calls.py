@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import socket
 
 import pytest
 
 from topk_lightning.cli import main
+from topk_lightning.cli._running import run_command
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -59,6 +61,16 @@ CASES = [
     ("fit --weights DEFAULT", 2, "weights must be a file for this network, got 'DEFAULT' for small_cnn."),
     ("fit --model.num_classes -1", 2, "num_classes must be at least 2, got -1."),
     ("fit --balance", 2, "--data.balance must be an option of EmojiDataModule, got an unknown one."),
+    ("fit --clip -1", 2, "--clip must be a number of at least 0, got -1."),
+    ("fit --clip hard", 2, "--trainer.gradient_clip_val must be a number, got 'hard'."),
+    ("fit --model topk_lightning.TopKClassifiers", 2, "--model must be the name or import path of a class that fits there, got 'topk_lightning.TopKClassifiers'. Did you mean TopKClassifier?"),
+    ("fit --data topk_lightning.data.ImageFolderDataModul", 2, "Did you mean ImageFolderDataModule?"),
+    ("fit --trainer.callbacks+ topk_lightning.TrainingTrac", 2, "Did you mean TrainingTrace?"),
+    ("fit --trainer.callbacks+ TemperatureAnnealing --trainer.callbacks.schedul cosine", 2, "Did you mean --trainer.callbacks.schedule?"),
+    ("fit --trainer.callbacks+ TemperatureAnnealing --trainer.callbacks.schedule cosin", 2, "--trainer.callbacks.schedule must be one of exponential, linear, cosine, or the name or import path of a class that fits there, got 'cosin'. Did you mean cosine?"),
+    ("fit --trainer.callbacks+ TemperatureAnnealing --trainer.callbacks.schedule Lineer", 2, "Did you mean Linear?"),
+    ("fit --model.loss.temperature 3", 2, "--loss must be given with --model.loss.temperature, got none. Its name says whose option it is."),
+    ("fit --model.help SmallCNM", 2, "SmallCNM"),
     ("predict text.jpg text.jpg", 1, "text.jpg"),
     ("predict text.jpg text.jpg --device tpu", 2, "--device must be one of 'auto', 'cpu', 'cuda', 'mps', got 'tpu'."),
     ("predict text.jpg text.jpg --out a.xls", 2, "--out must end in .csv, .jsonl or .parquet, got 'a.xls'."),
@@ -100,6 +112,29 @@ def test_a_wrong_call_is_one_sentence(words, status, said, tmp_path, monkeypatch
     assert said in shown.err
     assert shown.err.count("\n") == 1
     assert "usage" not in shown.err
+
+
+def test_weights_that_cannot_be_downloaded_are_one_sentence(tmp_path, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *shlex.split(SMALL), "--network", "resnet18", "--weights", "DEFAULT"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: weights must be a file or have been downloaded once, got 'DEFAULT' of resnet18 (")
+    assert said.endswith("). Save their state_dict where there is a connection, and name that file.")
+
+
+def test_an_error_of_a_loggers_own_is_one_sentence(monkeypatch, capsys):
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
+
+    def fail():
+        raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.\nMore.")
+
+    assert run_command(fail) == 1
+    assert capsys.readouterr().err == "error: No API key configured. Use `wandb login` to log in.\n"
 
 
 def test_a_checkpoint_of_another_network_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.data.drawings import class_folders, fill, noise, split_folders
 from topk_lightning.data import (
     BadImageWarning,
+    EmojiDataModule,
     ImageFolderDataModule,
     LeakageWarning,
     LeftOutWarning,
@@ -312,6 +313,16 @@ def test_workers_that_are_asked_for_are_taken(tmp_path):
     root = class_folders(tmp_path, {"cat": 5, "dog": 5})
     assert ready(root).worker_count() == 0
     assert ready(root, num_workers=2).worker_count() == 2
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_workers_stay_between_epochs_and_memory_is_pinned_where_there_is_a_gpu(tmp_path, monkeypatch, has_gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    data = ready(class_folders(tmp_path, {"cat": 5, "dog": 5}), num_workers=1)
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert loader.persistent_workers
+        assert loader.pin_memory == has_gpu
+    assert EmojiDataModule().num_workers == 0  # in memory
 
 
 def test_a_balanced_epoch_draws_each_class_equally_often_and_as_many_images(tmp_path):

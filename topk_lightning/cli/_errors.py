@@ -43,6 +43,9 @@ _OTHERS = (
     "Found more than one stateful callback",
 )
 
+# Loggers whose own errors are about an account, a server or a connection.
+_LOGGERS = frozenset(("comet_ml", "mlflow", "neptune", "wandb"))
+
 
 @contextlib.contextmanager
 def usage() -> Iterator[None]:
@@ -90,7 +93,8 @@ def _sentence(error: BaseException) -> str | None:
     size = re.match(r"Wrong image (?:height|width)! Expected (\d+) but got (\d+)", text)
     if size is not None:
         return must("image size", f"be {size[1]}, the only one that this network takes", size[2])
-    return one_line(text) if text.startswith(_OTHERS) else None
+    is_loggers = type(error).__module__.partition(".")[0] in _LOGGERS
+    return one_line(text) if is_loggers or text.startswith(_OTHERS) else None
 
 
 def one_line(text: str) -> str:

@@ -24,8 +24,8 @@ from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._before_training import find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say, say_how_to_go_on, show_test
+from topk_lightning.cli._lightning_parser import FitParser, check_loss_options
 from topk_lightning.cli._loggers import logger_options
-from topk_lightning.cli._parser import OneSentence, check_loss_options
 from topk_lightning.cli._progress import LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import until_stopped
@@ -72,10 +72,6 @@ def run(words: Sequence[str]) -> None:
         )
 
 
-class _Parser(OneSentence, LightningArgumentParser):
-    """Lightning's parser, with mistakes in one sentence."""
-
-
 class FitAndTest(LightningCLI):
     """Train or test any module and data by class path."""
 
@@ -90,7 +86,7 @@ class FitAndTest(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Return a parser that says mistakes in one sentence."""
         kwargs.setdefault("dump_header", [f"topk-lightning {version('topk-lightning')}"])
-        parser = _Parser(**kwargs)
+        parser = FitParser(**kwargs)
         parser.add_argument("-c", "--config", action=ActionConfigFile, help="yaml file with any of these options")
         return parser
 
@@ -115,6 +111,9 @@ class FitAndTest(LightningCLI):
         self.result = TestResult()
         config = self.config[self.subcommand]
         if self.subcommand == "fit":
+            clip = config.trainer.gradient_clip_val
+            if clip is not None and not clip >= 0:  # the trainer would not clip, and say nothing
+                raise UsageError(must("--clip", "be a number of at least 0", clip))
             limits = (config.trainer.max_epochs, config.trainer.max_time, config.trainer.fast_dev_run or None)
             if all(limit is None for limit in limits) and config.trainer.max_steps in (-1, None):
                 config.trainer.max_epochs = EPOCHS

@@ -7,9 +7,7 @@ import inspect
 import math
 import pkgutil
 import re
-from collections.abc import Sequence
 from importlib.metadata import version
-from itertools import pairwise
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
@@ -17,7 +15,7 @@ from jsonargparse import ArgumentParser
 from topk_lightning._checks import UserError, must
 from topk_lightning.cli._errors import UsageError, chain, nearest, one_line
 
-__all__ = ["OneSentence", "OptionParser", "check_logit_adjustment", "check_loss_options", "sentence_of"]
+__all__ = ["OneSentence", "OptionParser", "check_logit_adjustment", "sentence_of", "with_subclasses"]
 
 # What the parser writes around the reasons of a mistake; the reasons are the other lines.
 _FRAME = re.compile(
@@ -128,6 +126,8 @@ def _unknown_option(parser: Any, text: str, option: str, key: str, kinds: list[s
     kind = kinds[-1]
     taken = inspect.signature(pkgutil.resolve_name(kind)).parameters
     name = match[1].rpartition(".")[2]
+    if name in taken:  # the class knows it; what it derives from does not
+        return ""
     remedy = nearest(name, taken).replace("Did you mean ", f"Did you mean --{key}.")
     return must(f"--{key}.{name}", f"be an option of {kind.rpartition('.')[2]}", "an unknown one", remedy)
 
@@ -147,15 +147,23 @@ def _missing(parser: Any, text: str, option: str, key: str, kinds: list[str]) ->
 
 def _no_class(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
     match = re.search(
-        r"Expected a dot import path string: (\S+)|Import path (\S+) does not|No module named '([^']+)'", text
+        r"Expected a dot import path string: (\S+)|Import path (\S+) does not|No module named '([^']+)'|(?:No|module) \S+ (?:has no )?attribute '?(\w+)",
+        text,
     )
     if match is None and not (option.endswith(".loss") and "val='" in text):
         return ""
     given = re.search(r"val='([^']*)'", text) or re.search(r"Given value: (\S+)$", text, re.MULTILINE)
     word = given[1].strip("'\"") if given else next(name for name in match.groups() if name)  # type: ignore[union-attr]
-    short = word.rpartition(".")[2]
-    remedy = nearest(short, _class_names(option))
-    return must(option, "be the name or import path of a class that fits there", repr(word), remedy)
+    choices = _choices(text)
+    remedy = nearest(word.rpartition(".")[2], {*_class_names(option), *choices})
+    what = "the name or import path of a class that fits there"
+    listed = f"one of {', '.join(choices)}, or {what}" if choices else what
+    return must(option, f"be {listed}", repr(word), remedy)
+
+
+def _choices(text: str) -> list[str]:
+    found = re.findall(r"Expected a typing.Literal\[(.*?)\]", text)
+    return list(dict.fromkeys(word.strip(" '\"") for choice in found for word in choice.split(",")))
 
 
 def _no_choice(parser: Any, text: str, option: str, key: str, kinds: list[str]) -> str:
@@ -173,10 +181,9 @@ def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]
         or re.search(r"Got value: (.*)", text)
     )
     expected = re.findall(r"Expected a <class '(\w+)'>", text)
-    names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
-    choices = re.findall(r"Expected a typing.Literal\[(.*?)\]", text)
-    if choices and given is not None:
-        listed = list(dict.fromkeys(word.strip(" '\"") for choice in choices for word in choice.split(",")))
+    names = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text"}
+    listed = _choices(text)
+    if listed and given is not None:
         return must(option, f"be one of {', '.join(listed)}", repr(given[1]), nearest(given[1], listed))
     if kinds and not key.startswith("trainer"):
         taken = inspect.signature(pkgutil.resolve_name(kinds[-1])).parameters.get(option.rpartition(".")[2])
@@ -191,29 +198,6 @@ def _wrong_value(parser: Any, text: str, option: str, key: str, kinds: list[str]
     return must(option, f"be {wanted}", value if value.startswith(("'", '"')) else repr(value))
 
 
-def check_loss_options(words: Sequence[str]) -> None:
-    """Raise for an option that the loss does not have; the parser takes it for one of any callable and goes on.
-
-    Args:
-        words: long words of ``fit``.
-    """
-    from torch.nn.modules.loss import _Loss
-
-    from topk_lightning import losses
-
-    values = {word.partition("=")[0]: word.partition("=")[2] or after for word, after in pairwise([*words, ""])}
-    name = values.get("--model.loss", "")
-    kinds = {kind.__name__: kind for kind in (*_below(_Loss), *(getattr(losses, name) for name in losses.__all__))}
-    kind = kinds.get(name.rpartition(".")[2])
-    for option in values:
-        taken = option.removeprefix("--model.loss.")
-        if kind is not None and taken != option and taken not in ("init_args", "class_path", "help"):
-            known = inspect.signature(kind).parameters
-            if taken.removeprefix("init_args.") not in known:
-                remedy = nearest(taken, known).replace("Did you mean ", "Did you mean --model.loss.")
-                raise UsageError(must(option, f"be an option of {kind.__name__}", "an unknown one", remedy))
-
-
 def _options(parser: Any) -> list[str]:
     options_found: list[str] = []
     for action in parser._actions:
@@ -225,24 +209,33 @@ def _options(parser: Any) -> list[str]:
 
 
 def _class_names(option: str) -> set[str]:
+    """Return the names of the classes that an option takes, as far as they are imported."""
     from pytorch_lightning import Callback, LightningDataModule, LightningModule
     from pytorch_lightning.loggers import Logger
     from torch.nn.modules.loss import _Loss
 
-    from topk_lightning import losses
+    from topk_lightning import losses, schedules
 
     roots: dict[str, Any] = {
         "callbacks": Callback,
         "logger": Logger,
         "data": LightningDataModule,
         "model": LightningModule,
+        "schedule": schedules.Schedule,
     }
     if option.endswith("loss"):
-        return {*(name for name in losses.__all__ if name.endswith("Loss")), *(kind.__name__ for kind in _below(_Loss))}
+        return {
+            *(name for name in losses.__all__ if name.endswith("Loss")),
+            *(kind.__name__ for kind in with_subclasses(_Loss)),
+        }
     root = roots.get(option.rpartition(".")[2].strip("-"))
-    return set() if root is None else {kind.__name__ for kind in _below(root) if not kind.__name__.startswith("_")}
+    return (
+        set()
+        if root is None
+        else {kind.__name__ for kind in with_subclasses(root) if not kind.__name__.startswith("_")}
+    )
 
 
-def _below(kind: Any) -> set[Any]:
+def with_subclasses(kind: Any) -> set[Any]:
     """Return a class and all that derive from it."""
-    return {kind}.union(*map(_below, kind.__subclasses__()))
+    return {kind}.union(*map(with_subclasses, kind.__subclasses__()))

@@ -11,7 +11,7 @@ from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, nearest, usage
 
-__all__ = ["FitHelp", "long_words"]
+__all__ = ["DEFAULT_MODEL", "FOLDER_DATA", "FitHelp", "long_words"]
 
 #: The short options of ``fit``: their long names, what a help calls their values ("": they have none), what they say.
 OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._files import read_archive
 from topk_lightning.networks.description import is_library_network
 from topk_lightning.networks.heads import find_head, replace_head
@@ -30,6 +30,7 @@ def pretrained_network(network: str | dict[str, Any] | nn.Module, num_classes: i
 
     Raises:
         ValueError: weights that do not fit, or a name of weights for a network that has none.
+        FileNotFoundError: weights that could not be downloaded.
     """
     named = weights is not None and not _is_file(weights)
     if isinstance(network, nn.Module):
@@ -41,7 +42,12 @@ def pretrained_network(network: str | dict[str, Any] | nn.Module, num_classes: i
         has_weights = weights == "DEFAULT" if path.startswith("timm/") else path != "small_cnn" and "." not in path
         if named and not has_weights:
             raise _weights_without_names(str(weights), path)
-        built = build_network(network, num_classes, weights if named else None)
+        try:
+            built = build_network(network, num_classes, weights if named else None)
+        except OSError as error:
+            if not named:
+                raise
+            raise _no_download(str(weights), path, error) from error
     if is_library_network(built):
         replace_head(built, num_classes)
     if weights is not None and not named:
@@ -92,6 +98,15 @@ def _weights_do_not_fit(weights: str, missing: Collection[str], unexpected: Coll
     first = sorted([*missing, *unexpected])[:3]
     return InvalidValueError(
         must("weights", "fit the network everywhere but in its head", actual, f"First: {', '.join(first)}.")
+    )
+
+
+def _no_download(weights: str, network: str, error: OSError) -> MissingFileError:
+    """Return the error for published weights that are not on this machine, and cannot be fetched."""
+    reason = " ".join(str(error).split()).strip("<>. ")[:120]
+    remedy = "Save their state_dict where there is a connection, and name that file."
+    return MissingFileError(
+        must("weights", "be a file or have been downloaded once", f"{weights!r} of {network} ({reason})", remedy)
     )
 
 

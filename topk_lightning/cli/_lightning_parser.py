@@ -1,0 +1,59 @@
+"""The parser of ``fit``: Lightning's, with mistakes in one sentence and a help of the class that is named."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from argparse import Action
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from jsonargparse import DefaultHelpFormatter
+from pytorch_lightning.cli import LightningArgumentParser
+from torch.nn.modules.loss import _Loss
+
+from topk_lightning import losses
+from topk_lightning._checks import must
+from topk_lightning.cli._errors import UsageError, nearest
+from topk_lightning.cli._parser import OneSentence, with_subclasses
+
+__all__ = ["FitParser", "check_loss_options"]
+
+
+class _Help(DefaultHelpFormatter):
+    """A help without the hundreds of classes that derive from what an option takes."""
+
+    def _get_help_string(self, action: Action) -> str:
+        return re.sub(r", known subclasses: [^()]*", "", super()._get_help_string(action))
+
+
+class FitParser(OneSentence, LightningArgumentParser):
+    """Lightning's parser, with mistakes in one sentence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"prog": "topk-lightning fit", "formatter_class": _Help, **kwargs})
+
+
+def check_loss_options(words: Sequence[str]) -> None:
+    """Raise for an option that the loss does not have, or of no loss; the parser takes it for one of any callable.
+
+    Args:
+        words: long words of ``fit``.
+    """
+    values = {word.partition("=")[0]: word.partition("=")[2] or after for word, after in pairwise([*words, ""])}
+    name = values.get("--model.loss", "")
+    kinds = {
+        kind.__name__: kind for kind in (*with_subclasses(_Loss), *(getattr(losses, name) for name in losses.__all__))
+    }
+    kind = kinds.get(name.rpartition(".")[2])
+    is_named = bool(name) or not {"--config", "-c", "--model.loss.class_path"}.isdisjoint(values)
+    for option in values:
+        taken = option.removeprefix("--model.loss.")
+        if taken != option and taken != "help" and not is_named:
+            raise UsageError(must("--loss", f"be given with {option}", "none", "Its name says whose option it is."))
+        if kind is not None and taken != option and taken not in ("init_args", "class_path", "help"):
+            known = inspect.signature(kind).parameters
+            if taken.removeprefix("init_args.") not in known:
+                remedy = nearest(taken, known).replace("Did you mean ", "Did you mean --model.loss.")
+                raise UsageError(must(option, f"be an option of {kind.__name__}", "an unknown one", remedy))
