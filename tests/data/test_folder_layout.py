@@ -7,7 +7,8 @@ import csv
 import pytest
 
 from tests.data.drawings import class_folders, fill, split_folders
-from topk_lightning.data import ImageFolderDataModule, LeftOutWarning
+from topk_lightning import Hierarchy
+from topk_lightning.data import DeeperFoldersWarning, ImageFolderDataModule, LeftOutWarning
 
 SPLITS = ("train", "val", "test")
 
@@ -76,12 +77,68 @@ def test_splits_that_hold_images_and_no_classes_are_an_error(tmp_path):
         ready(tmp_path)
 
 
-def test_species_in_folders_of_their_genus_count_for_the_genus(tmp_path):
-    for name in ("birds/owl", "birds/jay", "fish/cod", "fish/eel"):
-        fill(tmp_path / name, 3)
-    data = ready(tmp_path)
+def species(root):
+    """Write root/genus/species/*, three images each."""
+    for name in ("birds/owl", "birds/jay", "fish/cod"):
+        fill(root / name, 3)
+    return root
+
+
+def test_species_in_folders_of_their_genus_count_for_the_genus_which_is_said(tmp_path):
+    sentence = (
+        f"All images of {tmp_path} lie in folders below those of the classes (birds/jay, birds/owl, fish/cod) and count for "
+        "the class above. Pass levels=2 to make each of these folders a class."
+    )
+    with pytest.warns(DeeperFoldersWarning) as said:
+        data = ready(species(tmp_path))
+    assert str(said[0].message) == sentence
     assert data.class_names == ["birds", "fish"]
-    assert sum(sizes(data)) == 12
+    assert sum(sizes(data)) == 9
+    assert data.fine_to_coarse == {}
+    fill(tmp_path / "birds", 1)  # a bird of no species: the folder is a class, and those below it are parts of it
+    assert ready(tmp_path).class_names == ["birds", "fish"]
+
+
+@pytest.mark.parametrize("splits", [("",), ("train", "valid")])
+def test_species_are_classes_two_levels_down_and_their_genus_is_known(tmp_path, splits):
+    for split in splits:
+        species(tmp_path / split)
+    data = ready(tmp_path, levels=2)
+    assert data.class_names == ["cod", "jay", "owl"]
+    assert data.coarse_names == {"level 1": ["birds", "fish"]}
+    assert data.fine_to_coarse == {"level 1": [1, 0, 0]}
+    for name, index in zip(data.sample_names("train"), data.targets("train"), strict=True):
+        assert f"/{data.class_names[index]}/" in name
+    assert Hierarchy.of(tmp_path / splits[0], data.class_names).groups == (1, 0, 0)
+
+
+def test_three_levels_have_two_of_groups_from_fine_to_coarse(tmp_path):
+    for name in ("animals/birds/owl", "animals/fish/cod", "plants/trees/oak"):
+        fill(tmp_path / name, 3)
+    data = ready(tmp_path, levels=3)
+    assert data.class_names == ["cod", "oak", "owl"]
+    assert data.coarse_names == {
+        "level 2": ["animals/birds", "animals/fish", "plants/trees"],
+        "level 1": ["animals", "plants"],
+    }
+    assert data.fine_to_coarse == {"level 2": [1, 2, 0], "level 1": [0, 1, 0]}
+
+
+def test_what_does_not_fit_two_levels_is_named(tmp_path):
+    fill(species(tmp_path) / "birds", 2)
+    with pytest.warns(LeftOutWarning, match=r": 2 image in no class folder\.$"):
+        ready(tmp_path, levels=2)
+    fill(tmp_path / "fish" / "owl", 1)
+    with pytest.raises(
+        ValueError, match=r"^root must hold one class of a name in .*, got 'birds/owl' and 'fish/owl'\.$"
+    ):
+        ready(tmp_path, levels=2)
+    with pytest.raises(
+        ValueError, match=r"^root must hold at least two class folders 3 levels down in .*, got none\.$"
+    ):
+        ready(tmp_path, levels=3)
+    with pytest.raises(ValueError, match=r"^levels must be left out for a table, which names its classes, got 2\.$"):
+        ImageFolderDataModule(tmp_path / "photos.csv", levels=2)
 
 
 def test_without_test_images_a_test_is_an_error_unless_validation_may_stand_in(tmp_path):

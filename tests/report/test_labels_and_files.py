@@ -14,7 +14,15 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 from tests.report.modelled import Page, Scores, loader_of
-from topk_lightning import ImageFolderDataModule, MultilabelTopKAccuracy, Preprocessing, topk_accuracy, write_report
+from topk_lightning import (
+    ImageFolderDataModule,
+    MultilabelTopKAccuracy,
+    Preprocessing,
+    TrainedModel,
+    topk_accuracy,
+    write_report,
+)
+from topk_lightning.report._data_splits import read_splits
 
 COLOURS = {"ant": (250, 0, 0), "bee": (0, 250, 0), "cat": (0, 0, 250), "dog": (250, 250, 0)}
 PREPARED = Preprocessing(8, (0.0,) * 3, (1.0,) * 3)
@@ -56,6 +64,21 @@ def test_classes_of_a_folder_and_of_a_loader_are_recognised_by_name(tmp_path):
         ValueError, match=r"^data must hold classes of the model only, got 'dog'. The model's classes are"
     ):
         write_report(model, root, tmp_path / "r.html", class_names=names, preprocessing=PREPARED)
+
+
+def test_another_folder_is_read_as_many_levels_down_as_that_of_the_training(tmp_path):
+    for name in ("birds/owl", "fish/cod", "__MACOSX/fish/eel"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / name / "1.png")
+    for levels, expected in ((2, ["cod", "owl"]), (1, ["birds", "fish"]), ("2", ["birds", "fish"])):
+        kept = {"training_data": {"options": {"init_args": {"levels": levels}}}}
+        model = TrainedModel(nn.Flatten(), expected, Preprocessing(8, (0.5,) * 3, (0.5,) * 3), training_data=kept)
+        splits = read_splits(tmp_path, model)
+        assert splits.class_names == expected
+        assert [splits.test.name(index) for index in range(len(splits.test))] == [
+            str(tmp_path / name / "1.png")
+            for name in (("fish/cod", "birds/owl") if levels == 2 else ("birds/owl", "fish/cod"))
+        ]
 
 
 def test_two_classes_of_one_name_are_told_apart_or_refused(tmp_path):

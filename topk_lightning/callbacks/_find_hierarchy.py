@@ -31,7 +31,7 @@ def find_hierarchy(trainer: Trainer, module: LightningModule, given: Any, level:
     names = getattr(module, "class_names", None) or getattr(datamodule, "class_names", None)
     if given is None:
         given = getattr(datamodule, "fine_to_coarse", None)
-        if given is None:
+        if given is None or not len(given):
             actual = "no data module" if datamodule is None else f"{type(datamodule).__name__} without one"
             remedy = "Pass a list of group indices, a dict {class: group}, a csv file or a folder root/group/class."
             raise CallbackError(must("fine_to_coarse", "be given where the data module has none", actual, remedy))

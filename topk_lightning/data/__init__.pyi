@@ -2,6 +2,7 @@
 from ._errors import (
     SPLITS as SPLITS,
     BadImageWarning as BadImageWarning,
+    DeeperFoldersWarning as DeeperFoldersWarning,
     ImageSizeWarning as ImageSizeWarning,
     LeakageWarning as LeakageWarning,
     LeftOutWarning as LeftOutWarning,
@@ -44,6 +45,7 @@ from .exact_sampler import (
 )
 from .folder_layout import (
     check_folder as check_folder,
+    class_paths as class_paths,
     split_folders as split_folders,
 )
 from .image_files import (

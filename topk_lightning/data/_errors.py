@@ -9,6 +9,7 @@ from topk_lightning._checks import InvalidValueError, UserError, must
 __all__ = [
     "SPLITS",
     "BadImageWarning",
+    "DeeperFoldersWarning",
     "ImageSizeWarning",
     "LeakageWarning",
     "LeftOutWarning",
@@ -46,6 +47,10 @@ class NotAFolderError(UserError, NotADirectoryError):
 
 class BadImageWarning(UserWarning):
     """Unreadable images were left out."""
+
+
+class DeeperFoldersWarning(UserWarning):
+    """Folders below those of the classes may have been meant as classes."""
 
 
 class ImageSizeWarning(UserWarning):

@@ -9,9 +9,16 @@ from pathlib import Path
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning.data._errors import SPLITS, NotAFolderError
-from topk_lightning.data.image_files import find_images, images_directly_in, left_out_kinds, left_out_remedy, subfolders
+from topk_lightning.data.image_files import (
+    composed,
+    find_images,
+    images_directly_in,
+    left_out_kinds,
+    left_out_remedy,
+    subfolders,
+)
 
-__all__ = ["class_folders", "labelled_files", "split_folders", "split_of"]
+__all__ = ["class_folders", "class_paths", "deeper_folders", "labelled_files", "split_folders", "split_of"]
 
 _NAMES = {
     "train": "train|training|trn",
@@ -60,35 +67,63 @@ def split_folders(root: Path) -> dict[str, Path]:
     return {split: root / name for split in SPLITS for name, of in splits.items() if of == split}
 
 
-def class_folders(root: Path) -> list[str]:
-    """Return the names of the classes, sorted; at least two, and the same in every split.
+def class_paths(folder: Path, levels: int = 1) -> dict[str, str]:
+    """Return the path of each class below a folder by the name of its own folder, in the order of the names.
+
+    Args:
+        folder: the folder, or that of a split.
+        levels: how many folders down a class is: 2 for ``genus/species``.
+
+    Raises:
+        ValueError: two classes of one name.
+    """
+    paths = subfolders(folder)
+    for _ in range(levels - 1):
+        paths = [f"{path}/{name}" for path in paths for name in subfolders(folder / path)]
+    found: dict[str, str] = {}
+    for path in paths:
+        name = path.rpartition("/")[2]
+        if name in found:
+            actual = f"{found[name]!r} and {path!r}"
+            raise InvalidValueError(must("root", f"hold one class of a name in {folder}", actual))
+        found[name] = path
+    return dict(sorted(found.items(), key=lambda pair: composed(pair[0])))
+
+
+def class_folders(root: Path, levels: int = 1) -> dict[str, str]:
+    """Return the path of each class by its name, sorted; at least two, and the same in every split.
 
     Raises:
         FileNotFoundError: a missing folder.
-        ValueError: one class only, or a class of another split that training lacks.
+        ValueError: one class only, two of one name, or a class of another split that training lacks.
     """
     splits = split_folders(root)
     train = check_folder(splits.get("train", root / "train")) if splits else root
-    names = subfolders(train)
-    if len(names) < 2:
-        actual = f"one class only ({names[0]!r})" if names else "none"
-        raise InvalidValueError(must("root", f"hold at least two class folders in {train}", actual))
+    paths = class_paths(train, levels)
+    if len(paths) < 2:
+        actual = f"one class only ({next(iter(paths))!r})" if paths else "none"
+        below = f" {levels} levels down" if levels > 1 else ""
+        raise InvalidValueError(must("root", f"hold at least two class folders{below} in {train}", actual))
     for folder in splits.values():
-        present = subfolders(folder)
-        for name in names:
-            if name not in present:
-                raise missing_folder(folder / name)
-        for name in present:
-            if name not in names:
-                requirement = f"hold the same classes in every split ({train} has no {name!r})"
-                raise InvalidValueError(must("root", requirement, str(folder / name)))
-    return names
+        present = class_paths(folder, levels).values()
+        for path in paths.values():
+            if path not in present:
+                raise missing_folder(folder / path)
+        for path in present:
+            if path not in paths.values():
+                requirement = f"hold the same classes in every split ({train} has no {path!r})"
+                raise InvalidValueError(must("root", requirement, str(folder / path)))
+    return paths
 
 
-def labelled_files(root: Path, classes: Sequence[str]) -> tuple[dict[str, Labelled], dict[str, int]]:
+def labelled_files(root: Path, paths: Sequence[str]) -> tuple[dict[str, Labelled], dict[str, int]]:
     """Return (name, class index) of each image of each split that `root` has, and how many files were left out.
 
     Where `root` holds one folder a class, all images are of "train". Images that stand in no class folder are left out.
+
+    Args:
+        root: the folder.
+        paths: of the classes, below it or below each split.
 
     Raises:
         ValueError: an empty class.
@@ -99,15 +134,27 @@ def labelled_files(root: Path, classes: Sequence[str]) -> tuple[dict[str, Labell
     for split, folder in (splits or {"train": root}).items():
         prefix = f"{folder.name}/" if splits else ""
         labelled[split] = []
-        for index, label in enumerate(classes):
-            images = find_images(folder / label)
+        for index, path in enumerate(paths):
+            images = find_images(folder / path)
             if not images.names:
-                raise _empty_class(folder / label, images.left_out)
-            labelled[split] += [(f"{prefix}{label}/{name}", index) for name in images.names]
+                raise _empty_class(folder / path, images.left_out)
+            labelled[split] += [(f"{prefix}{path}/{name}", index) for name in images.names]
             left_out.update(images.left_out)
-    for folder in {root, *splits.values()}:
+    parents = {parent for path in paths for parent in Path(path).parents}
+    for folder in {root, *(folder / parent for folder in splits.values() or [root] for parent in parents)}:
         left_out["image in no class folder"] += images_directly_in(folder)
     return labelled, {kind: count for kind, count in sorted(left_out.items()) if count}
+
+
+def deeper_folders(files: Labelled, paths: Sequence[str]) -> list[str]:
+    """Return the folders that hold images where all of these lie below the folders of their classes, in more of them."""
+    found = set()
+    for name, index in files:
+        folder = name.rpartition("/")[0]
+        if folder == paths[index] or folder.endswith(f"/{paths[index]}"):
+            return []
+        found.add(folder)
+    return sorted(found, key=composed) if len(found) > len(paths) else []
 
 
 def missing_folder(path: Path) -> MissingFileError:

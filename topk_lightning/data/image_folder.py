@@ -12,7 +12,7 @@ from typing import Any
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_fraction, check_integer
 from topk_lightning.data._augmentation import Augmentation
-from topk_lightning.data._errors import BadImageWarning, LeftOutWarning
+from topk_lightning.data._errors import BadImageWarning, DeeperFoldersWarning, LeftOutWarning
 from topk_lightning.data._image_table import is_table, read_table
 from topk_lightning.data._inspection import Look
 from topk_lightning.data._look_cache import LookCache
@@ -20,8 +20,8 @@ from topk_lightning.data._processes import first_process
 from topk_lightning.data._random_split import complete_splits
 from topk_lightning.data._twins import lightning_data_module
 from topk_lightning.data.base import ImageDataModuleBase
-from topk_lightning.data.folder_layout import class_folders, labelled_files
-from topk_lightning.data.image_files import left_out_sentence
+from topk_lightning.data.folder_layout import class_folders, deeper_folders, labelled_files
+from topk_lightning.data.image_files import composed, left_out_sentence
 from topk_lightning.data.images import MAX_PIXELS
 from topk_lightning.data.samples import FileSamples, Samples
 
@@ -37,6 +37,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
     - ``root/{train,val,test}/<class>/*``: the splits are those of the folders, each with the same classes. The folders
       may have the other usual names (training, valid, validation, dev, Testing, …). Without ``val`` it is taken from the
       training images at random; without ``test`` beside ``val`` there is no test.
+    - With ``levels=2`` a class lies one folder deeper, as in ``root/genus/species/*``; `fine_to_coarse` says its genus.
     - ``root.csv`` with the columns path, label and, if it says so, split; paths are relative to the table.
 
     `setup` reads every image once: it finds what cannot be decoded, measures mean and standard deviation of the
@@ -45,7 +46,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
 
     Transparent images come on white, grey and CMYK ones as RGB, photos upright as their EXIF says, and of a moving
     image the first frame. Links are followed. Hidden files are passed over; files that are no images by their suffix are
-    left out, counted in `left_out`, with a warning.
+    left out, counted in `left_out`, with a warning; so are folders below the classes that may have been meant as classes.
 
     Args:
         root: the folder, or the csv table.
@@ -67,6 +68,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
         interpolation: "bilinear" or "bicubic".
         seed: seed of the split and of the order of the training images.
         max_pixels: most pixels of an image, as its file says and once it is resized; a larger one is unreadable.
+        levels: how many folders below `root`, or below the folder of a split, a class is: 2 for ``genus/species``. Images
+            deeper down belong to the class above them.
         check_images: look at every image before training. False saves that time; `statistics` must be given then, an
             unreadable image is found when it is trained on, and images that stand in two splits are not found.
 
@@ -110,6 +113,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         seed: int = 0,
         max_pixels: int = MAX_PIXELS,
         check_images: bool = True,
+        levels: int = 1,
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -128,21 +132,52 @@ class ImageFolderDataModule(ImageDataModuleBase):
         self.val_fraction, self.test_fraction = _check_fractions(val_fraction, test_fraction)
         self.test_on_val = test_on_val
         self.max_pixels = check_integer("max_pixels", max_pixels)
-        self._names: list[str] | None = None
+        self.levels = check_integer("levels", levels)
+        if self.levels > 1 and is_table(self.root):
+            raise InvalidValueError(must("levels", "be left out for a table, which names its classes", levels))
+        self._paths: dict[str, str] | None = None
+        self._deeper: list[str] = []
+
+    @property
+    def _path_of(self) -> dict[str, str]:
+        """The folder of each class by its name; of a table the names alone."""
+        if self._paths is None:
+            table = is_table(self.root)
+            self._paths = (
+                dict.fromkeys(read_table(self.root)[0], "") if table else class_folders(self.root, self.levels)
+            )
+        return self._paths
 
     @property
     def class_names(self) -> list[str]:
         """Name of each class folder, sorted; known before `setup`."""
-        if self._names is None:
-            self._names = read_table(self.root)[0] if is_table(self.root) else class_folders(self.root)
-        return list(self._names)
+        return list(self._path_of)
+
+    @property
+    def coarse_names(self) -> dict[str, list[str]]:
+        """Paths of the folders that hold those of the classes, by level from fine to coarse; none where ``levels`` is 1."""
+        groups = self._groups().items()
+        return {level: sorted(set(of_class), key=composed) for level, of_class in groups}
+
+    @property
+    def fine_to_coarse(self) -> dict[str, list[int]]:
+        """Group index of each class in `coarse_names`, for each level."""
+        names = self.coarse_names
+        return {level: [names[level].index(group) for group in of_class] for level, of_class in self._groups().items()}
+
+    def _groups(self) -> dict[str, list[str]]:
+        paths = [path.split("/") for path in self._path_of.values()]
+        depths = range(self.levels - 1, 0, -1) if all(len(path) == self.levels for path in paths) else ()
+        return {f"level {depth}": ["/".join(path[:depth]) for path in paths] for depth in depths}
 
     def _find_samples(self) -> dict[str, Samples]:
         names = self.class_names
         if is_table(self.root):
             files, folder = read_table(self.root)[1], self.root.parent
         else:
-            (files, self.left_out), folder = labelled_files(self.root, names), self.root
+            paths = list(self._path_of.values())
+            (files, self.left_out), folder = labelled_files(self.root, paths), self.root
+            self._deeper = deeper_folders(files["train"], paths)
         splits = complete_splits(files, names, self.root, self.val_fraction, self.test_fraction, self.seed)
         self._cache = LookCache(folder, f"{self.image_size} {self.resize} {self.interpolation}")
         load = partial(self._resizing.load, max_pixels=self.max_pixels)
@@ -182,6 +217,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
             self._samples["test"] = self._samples["val"]
         if first and self.skipped and first_process():
             warnings.warn(_skipped_sentence(self.skipped), BadImageWarning, stacklevel=2)
+        if first and self._deeper and first_process():
+            warnings.warn(_deeper_sentence(self._deeper, self.root, self.levels), DeeperFoldersWarning, stacklevel=2)
         if first and self.left_out and first_process():
             warnings.warn(left_out_sentence(self.left_out, self.root), LeftOutWarning, stacklevel=2)
 
@@ -194,6 +231,12 @@ def _check_fractions(val: object, test: object) -> tuple[float, float]:
     if sum(values) >= 1:
         raise InvalidValueError(must("val_fraction + test_fraction", "be below 1", f"{values[0]} + {values[1]}"))
     return values
+
+
+def _deeper_sentence(folders: Sequence[str], root: Path, levels: int) -> str:
+    more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
+    lie = f"All images of {root} lie in folders below those of the classes ({', '.join(folders[:3])}{more})"
+    return f"{lie} and count for the class above. Pass levels={levels + 1} to make each of these folders a class."
 
 
 def _skipped_sentence(names: Sequence[str], shown: int = 5) -> str:

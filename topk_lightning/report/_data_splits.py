@@ -17,7 +17,9 @@ from topk_lightning.data import (
     ImageDataModuleBase,
     ImageDataset,
     Leak,
+    TrainingData,
     check_folder,
+    class_paths,
     file_digests,
     find_class_names,
     find_images,
@@ -153,14 +155,16 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
         raise InvalidValueError(must("class_names", "be given to read a folder of classes", None, remedy))
     preprocessing = model.known_preprocessing()
     transform, image_size = preprocessing.evaluation_transform(), preprocessing.image_size
+    levels = _levels_of(model)
     left_out: Counter[str] = Counter()
 
     def images(folder: Path, names: list[str]) -> LabelledImages:
-        images_of = {label: find_images(folder / label) for label in names if (folder / label).is_dir()}
+        paths = class_paths(folder, levels)
+        images_of = {label: find_images(folder / paths[label]) for label in names if label in paths}
         for files in images_of.values():
             left_out.update(files.left_out)
         samples = [
-            (f"{label}/{name}", index)
+            (f"{paths[label]}/{name}", index)
             for index, label in enumerate(names)
             if label in images_of
             for name in images_of[label].names
@@ -179,12 +183,12 @@ def _of_folder(root: Path, model: TrainedModel, batch_size: int, skip_unreadable
 
     folders = split_folders(check_folder(root))
     if not folders:
-        names = _class_folders(root)
+        names = _class_names(root, levels)
         test = _not_empty(images(root, names), root)
         description = f"{len(test)} images in {root}, one folder a class"
         return DataSplits(test, _with_left_out(description, left_out, root), names)
     check_folder(folders.get("test", root / "test"))
-    names = sorted({name for folder in folders.values() for name in _class_folders(folder)})
+    names = sorted({name for folder in folders.values() for name in _class_names(folder, levels)})
     splits = {split: images(folder, names) for split, folder in folders.items()}
     _not_empty(splits["test"], folders["test"])
     splits = {split: images for split, images in splits.items() if len(images)}
@@ -203,8 +207,15 @@ def _with_left_out(description: str, left_out: Counter[str], root: Path) -> str:
     return f"{description}. {left_out_sentence(left_out, root)}" if left_out else description
 
 
-def _class_folders(root: Path) -> list[str]:
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _levels_of(model: TrainedModel) -> int:
+    """Return how many folders down the classes of the training lie."""
+    given = TrainingData.of(model.training_data).options.get("init_args")
+    levels = given.get("levels") if isinstance(given, dict) else None
+    return levels if isinstance(levels, int) and 1 <= levels <= 9 else 1
+
+
+def _class_names(root: Path, levels: int) -> list[str]:
+    names = sorted(class_paths(root, levels))
     if not names:
         raise InvalidValueError(must("data", f"hold a folder for each class in {root}", "none"))
     return names
