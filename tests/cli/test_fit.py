@@ -96,6 +96,20 @@ def test_the_tests_of_a_run_are_those_of_its_split_whatever_names_the_folder(run
         assert "36 images (" in (tmp_path / "page.html").read_text()
 
 
+def test_a_table_is_trained_on_as_a_folder_is(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{file},{file.parent.name}" for file in sorted(photos.rglob("*.png"))]
+    (tmp_path / "birds.csv").write_text("\n".join(["path,label", *rows]))
+    assert main(["fit", "birds.csv", *FAST, "--epochs", "1"]) == 0
+    assert main(["test", "runs/birds"]) == 0
+    (tmp_path / "others.csv").write_text("\n".join(["path;label", *(row.replace(",", ";") for row in rows[:7])]))
+    assert main(["report", "runs/birds", "--data", "others.csv", "--out", "page.html"]) == 0
+    assert "7 images in others.csv, a table" in (tmp_path / "page.html").read_text()
+    assert main(["fit", "nowhere.csv"]) == 2
+    sentence = "error: the folder of images must be an existing folder or csv table, got 'nowhere.csv'.\n"
+    assert capsys.readouterr().err.endswith(sentence)
+
+
 def test_a_second_run_of_the_name_gets_a_number_and_resume_finds_the_newest(run, photos, tmp_path, monkeypatch, capsys):
     folder, _ = run
     monkeypatch.chdir(folder.parents[1])

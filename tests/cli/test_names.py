@@ -9,6 +9,7 @@ import pytest
 
 from topk_lightning.cli._finish import say
 from topk_lightning.cli._running import run_command
+from topk_lightning.data import LeftOutWarning
 
 NAME = "a\x1b]0;owned\x07\u202egnp"
 SHOWN = r"a\x1b]0;owned\x07\u202egnp"
@@ -29,3 +30,5 @@ def test_warnings(capsys, monkeypatch):
     said = capsys.readouterr().err
     assert f"UserWarning: {SHOWN} cannot be read" in said
     assert "\x1b" not in said
+    assert run_command(lambda: warnings.warn(NAME, LeftOutWarning, stacklevel=1)) == 0
+    assert capsys.readouterr().err == f"warning: {SHOWN}\n"

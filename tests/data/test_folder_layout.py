@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from tests.data.drawings import class_folders, fill, split_folders
+from tests.data.drawings import class_folders, fill, noise, split_folders
 from topk_lightning import Hierarchy
 from topk_lightning.data import DeeperFoldersWarning, ImageFolderDataModule, LeftOutWarning
 
@@ -197,6 +197,19 @@ def test_a_table_names_images_labels_and_splits(tmp_path):
     assert data.targets("train") == [1, 0, 1, 0]
     assert (data.targets("val"), data.targets("test")) == ([0], [1])
     assert data.pictures("test", [0])[0].size == (20, 16)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_table_may_part_its_columns_by_semicolons_or_tabs(tmp_path, delimiter):
+    names = [f"{label}, of {n}" for label in "ab" for n in range(4)]
+    rows = [("label", "path"), *((name[0], name) for name in names)]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    for name in names:
+        noise().save(tmp_path / name, "png")
+    data = ready(tmp_path / "labels.csv")
+    assert data.class_names == ["a", "b"]
+    assert sorted(name for split in SPLITS for name in data.sample_names(split)) == sorted(names)
 
 
 def test_a_table_without_splits_is_split_as_a_folder_is(tmp_path):

@@ -81,6 +81,23 @@ def test_another_folder_is_read_as_many_levels_down_as_that_of_the_training(tmp_
         ]
 
 
+@pytest.mark.parametrize("splits", [None, ["test", "train", "test"], ["train", "val", "val"]])
+def test_a_table_is_tested_whole_or_as_it_says(tmp_path, splits):
+    folder_of(tmp_path, ["ant", "bee"], 2)
+    rows = [("ant/0.png", "ant"), ("bee/0.png", "bee"), ("ant/1.png", "ant")]
+    head = "path,label" if splits is None else "path,label,split"
+    lines = [",".join([*row, *([] if splits is None else [splits[at]])]) for at, row in enumerate(rows)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join([head, *lines]))
+    if splits is not None and "test" not in splits:
+        with pytest.raises(ValueError, match=r"^data must hold test images in .*, got those of train and val alone\.$"):
+            report_of(Colours("ant", "bee"), table, tmp_path, class_names=["ant", "bee"])
+        return
+    page = report_of(Colours("ant", "bee"), table, tmp_path, class_names=["ant", "bee"])
+    tested = 3 if splits is None else 2
+    assert f"The first guess is right for {tested} of {tested} images" in page.text
+
+
 def test_two_classes_of_one_name_are_told_apart_or_refused(tmp_path):
     names = ["cat", "bee", "dog", "bee"]
     target = torch.arange(4).repeat_interleave(10)

@@ -219,10 +219,11 @@ def _class_of(config: Namespace) -> type:
 
 
 def _run_name(config: Namespace) -> str:
-    """Return what a run is called whose folder is not named: as the folder of images, or as the data."""
+    """Return what a run is called whose folder is not named: as the folder of images or the table, or as the data."""
     root = config.data.init_args.get("root") if config.data and config.data.get("init_args") else None
     if root:
-        return Path(str(root)).resolve().name or "run"
+        path = Path(str(root)).resolve()
+        return (path.stem if path.is_file() else path.name) or "run"
     name = config.data.class_path.rpartition(".")[2] if config.data else "run"
     return name.removesuffix("DataModule").lower() or "run"
 

@@ -104,7 +104,7 @@ def _parser() -> OptionParser:
     parser.add_optional(
         "--data",
         str,
-        "a folder of test images (one folder a class), a yaml file of fit, or emoji (default: what it was trained on)",
+        "a folder of test images (one folder a class), a csv table, a yaml file of fit, or emoji (default: what it was trained on)",
     )
     parser.add_argument("--out", type=str, default="report.html", help="the file to write")
     parser.add_optional("--k", int, "guesses that count (default: those of the checkpoint)")

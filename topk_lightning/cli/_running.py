@@ -38,10 +38,12 @@ def _harmless_warnings() -> Iterator[None]:
     """Within it, a warning that names a file or a class of a stranger sends nothing unseen to the terminal."""
     form = warnings.formatwarning
 
-    def visible(*arguments: Any) -> str:
+    def visible(message: Any, category: type[Warning], *place: Any) -> str:
         from topk_lightning.drawing import visible_text
 
-        return visible_text(form(*arguments))
+        # Ours is about the user's files, not about a line of code.
+        ours = category.__module__.partition(".")[0] == "topk_lightning"
+        return visible_text(f"warning: {message}\n" if ours else form(message, category, *place))
 
     warnings.formatwarning = visible  # type: ignore[assignment]
     try:

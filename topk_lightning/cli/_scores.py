@@ -25,7 +25,7 @@ NO_FILE = "for a checkpoint, whose data says it"
 
 def is_scores(path: str) -> bool:
     """Return whether a path is a file of scores by its ending, and no checkpoint."""
-    return Path(path).suffix.lower() in _SUFFIXES
+    return Path(path).suffix.lower() in _SUFFIXES and not Path(path).is_dir()
 
 
 def add_scores_options(parser: OptionParser) -> None:

@@ -151,7 +151,10 @@ def _folder(rest: Sequence[str]) -> tuple[str | None, list[str]]:
             raise UsageError(must("fit", "be given one folder", f"{folder!r} and {word!r}"))
         after_option = is_option and "=" not in word and not word.startswith("--print_config")
     if folder is not None and not _is_embedded(folder) and not Path(folder).is_dir():
-        raise UsageError(must("the folder of images", "be an existing folder", repr(folder)))
+        is_table = Path(folder).suffix.lower() == ".csv"
+        if not (is_table and Path(folder).is_file()):
+            wanted = "be an existing folder" + " or csv table" * is_table
+            raise UsageError(must("the folder of images", wanted, repr(folder)))
     return folder, others
 
 
@@ -207,7 +210,7 @@ class FitHelp:
         lines += [
             f"  {'--resume':<28}go on where the newest run of this name was stopped",
             "",
-            "  FOLDER may be emoji, the drawings in the package. --print_config writes all options as yaml;",
+            "  FOLDER may be a csv table of path,label,split, or emoji, the drawings in the package. --print_config writes all options as yaml;",
             "  --config FILE reads them, and any of them may be given (--trainer.accumulate_grad_batches 4); fit --help all lists them.",
             "",
         ]

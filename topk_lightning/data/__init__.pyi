@@ -10,6 +10,10 @@ from ._errors import (
     UnreadableImageError as UnreadableImageError,
     unreadable_image as unreadable_image,
 )
+from ._image_table import (
+    is_table as is_table,
+    read_table as read_table,
+)
 from ._perceptual_hash import (
     perceptual_hash as perceptual_hash,
 )

@@ -18,11 +18,15 @@ def is_table(root: Path) -> bool:
     return root.suffix.lower() == ".csv" and not root.is_dir()
 
 
-def read_table(path: Path) -> tuple[list[str], dict[str, Labelled]]:
+def read_table(path: Path, to_train: bool = True) -> tuple[list[str], dict[str, Labelled]]:
     """Return the class names, sorted, and (path, class index) of each image of each split.
 
     The first line names the columns: path, label and, if the table says it, split, in any order and beside any others.
-    Paths are relative to the folder of the table.
+    Paths are relative to the folder of the table. Commas, semicolons or tabs part the columns.
+
+    Args:
+        path: the table.
+        to_train: whether two classes are needed, each with an image to train on.
 
     Raises:
         FileNotFoundError: no such table.
@@ -52,6 +56,8 @@ def read_table(path: Path) -> tuple[list[str], dict[str, Labelled]]:
     ]
     if repeated:
         raise InvalidValueError(must("root", f"name each image of {path} once", f"{shown(repeated[0])} twice"))
+    if not to_train and names:
+        return names, splits
     if len(names) < 2:
         actual = f"one class only ({shown(names[0])})" if names else "none"
         raise InvalidValueError(must("root", f"hold at least two classes in {path}", actual))
@@ -65,7 +71,11 @@ def read_table(path: Path) -> tuple[list[str], dict[str, Labelled]]:
 def _read(path: Path) -> tuple[set[str], list[tuple[int, dict[str, str]]]]:
     """Return the names of the columns, and the number and the cells of each line."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        first = file.readline()
+        file.seek(0)
+        # Spreadsheets of many countries write semicolons.
+        delimiter = next((sign for sign in ",;\t" if sign in first), ",")
+        reader = csv.DictReader(file, delimiter=delimiter)
         columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
         if not {"path", "label"} <= set(columns):
             requirement = f"name the columns path and label in the first line of {path}"

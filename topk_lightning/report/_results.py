@@ -12,9 +12,9 @@ from torch import Tensor
 from topk_lightning.decisions import SetOutcome
 from topk_lightning.hierarchy import Hierarchy
 from topk_lightning.metrics import ClassReport, ReliabilityCurve
-from topk_lightning.report._data_splits import DataSplits
 from topk_lightning.report._decisions import Decided
 from topk_lightning.report._evaluation import Evaluation
+from topk_lightning.report._splits import DataSplits
 from topk_lightning.report._suspects import Suspects
 
 __all__ = ["Results"]

@@ -22,12 +22,12 @@ from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.ranking import target_rank
-from topk_lightning.report._data_splits import DataSplits
 from topk_lightning.report._decisions import Decided, DecisionMeters
 from topk_lightning.report._evaluation import Evaluation, Evaluator
 from topk_lightning.report._labelled_images import LabelledImages
 from topk_lightning.report._provenance import facts_of_the_model, facts_of_the_run, stopwatch
 from topk_lightning.report._results import Results
+from topk_lightning.report._splits import DataSplits
 from topk_lightning.temperature_scaler import BOUNDS, TemperatureScaler
 
 __all__ = ["SAMPLE", "Labels", "Scaled", "best_temperature", "classes_of", "given_levels", "run_test"]

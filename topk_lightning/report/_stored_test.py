@@ -14,13 +14,13 @@ from topk_lightning.decisions import PredictionSets
 from topk_lightning.metrics import CalibrationError, ClassReport
 from topk_lightning.networks.outputs import are_probabilities
 from topk_lightning.prediction import Fitted
-from topk_lightning.report._data_splits import DataSplits
 from topk_lightning.report._decisions import DecisionMeters
 from topk_lightning.report._evaluation import Answers, Outside, evaluate
 from topk_lightning.report._labelled_images import LabelledImages
 from topk_lightning.report._provenance import facts_of_the_run, stopwatch
 from topk_lightning.report._results import Results
 from topk_lightning.report._run_test import SAMPLE, Scaled, best_temperature, given_levels, set_meters
+from topk_lightning.report._splits import DataSplits
 from topk_lightning.scores import Scores
 
 __all__ = ["run_stored_test"]

@@ -58,8 +58,8 @@ def write_report(
     Args:
         model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, or any nn.Module that returns logits (N, C);
             or :class:`topk_lightning.Scores`, of any framework: then there is no data, and what needs pictures says so.
-        data: a data module, a DataLoader (read in the order of its data set, each image once), or a folder of test images
-            with one folder a class; of a folder with train, val and test the last is the test. A target is a class index,
+        data: a data module, a DataLoader (read in the order of its data set, each image once), a folder of test images
+            with one folder a class, or a csv table; with train, val and test the last is the test. A target is a class index,
             or the accepted labels of an image as 0 and 1 (C,), of which any is right. Classes are recognised by name where
             the data names them.
         out: the .html file; its folder is made.
