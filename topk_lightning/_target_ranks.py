@@ -8,6 +8,7 @@ numbers are exact in float32 up to 2^24.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ __all__ = ["CPU_BLOCK", "count_plainly", "count_rows"]
 # Scores in a block, at most; of few scores a twelfth, but no fewer than the second number.
 CPU_BLOCK, _LEAST_BLOCK = 2**17, 2**16
 # Up to so many scores are counted as they are, in one block.
-_SMALL = 2**14
+_SMALL = 2**15
 # Where many rows tie, so many classes show most targets to be behind all ranks that are told apart.
 _FIRST = 64
 # Rows of a block at least, where the scores of a row do not lie side by side: what is read with them is not read again.
@@ -55,62 +56,75 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
     """
     num_rows, num_classes = scores.shape
     dtype = torch.float32 if num_classes <= 2**24 else torch.int64
-    is_small, index_rule = scores.numel() <= _SMALL and scores.is_contiguous(), ties == "index"
-    if is_small and scores.itemsize < 4:  # of whose mask each sum would take a copy
-        scores = scores.float()
+    # Only a NaN target has no class that is at most the target, and it ties with none.
+    index_rule, least = ties == "index", max(0, num_classes - below)
+    if scores.numel() <= _SMALL and scores.is_contiguous():
+        at_most, tied = _count_at_once(scores, label, index_rule, dtype)
+        return torch.rsub(at_most, num_classes), tied
     target_score = scores.gather(1, label)
-    if is_small:
-        mask = torch.empty_like(scores)
-        at_most = torch.sum(torch.le(scores, target_score, out=mask), 1, dtype=dtype)
-        tied = torch.sum(torch.eq(scores, target_score, out=mask), 1, dtype=dtype)
-        if index_rule and num_rows and tied.amax().item() > 1:
-            lower = torch.arange(num_classes) < label
-            at_most = torch.sum(torch.where(lower, scores < target_score, scores <= target_score), 1, dtype=dtype)
-    elif num_rows > 1 and num_classes > 1 and scores.stride(0) == 1:
-        at_most, tied = _count_columns(scores, target_score, label, index_rule, below, dtype)
+    if num_rows > 1 and num_classes > 1 and scores.stride(0) == 1:
+        at_most, tied = _count_columns(scores, target_score, label, index_rule, least, dtype)
     else:
-        at_most = torch.empty(num_rows, dtype=dtype)
-        tied = torch.empty(0 if index_rule else num_rows, dtype=dtype)
-        mask, least, many_near, much_tied = None, num_classes - below, True, False
-        for part, block in _blocks(scores):
-            first, mask = mask is None, torch.empty_like(block) if mask is None else mask
-            compared, own_block = mask[: len(block)], target_score[part]
-            torch.sum(torch.le(block, own_block, out=compared), 1, dtype=dtype, out=at_most[part])
-            if not index_rule:
-                torch.sum(torch.eq(block, own_block, out=compared), 1, dtype=dtype, out=tied[part])
-                continue
-            if first and len(block) < num_rows:  # the first block says which way to go with all
-                many_near = 4 * int((at_most[part] > least).sum()) >= len(block)
-                much_tied = many_near and _is_much_tied(block, own_block)
-            if many_near and not much_tied:  # while the block is in cache
-                _put_lower_indices_ahead(block, own_block, label[part], at_most[part], compared, least)
-        if index_rule and (much_tied or not many_near):
-            near = (at_most > least).nonzero().squeeze(1)
-            if much_tied:
-                parts = torch.split(near, _LEAST_BLOCK // _FIRST)
-                near = torch.cat(
-                    [_without_settled(scores, target_score, label, at_most, part, least) for part in parts]
-                )
-            _put_in_rows(near, scores, target_score, label, at_most)
-    return num_classes - at_most, tied
+        at_most, tied = _count_blocks(scores, target_score, label, index_rule, least, dtype)
+    return torch.rsub(at_most, num_classes), tied
+
+
+def _count_at_once(scores: Tensor, label: Tensor, index_rule: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Count few scores in as few operations as there can be, of which each costs more than the scores do."""
+    if scores.itemsize < 4:  # of whose mask each sum would take a copy
+        scores = scores.float()
+    target_score, mask = scores.gather(1, label), torch.empty_like(scores)
+    at_most = torch.sum(torch.le(scores, target_score, out=mask), 1, dtype=dtype)
+    tied = torch.sum(torch.eq(scores, target_score, out=mask), 1, dtype=dtype)
+    if index_rule and scores.shape[0] and tied.amax().item() > 1:
+        at_most = at_most - _lower_ties(mask, label)
+    return at_most, tied
+
+
+def _count_blocks(
+    scores: Tensor, target_score: Tensor, label: Tensor, index_rule: bool, least: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Count rows block by block: return how many are at most, and how many are, that of the target."""
+    num_rows = scores.shape[0]
+    at_most = torch.empty(num_rows, dtype=dtype)
+    mask, tied, much_tied = None, None if index_rule else torch.empty_like(at_most), False
+    for part, block in _blocks(scores):
+        first, mask = mask is None, torch.empty_like(block) if mask is None else mask
+        compared, own_block = mask[: block.shape[0]], target_score[part]
+        torch.sum(torch.le(block, own_block, out=compared), 1, dtype=dtype, out=at_most[part])
+        if first and index_rule:  # the first block says which way to go with all
+            many_near = 4 * int((at_most[part] > least).sum()) >= block.shape[0]
+            much_tied = many_near and _is_much_tied(block, own_block)
+            tied = torch.empty_like(at_most) if many_near and not much_tied else None
+        if tied is not None:  # while the block is in cache
+            torch.sum(torch.eq(block, own_block, out=compared), 1, dtype=dtype, out=tied[part])
+    if not index_rule:
+        return at_most, cast(Tensor, tied)
+    if much_tied:
+        near = _settle_by_first(scores, target_score, label, at_most, least)
+    else:
+        is_near = at_most > least
+        near = (is_near if tied is None else is_near.logical_and_(tied > 1)).nonzero().squeeze(1)
+    _put_in_rows(near, scores, target_score, label, at_most)
+    return at_most, at_most
 
 
 def _count_columns(
-    scores: Tensor, target_score: Tensor, label: Tensor, index_rule: bool, below: int, dtype: torch.dtype
+    scores: Tensor, target_score: Tensor, label: Tensor, index_rule: bool, least: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Count scores whose columns lie side by side: return how many are at most, and how many are, that of the target."""
     num_rows, num_classes = scores.shape
     at_most, tied = torch.zeros(2, num_rows, dtype=dtype)
-    size = max(1, CPU_BLOCK // num_rows)
+    size = max(1, _block_size(scores) // num_rows)
     mask = torch.empty(min(size, num_classes), num_rows, dtype=scores.dtype)
     columns, own_row = torch.split(scores.t(), size), target_score.t()
     for block in columns:
         at_most += torch.sum(torch.le(block, own_row, out=mask[: len(block)]), 0, dtype=dtype)
     if index_rule:
-        near, before = (at_most > num_classes - below).nonzero().squeeze(1), at_most
+        near, before = (at_most > least).nonzero().squeeze(1), at_most
         if 4 * len(near) >= num_rows and num_classes > 4 * _FIRST:
             before = at_most.clone()
-            near = _without_settled(scores, target_score, label, at_most, near, num_classes - below)
+            near = _settle_by_first(scores, target_score, label, at_most, least)
         if 4 * len(near) < num_rows:
             _put_in_rows(near, scores, target_score, label, at_most)
             return at_most, tied
@@ -128,10 +142,8 @@ def _count_columns(
 def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield rows whose scores lie side by side, copied where they do not."""
     num_rows, num_classes = scores.shape
-    # The sum of a half-precision mask takes a copy.
-    block = max(_LEAST_BLOCK, min(CPU_BLOCK, scores.numel() // 12))
-    size = max(1, (block if scores.itemsize >= 4 else block // 2) // max(1, num_classes))
     strided = num_classes > 1 and scores.stride(1) != 1
+    size = max(1, _block_size(scores) // (2 if strided else 1) // max(1, num_classes))
     size = max(size, _STRIDED_ROWS) if strided else size
     if num_rows <= size:
         yield slice(None), scores.contiguous() if strided else scores
@@ -141,26 +153,23 @@ def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
         yield part, scores[part].contiguous() if strided else scores[part]
 
 
+def _block_size(scores: Tensor) -> int:
+    """Return how many scores a block holds at most."""
+    size = max(_LEAST_BLOCK, min(CPU_BLOCK, scores.numel() // 12))
+    return size if scores.itemsize >= 4 else size // 2  # the sum of a half-precision mask takes a copy
+
+
 def _is_much_tied(block: Tensor, target_score: Tensor) -> bool:
-    """Return whether most rows have ties of the target among the first classes, of many."""
+    """Return whether there are many ties of the targets among the first classes, of many."""
     if block.shape[1] <= 4 * _FIRST:
         return False
-    return 2 * int(((block[:, :_FIRST] == target_score).sum(1) > 1).sum()) > len(block)
+    return 2 * _first_same(block, target_score).sum(dtype=torch.float32).item() > 3 * block.shape[0]
 
 
-def _put_lower_indices_ahead(
-    block: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, mask: Tensor, least: int
-) -> None:
-    """Take the classes of lower index with the target's score from `at_most`, in rows in which it is above `least`."""
-    near = (at_most > least).nonzero().squeeze(1)
-    if 4 * len(near) < len(block):
-        _put_in_rows(near, block, target_score, label, at_most)
-        return
-    same = torch.eq(block, target_score, out=mask)
-    near = near[torch.sum(same, 1, dtype=at_most.dtype).index_select(0, near) > 1]
-    if len(near):
-        same = same if len(near) == len(block) else same.index_select(0, near)
-        at_most.index_add_(0, near, _lower_ties(same, label.index_select(0, near)), alpha=-1)
+def _first_same(scores: Tensor, target_score: Tensor) -> Tensor:
+    """Return which of the first classes have the target's score, as 0 and 1."""
+    first = scores[:, :_FIRST]
+    return torch.eq(first, target_score, out=torch.empty(first.shape, dtype=scores.dtype))
 
 
 def _put_in_rows(rows: Tensor, scores: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor) -> None:
@@ -170,28 +179,30 @@ def _put_in_rows(rows: Tensor, scores: Tensor, target_score: Tensor, label: Tens
         same = torch.eq(chosen, target_score.index_select(0, some), out=chosen)
         tied = (torch.sum(same, 1, dtype=at_most.dtype) > 1).nonzero().squeeze(1)
         if len(tied):
-            some = some[tied]
-            at_most.index_add_(0, some, _lower_ties(same[tied], label.index_select(0, some)), alpha=-1)
+            if len(tied) < len(some):
+                same, some = same.index_select(0, tied), some.index_select(0, tied)
+            at_most.index_add_(0, some, _lower_ties(same, label.index_select(0, some)), alpha=-1)
 
 
-def _without_settled(
-    scores: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, near: Tensor, least: int
-) -> Tensor:
-    """Return the rows of `near` for which the scores of the first classes are not enough; the others are done.
+def _settle_by_first(scores: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor, least: int) -> Tensor:
+    """Look at the first classes alone, and return the rows for which they are not enough; the others are done.
 
     These are: no lower class than the first ones is left, or ties among them leave at most `least`.
     """
-    labels, before = label.index_select(0, near), at_most.index_select(0, near)
-    first = scores[:, :_FIRST].index_select(0, near)
-    left = before - _lower_ties(torch.eq(first, target_score.index_select(0, near), out=first), labels)
-    settled = (labels.squeeze(1) <= _FIRST) | (left <= least)
-    at_most.index_copy_(0, near, torch.where(settled, left, before))
-    return near[~settled]
+    step, unsettled = _LEAST_BLOCK // _FIRST, []
+    for start in range(0, scores.shape[0], step):
+        part = slice(start, start + step)
+        before, label_part = at_most[part], label[part]
+        left = before - _lower_ties(_first_same(scores[part], target_score[part]), label_part)
+        is_open = (left > least).logical_and_(label_part.squeeze(1) > _FIRST)
+        at_most[part] = torch.where(is_open, before, left)
+        unsettled.append(is_open)
+    return torch.cat(unsettled).nonzero().squeeze(1)
 
 
 def _lower_ties(same: Tensor, label: Tensor) -> Tensor:
     """Return how many classes of lower index than the label (n, 1) are the `same`, 0 or 1 (n, f): (n,)."""
-    dtype = torch.float32 if same.shape[1] <= 2**24 else torch.int64
-    lower = torch.empty(same.shape, dtype=dtype)
-    torch.lt(torch.arange(same.shape[1], dtype=dtype), label.to(dtype), out=lower)
-    return lower.mul_(same).sum(1)
+    is_exact = same.shape[1] <= 2**24
+    index = torch.arange(same.shape[1], dtype=torch.float32 if is_exact else torch.int64)
+    lower = torch.lt(index, label.float() if is_exact else label, out=torch.empty_like(same))
+    return torch.sum(lower.mul_(same), 1, dtype=index.dtype)

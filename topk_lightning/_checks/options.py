@@ -26,6 +26,8 @@ __all__ = [
 
 def check_integer(name: str, value: object, minimum: int = 1) -> int:
     """Return `value` as an int of at least `minimum`; a bool or a float is a TypeError."""
+    if type(value) is int and value >= minimum:
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise InvalidTypeError(must(name, "be an integer", f"{value!r} of type {type(value).__name__}"))
     if value < minimum:

@@ -37,7 +37,10 @@ def accuracies(counts: Counts, ks: Sequence[int], average: str) -> Tensor:
         parts.append(fractional[..., :-1])
     if average == "micro" and parts[0].device.type == "cpu" and not torch.compiler.is_compiling():
         # A few numbers are added up faster as numbers, and the quotient is that of float64 all the same.
-        sums = list(accumulate(map(sum, zip(*(part.tolist() for part in parts), strict=True))))
+        numbers = (
+            parts[0].tolist() if len(parts) == 1 else map(sum, zip(*(part.tolist() for part in parts), strict=True))
+        )
+        sums = list(accumulate(numbers))
         return torch.tensor([sums[k - 1] / sums[-1] if sums[-1] else math.nan for k in ks])
     table = parts[0].to(wide_dtype(parts[0].device))
     table = table if len(parts) == 1 else table + parts[1]

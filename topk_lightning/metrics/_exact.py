@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -67,15 +68,16 @@ class ExactMetric(Metric):
 
     def set_states(self, states: Mapping[str, Tensor | list[Tensor]]) -> None:
         """Replace what was counted, by name."""
-        # Not by setattr, by which a module looks for parameters and modules first.
         self.__dict__.update({self._names[name]: state for name, state in states.items()})
 
     def add(self, amounts: Amounts) -> None:
         """Add what a batch counted; a table as a whole is never changed in place."""
+        # Not by setattr, by which a module looks for parameters and modules first.
+        states, names = self.__dict__, self._names
         for name, amount in amounts.items():
             if amount is not None:
-                state = self.state(name)
-                self.set_states({name: amount.added_to(state) if isinstance(amount, Rows) else state + amount})
+                state = states[names[name]]
+                states[names[name]] = amount.added_to(state) if isinstance(amount, Rows) else state + amount
 
     def count(self, *args: Any, **kwargs: Any) -> Amounts:
         """Check a batch and return what it adds to the states."""
@@ -100,6 +102,27 @@ class ExactMetric(Metric):
         self._computed = None
         self._update_count += 1
         return self._forward_cache
+
+    def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
+        # What torchmetrics does around each update, without its two assignments by setattr.
+        with_setattr = super()._wrap_update(update)
+
+        @functools.wraps(update)
+        def counted(*args: Any, **kwargs: Any) -> None:
+            states = self.__dict__
+            if states["compute_on_cpu"]:
+                with_setattr(*args, **kwargs)
+                return
+            states["_computed"] = None
+            states["_update_count"] += 1
+            try:
+                with torch.set_grad_enabled(states["_enable_grad"]):
+                    update(*args, **kwargs)
+            except RuntimeError:
+                states["_update_count"] -= 1
+                with_setattr(*args, **kwargs)  # which says more about it
+
+        return counted
 
     def tables_of(self, amounts: Amounts) -> dict[str, Tensor]:
         """Return the states of a batch alone."""

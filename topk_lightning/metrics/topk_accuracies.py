@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -102,6 +103,8 @@ class TopKAccuracies(MetricCollection):
         members = self._members()
         with torch.no_grad():
             _add(members, _count(members, args, kwargs))
+        if len(members) == len(self._modules):
+            return
         for metric in self._others():
             metric.update(*args, **metric._filter_kwargs(**kwargs))
 
@@ -167,8 +170,8 @@ class TopKAccuracies(MetricCollection):
 
     def _members(self) -> list[TopKAccuracy]:
         """Return the metrics that count together, which a user may have taken out."""
-        metrics = cast(dict[str, TopKAccuracy], self._modules).values()
-        return [metric for metric in metrics if getattr(metric, "counting", None) is self.counting]
+        metrics, counting = self._modules.values(), self.counting
+        return [metric for metric in metrics if metric.__dict__.get("counting") is counting]  # type: ignore[misc]
 
     def _others(self) -> list[Any]:
         metrics = self._modules.values()
@@ -210,18 +213,19 @@ def _count(members: Sequence[TopKAccuracy], args: Any, kwargs: dict[str, Any]) -
 
 def _add(members: Sequence[TopKAccuracy], amounts: Amounts) -> None:
     """Add to the states of all members, once where several hold the same."""
-    done: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
+    done: list[tuple[list[Tensor], list[Tensor]]] = []
     for member in members:
-        before = member.states()
+        inside, names = member.__dict__, member._names.values()
+        before = [inside[name] for name in names]
         for of_another, after in done:
-            if all(before[name] is state for name, state in of_another.items()):
-                member.set_states(after)
+            if all(map(operator.is_, before, of_another)):
+                inside.update(zip(names, after, strict=True))
                 break
         else:
             member.add(amounts)
-            done.append((before, member.states()))
-        member.__dict__["_computed"] = None
-        member.__dict__["_update_count"] += 1
+            done.append((before, [inside[name] for name in names]))
+        inside["_computed"] = None
+        inside["_update_count"] += 1
 
 
 def _states_of_all_processes(members: Sequence[TopKAccuracy]) -> list[dict[str, Tensor]]:
