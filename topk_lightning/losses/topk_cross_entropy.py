@@ -116,11 +116,14 @@ class TopKCrossEntropyLoss(ClassificationLoss):
         inside = (0.0, *(p / rest for p in probabilities[1:])) if beside else probabilities
         factors = torch.tensor(_log_factors(inside), device=terms.device, dtype=terms.dtype)
         terms = terms + factors[(number + masked).clamp(max=len(factors) - 1)]
-        # A masked target that no k reaches costs +inf, with the gradient of cross entropy.
-        underflows = masked & (terms[:, -1] == -math.inf)
-        log_chance = terms.masked_fill(underflows.unsqueeze(1), 0).logsumexp(1)
         log_softmax = log_softmax.squeeze(1)
-        log_chance = torch.where(underflows, log_softmax, log_chance)
+        if reads_values(logits) and not masked.any():
+            log_chance = terms.logsumexp(1)
+        else:
+            # A masked target that no k reaches costs +inf, with the gradient of cross entropy.
+            underflows = masked & (terms[:, -1] == -math.inf)
+            log_chance = terms.masked_fill(underflows.unsqueeze(1), 0).logsumexp(1)
+            log_chance = torch.where(underflows, log_softmax, log_chance)
         if beside:
             log_chance = rest * log_chance
             if first:

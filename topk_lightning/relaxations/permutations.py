@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topk_lightning._checks.losses import refuse_second_derivative
+from topk_lightning._checks.losses import reads_values, refuse_second_derivative
 from topk_lightning.relaxations._errors import check_column, check_relaxation_scores
 from topk_lightning.relaxations.ranked import behind_its_ties, ranked_and_rest
 from topk_lightning.relaxations.rows import result_of, small_dtype
@@ -58,19 +58,21 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
     values, rest, chosen = ranked_and_rest(behind_its_ties(rows, column), column, k, temperature)
-    exists = values > -math.inf
-    places = values.masked_fill(~exists, 0).unsqueeze(2)
+    missing = _masked(values)
+    places = _filled(values, missing, 0).unsqueeze(2)
     # Beyond the k best every class stands below every s_[r], so all k sums share one sum over the rest.
     distances = -(places - places.transpose(1, 2)).abs() / temperature
-    distances = distances.masked_fill(~exists.unsqueeze(1), -math.inf)
+    distances = _filled(distances, None if missing is None else missing.unsqueeze(1), -math.inf)
     below = rest.unsqueeze(1) + (places[:, -1:] - places) / temperature
-    log_sums = torch.cat([distances, below], 2).masked_fill(~exists.unsqueeze(2), 0).logsumexp(2, keepdim=True)
+    missing = None if missing is None else missing.unsqueeze(2)
+    log_sums = _filled(torch.cat([distances, below], 2), missing, 0).logsumexp(2, keepdim=True)
     if column is None:
         chosen, places, log_sums = rows, places.to(rows.dtype), log_sums.to(rows.dtype)
     chosen = chosen.unsqueeze(1)
-    here = exists.unsqueeze(2) & (chosen > -math.inf)
-    log_rows = -(places - chosen.masked_fill(chosen == -math.inf, 0)).abs() / temperature - log_sums
-    return _unflatten(log_rows.masked_fill(~here, -math.inf), scores, column)
+    absent = _masked(chosen)
+    log_rows = -(places - _filled(chosen, absent, 0)).abs() / temperature - log_sums
+    log_rows = _filled(_filled(log_rows, missing, -math.inf), absent, -math.inf)
+    return _unflatten(log_rows, scores, column)
 
 
 def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor | None = None) -> Tensor:
@@ -132,6 +134,15 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
     if column is not None:
         log_rows = log_rows.gather(2, column.unsqueeze(1).expand(-1, k, -1))
     return _unflatten(log_rows, scores, column)
+
+
+def _masked(scores: Tensor) -> Tensor | None:
+    """Return where scores are −∞, or None if one look shows that none is."""
+    return None if reads_values(scores) and scores.numel() and scores.amin() > -math.inf else ~(scores > -math.inf)
+
+
+def _filled(numbers: Tensor, where: Tensor | None, value: float) -> Tensor:
+    return numbers if where is None else numbers.masked_fill(where, value)
 
 
 def _unflatten(log_rows: Tensor, scores: Tensor, column: Tensor | None) -> Tensor:

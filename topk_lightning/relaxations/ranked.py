@@ -94,10 +94,14 @@ class _Ranked(torch.autograd.Function):
             outside = torch.where(following == values[:, -1:], each, 0)
             # The derivative of log Σ exp((s_j − s_[count])/t) in s_[count].
             grad_values = torch.cat([grad_values[:, :-1], grad_values[:, -1:] - scale], 1)
-        same = (values.unsqueeze(1) == values.unsqueeze(2)).to(grad_values.dtype)
-        shared = (same * grad_values.unsqueeze(1)).sum(2)
-        number = same.sum(2)
-        leaders = shared / number.clamp(min=1)
+        if reads_values(rows) and not (values[:, 1:] == values[:, :-1]).any():
+            shared, number = grad_values, torch.ones_like(grad_values)
+            leaders = shared
+        else:
+            same = (values.unsqueeze(1) == values.unsqueeze(2)).to(grad_values.dtype)
+            shared = (same * grad_values.unsqueeze(1)).sum(2)
+            number = same.sum(2)
+            leaders = shared / number.clamp(min=1)
         if column is not None:
             # A leader's two parts may cancel, so they meet before they are rounded; tied ones are shared out below.
             meets = (index == column) & ((following != values[:, -1:]) | (count == rows.shape[1]))
