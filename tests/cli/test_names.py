@@ -6,8 +6,11 @@ import sys
 import warnings
 
 import pytest
+import pytorch_lightning
+from lightning_fabric.utilities.warnings import _custom_format_warning
 
 from topk_lightning.cli._finish import say
+from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import run_command
 from topk_lightning.data import LeftOutWarning
 
@@ -31,4 +34,12 @@ def test_warnings(capsys, monkeypatch):
     assert f"UserWarning: {SHOWN} cannot be read" in said
     assert "\x1b" not in said
     assert run_command(lambda: warnings.warn(NAME, LeftOutWarning, stacklevel=1)) == 0
+    assert capsys.readouterr().err == f"warning: {SHOWN}\n"
+
+    def told_by_lightning():
+        with quiet_lightning():
+            warnings.warn_explicit(NAME, LeftOutWarning, pytorch_lightning.__file__, 1)
+
+    monkeypatch.setattr(warnings, "formatwarning", _custom_format_warning)
+    assert run_command(told_by_lightning) == 0
     assert capsys.readouterr().err == f"warning: {SHOWN}\n"

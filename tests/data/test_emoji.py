@@ -220,10 +220,10 @@ def test_a_drawing_in_two_splits_is_reported_by_name(tmp_path):
     with pytest.warns(LeakageWarning) as warned:
         data.setup()
     assert str(warned[0].message) == (
-        "1 images stand in more than one split, which flatters the scores: train: ogre (noto) = test: ogre (emojione)."
+        "1 image stands in more than one split, which flatters the scores: train: ogre (noto) = test: ogre (emojione)."
     )
     assert data.duplicates == [("train: ogre (noto)", "test: ogre (emojione)")]
-    assert str(data.describe()).endswith("; 1 images stand in more than one split")
+    assert str(data.describe()).endswith("; 1 image stands in more than one split")
 
 
 @pytest.mark.parametrize(

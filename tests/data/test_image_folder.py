@@ -144,7 +144,7 @@ def test_a_copy_in_another_split_is_leakage_whatever_its_format(tmp_path):
     with pytest.warns(LeakageWarning) as warned:
         data = ready(root)
     assert str(warned[0].message) == (
-        "1 images stand in more than one split, which flatters the scores: "
+        "1 image stands in more than one split, which flatters the scores: "
         "train: train/cat/00.png = test: test/dog/copy.bmp."
     )
     assert data.duplicates == [("train: train/cat/00.png", "test: test/dog/copy.bmp")]

@@ -1,4 +1,4 @@
-"""Lightning without the hints that say nothing about what the command line does."""
+"""Warnings as a person reads them, and Lightning without the hints that say nothing about what the command line does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["quiet_lightning"]
+__all__ = ["quiet_lightning", "visible_warnings"]
 
 # Those of rank zero too: a package that is first imported later sets the level of its own logger, not of these.
 _PACKAGES = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
@@ -35,7 +36,8 @@ def quiet_lightning() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        # Once more: Lightning has put a form of its own around that of before its import.
+        with warnings.catch_warnings(), visible_warnings():
             for message in _HINTS:
                 warnings.filterwarnings("ignore", message=message)
             # What Lightning's command line still uses of jsonargparse is theirs to change.
@@ -44,3 +46,24 @@ def quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def visible_warnings() -> Iterator[None]:
+    """Within it, a warning that names a file or a class of a stranger sends nothing unseen to the terminal.
+
+    Those of this library are about the user's files, not about a line of code, which is left out.
+    """
+    form = warnings.formatwarning
+
+    def visible(message: Any, category: type[Warning], *place: Any) -> str:
+        from topk_lightning.drawing import visible_text
+
+        ours = category.__module__.partition(".")[0] == "topk_lightning"
+        return visible_text(f"warning: {message}\n" if ours else form(message, category, *place))
+
+    warnings.formatwarning = visible  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = form

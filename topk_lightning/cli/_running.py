@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from topk_lightning.cli._errors import UsageError, user_sentence
+from topk_lightning.cli._quiet import visible_warnings
 from topk_lightning.cli._stops import STOPS, Stopped
 
 __all__ = ["run_command", "until_stopped"]
@@ -18,7 +17,7 @@ __all__ = ["run_command", "until_stopped"]
 def run_command(command: Callable[[], object]) -> int:
     """Run a command and return the exit status; a user's mistake ends in one sentence, a defect in its traceback."""
     try:
-        with _harmless_warnings():
+        with visible_warnings():
             command()
         sys.stdout.flush()
         STOPS.check()
@@ -31,25 +30,6 @@ def run_command(command: Callable[[], object]) -> int:
             return STOPS.status
         return _status_of(error)
     return 0
-
-
-@contextlib.contextmanager
-def _harmless_warnings() -> Iterator[None]:
-    """Within it, a warning that names a file or a class of a stranger sends nothing unseen to the terminal."""
-    form = warnings.formatwarning
-
-    def visible(message: Any, category: type[Warning], *place: Any) -> str:
-        from topk_lightning.drawing import visible_text
-
-        # Ours is about the user's files, not about a line of code.
-        ours = category.__module__.partition(".")[0] == "topk_lightning"
-        return visible_text(f"warning: {message}\n" if ours else form(message, category, *place))
-
-    warnings.formatwarning = visible  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        warnings.formatwarning = form
 
 
 def _status_of(error: BaseException) -> int:

@@ -123,4 +123,5 @@ def leakage_sentence(duplicates: Sequence[Sequence[str]], at_most: int = 5) -> s
     """Return the sentence of a warning that names identical images in different splits."""
     named = "; ".join(" = ".join(group) for group in duplicates[:at_most])
     more = f"; and {len(duplicates) - at_most} more (see .duplicates)" if len(duplicates) > at_most else ""
-    return f"{len(duplicates)} images stand in more than one split, which flatters the scores: {named}{more}."
+    stand = "1 image stands" if len(duplicates) == 1 else f"{len(duplicates)} images stand"
+    return f"{stand} in more than one split, which flatters the scores: {named}{more}."

@@ -66,7 +66,8 @@ class DataSummary:
             f"{self.image_size} pixels; smallest class: {self.smallest_class} ({self.smallest_class_images} to train on)"
         )
         if self.duplicates:
-            text += f"; {self.duplicates} images stand in more than one split"
+            stand = "1 image stands" if self.duplicates == 1 else f"{self.duplicates} images stand"
+            text += f"; {stand} in more than one split"
         if self.skipped:
             text += f"; {self.skipped} unreadable image{'s' if self.skipped > 1 else ''} skipped"
         if self.left_out:
