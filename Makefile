@@ -20,7 +20,7 @@ check: $(INSTALLED)
 # Ratios to what everybody knows and to peers, about an hour on 2 quiet cores; writes docs/benchmarks.md. LOOK=--quick: minutes, prints only.
 LOOK ?= --write
 bench: $(INSTALLED)
-	for name in metrics growth losses compiled step start data writer sync heads; do \
+	for name in metrics growth losses compiled step start data draft writer sync heads; do \
 		$(BIN)/python tests/benchmarks/bench_$$name.py $(LOOK) || exit 1; done
 	for name in calibration callbacks class_report serve sets; do $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 

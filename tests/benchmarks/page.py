@@ -32,6 +32,7 @@ SECTIONS = {
     "step": "A whole training step",
     "start": "Import and start-up",
     "data": "Loading photos",
+    "draft": "Photos decoded at a fraction of their size",
     "writer": "Predictions and reports of many images",
     "sync": "Joining the counts of several processes",
     "heads": "Heads with very many classes",
