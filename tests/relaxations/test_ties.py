@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.oracles_relaxed import minus_log, neuralsort_matrix, softsort_matrix
 from topk_lightning.relaxations import MEMBERSHIPS, neuralsort, soft_topk_mask, softsort
 
 TEMPERATURE = 0.5
@@ -60,3 +61,16 @@ def test_a_tie_across_the_boundary_pulls_both_classes_up_at_any_scale(relaxation
         chance = relaxation(scores, 2, temperature=scale, column=torch.tensor([1, 2])).exp().sum()
         (slope,) = torch.autograd.grad(chance, scores)
         assert (slope[[0, 1], [1, 2]] * scale > 0.01).all()
+
+
+@pytest.mark.parametrize(("relaxation", "matrix"), [(softsort, softsort_matrix), (neuralsort, neuralsort_matrix)])
+@pytest.mark.parametrize("k", range(1, 6))
+def test_the_chance_of_a_tied_class_is_its_formula_where_scores_are_large_against_the_temperature(
+    relaxation, matrix, k
+):
+    below = 1000 - 2**-14  # the float32 below 1000, 6 thousandths of the temperature away
+    scores = [[1000.0] * 5, [1000.0, 1000, below, 1000, 0], [below, 1000, below, below, 1001]]
+    for row in scores:
+        logs = torch.tensor([[-minus_log(p) for p in line] for line in matrix(row, 0.01)[:k]], dtype=torch.float64)
+        found = relaxation(torch.tensor([row] * 5), k, temperature=0.01, column=torch.arange(5))
+        torch.testing.assert_close(found, logs.T, rtol=1e-6, atol=1e-6)

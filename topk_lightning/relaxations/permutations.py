@@ -10,7 +10,7 @@ from torch import Tensor
 
 from topk_lightning._checks.losses import reads_values, refuse_second_derivative
 from topk_lightning.relaxations._errors import check_column, check_relaxation_scores
-from topk_lightning.relaxations.ranked import behind_its_ties, ranked_and_rest
+from topk_lightning.relaxations.ranked import just_below, ranked_and_rest
 from topk_lightning.relaxations.rows import result_of, small_dtype
 
 __all__ = ["neuralsort", "softsort"]
@@ -57,7 +57,7 @@ def softsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tensor
     """
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
-    values, rest, chosen = ranked_and_rest(behind_its_ties(rows, column), column, k, temperature)
+    values, rest, chosen = ranked_and_rest(rows, column, k, temperature)
     missing = _masked(values)
     places = _filled(values, missing, 0).unsqueeze(2)
     # Beyond the k best every class stands below every s_[r], so all k sums share one sum over the rest.
@@ -118,7 +118,12 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
     rows, k, temperature = check_relaxation_scores(scores, k, temperature)
     column = check_column(column, scores)
     # Exponents are differences of large sums.
-    rows = behind_its_ties(rows.to(small_dtype(rows)), column)
+    rows = rows.to(small_dtype(rows))
+    if column is not None:
+        own = rows.detach().gather(1, column)
+        tied = ((rows.detach() == own).sum(1, keepdim=True) > 1) & own.isfinite()
+        if not reads_values(rows) or tied.any():
+            rows = rows.scatter_add(1, column, torch.where(tied, just_below(own) - own, 0))
     masked = rows == -math.inf
     number = (~masked).sum(1).reshape(-1, 1, 1)
     # Only differences matter: against the best class nothing is lost to large scores.

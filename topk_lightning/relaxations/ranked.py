@@ -11,25 +11,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import reads_values, refuse_second_derivative
 from topk_lightning.relaxations.rows import largest, row_blocks, small_dtype
 
-__all__ = ["behind_its_ties", "ranked", "ranked_and_rest"]
-
-
-def behind_its_ties(rows: Tensor, column: Tensor | None) -> Tensor:
-    """Return rows (M, C) in which the class `column` (M, 1) stands one rounding below all that tie with it.
-
-    Sorted scores have a kink where two are equal. Its gradients on both sides differ, and their mean may be 0: then a
-    network that begins with equal scores learns nothing. The gradient of a class just behind its ties pulls it up.
-    """
-    if column is None:
-        return rows
-    chosen = rows.detach().gather(1, column)
-    tied = (rows.detach() == chosen).sum(1, keepdim=True) > 1
-    if reads_values(rows) and not tied.any():
-        return rows
-    tied = tied & chosen.isfinite()
-    limits = torch.finfo(rows.dtype)
-    below = (chosen - (chosen.abs() * limits.eps).clamp(min=limits.tiny)).clamp(min=limits.min)
-    return rows.scatter_add(1, column, torch.where(tied, below - chosen, 0))
+__all__ = ["just_below", "ranked", "ranked_and_rest"]
 
 
 def ranked(rows: Tensor, count: int) -> Tensor:
@@ -58,9 +40,13 @@ class _Ranked(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, column: Tensor | None, count: int, temperature: float | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        # One score more shows where classes inside tie with classes outside.
-        best, index = largest(rows, min(count + 1, rows.shape[1]))
-        small, index = best.to(small_dtype(rows)), index[:, :count]
+        # One score more shows where classes inside tie with classes outside, another where `column` is one of them.
+        size = min(count + 1, rows.shape[1])
+        best, index = largest(rows, min(count + 1 + (column is not None), rows.shape[1]))
+        small, own, behind = best.to(small_dtype(rows)), None, None
+        if column is not None:
+            small, index, own, behind = _behind_its_ties(rows, column, best, index, count)
+        best, small, index = best[:, :size], small[:, :size], index[:, :count]
         values = small[:, :count]
         powers, total = rows.new_empty(0), torch.zeros_like(values[:, :1])
         rest = torch.full_like(total, -math.inf)
@@ -73,15 +59,15 @@ class _Ranked(torch.autograd.Function):
             empty = best[:, count:] == -math.inf
             total.masked_fill_(empty, 1)
             rest = torch.where(empty, -math.inf, total.log() + (small[:, count:] - values[:, -1:]) / temperature)
-        chosen = values[:, :1].clone() if column is None else rows.gather(1, column).to(values.dtype)
-        ctx.save_for_backward(rows, column, best, index, powers, total)
+        chosen = values[:, :1].clone() if own is None else own
+        ctx.save_for_backward(rows, column, behind, small, index, powers, total)
         ctx.temperature, ctx.count = temperature, count
         return values.clone(), rest, chosen
 
     @staticmethod
     def backward(ctx: Any, grad_values: Tensor, grad_rest: Tensor, grad_own: Tensor) -> tuple[Tensor, None, None, None]:
         refuse_second_derivative()
-        rows, column, best, index, powers, total = ctx.saved_tensors
+        rows, column, behind, best, index, powers, total = ctx.saved_tensors
         count = ctx.count
         values, following = best[:, :count], best[:, -1:]
         outside = torch.zeros_like(total)
@@ -109,10 +95,44 @@ class _Ranked(torch.autograd.Function):
             grad_own = grad_own.masked_fill(meets.any(1, keepdim=True), 0)
         gradient.scatter_(1, index, leaders.to(rows.dtype))
         if count < rows.shape[1]:
-            _share_across_boundary(gradient, rows, values, following, shared, number, outside)
+            _share_across_boundary(gradient, rows, values, following, shared, number, outside, column, behind)
         if column is not None:
             gradient.scatter_add_(1, column, grad_own.to(rows.dtype))
         return gradient, None, None, None
+
+
+def just_below(scores: Tensor) -> Tensor:
+    """Return finite scores one rounding lower.
+
+    Sorted scores have a kink where two are equal. Its gradients on both sides differ, and their mean may be 0: then a
+    network that begins with equal scores learns nothing. The gradient of a class just below its ties pulls it up. In
+    float64 the step changes no value that anyone reads.
+    """
+    limits = torch.finfo(scores.dtype)
+    lower = (scores - (scores.abs() * limits.eps).clamp(min=limits.tiny)).clamp(min=limits.min)
+    return torch.where(scores.isfinite(), lower, scores)
+
+
+def _behind_its_ties(
+    rows: Tensor, column: Tensor, best: Tensor, index: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Let `column` be the last of the `best` that tie with it, and just below them if `count` of them hold a tie.
+
+    Returns the scores and positions of `best`, the score of `column`, and where it is just below, (M, 1), or None for nowhere.
+    """
+    own = rows.gather(1, column)
+    equal, here = best == own, index == column
+    if reads_values(rows) and not (equal & ~here).any():
+        return best.to(small_dtype(rows)), index, own.to(small_dtype(rows)), None
+    # What stands last of the equal ones changes places with it.
+    last = (equal * torch.arange(1, best.shape[1] + 1, device=rows.device)).argmax(1, keepdim=True)
+    index = torch.where(here, index.gather(1, last), index)
+    here = here.any(1, keepdim=True) & (torch.arange(best.shape[1], device=rows.device) == last)
+    index = torch.where(here, column, index)
+    behind = (equal & ~here)[:, :count].any(1, keepdim=True) & own.isfinite()
+    small, own = best.to(small_dtype(rows)), own.to(small_dtype(rows))
+    own = torch.where(behind, just_below(own), own)
+    return torch.where(here, own, small), index, own, behind
 
 
 def _reference(best: Tensor) -> Tensor:
@@ -130,14 +150,21 @@ def _share_across_boundary(
     shared: Tensor,
     number: Tensor,
     outside: Tensor,
+    column: Tensor | None,
+    behind: Tensor | None,
 ) -> None:
-    """Give the classes that tie with the last value one mean gradient, those inside and those outside, in place."""
+    """Give the classes that tie with the last value one mean gradient, those inside and those outside, in place.
+
+    Not to the class `column` where it stands `behind` them.
+    """
     cut = (following == values[:, -1:]).squeeze(1)
     eager = rows.device.type == "cpu" and not torch.compiler.is_compiling()
     if eager and not cut.any():
         return
     part = cut.nonzero().squeeze(1) if eager else slice(None)
     tied = (rows[part] == values[part, -1:]) & cut[part].unsqueeze(1)
+    if column is not None and behind is not None:
+        tied.scatter_(1, column[part], tied.gather(1, column[part]) & ~behind[part])
     all_tied = tied.sum(1, keepdim=True)
     inside = number[part, -1:]
     mean = (shared[part, -1:] + (all_tied - inside) * outside[part]) / all_tied.clamp(min=1)
