@@ -205,6 +205,8 @@ def test_class_dim_says_where_the_classes_stand(class_dim, dims):
     target = torch.randint(12, (16, 55), generator=generator)
     flat = target_rank(scores.reshape(-1, 12), target.reshape(-1)).view(16, 55)
     assert torch.equal(target_rank(scores.permute(dims), target, class_dim=class_dim), flat)
+    _, tied = count_ahead_and_tied(scores.permute(dims), target, class_dim=class_dim)
+    assert torch.equal(tied, (scores == scores.gather(2, target.unsqueeze(2))).sum(2))
     best = topk_indices(scores.permute(dims), 3, class_dim=class_dim)
     assert torch.equal(best.permute(dims).reshape(-1, 3), topk_indices(scores.reshape(-1, 12), 3))
 

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from topk_lightning._checks import UserError
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.networks import SmallCNN
 
@@ -93,3 +94,27 @@ def test_a_class_of_another_kind_is_refused_from_wherever_it_is_read(model, open
     with pytest.raises(ValueError, match=r"^optimizer must be of timm, topk_lightning, torch or torchvision"):
         TopKClassifier.load_from_checkpoint(opened(model))
     assert not (tmp_path / "mark").exists()
+
+
+ODD = {
+    "pytorch-lightning_version": "x",
+    "hparams_type": [1],
+    "state_dict": {},
+    "hyper_parameters": {"network": [1], "num_classes": 2},
+}
+
+
+@pytest.mark.parametrize("content", [[1], torch.zeros(2), None, {}, {"state_dict": {}}, {1: 2}, *ODD], ids=repr)
+def test_odd_content_is_one_sentence(model, content):
+    if isinstance(content, str):
+        content = {**torch.load(model, weights_only=True), content: ODD[content]}
+    torch.save(content, model)
+    with pytest.raises(UserError) as caught:
+        TopKClassifier.load_from_checkpoint(model)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_do_not_fit_a_network_of_the_callers_are_one_sentence(model):
+    wanted = r"be a checkpoint whose options and weights fit together, got .* Error\(s\) in loading"
+    with pytest.raises(ValueError, match=rf"^checkpoint_path must {wanted}"):
+        TopKClassifier.load_from_checkpoint(model, network=SmallCNN(2, width=3))

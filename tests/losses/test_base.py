@@ -8,14 +8,16 @@ import re
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.benchmarks.timing import peak_extra_bytes
 from tests.losses.all_cases import ALL_CASES
 from topk_lightning.losses import (
+    NoisedTopKHingeLoss,
     SmoothTopKSVMLoss,
     TemperatureCrossEntropyLoss,
     TruncatedTopKEntropyLoss,
+    smooth_topk_svm_loss,
     truncated_topk_entropy_loss,
 )
 from topk_lightning.losses._base import ClassificationLoss
@@ -191,3 +193,79 @@ def test_a_row_that_is_no_distribution_is_refused():
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         truncated_topk_entropy_loss(SCORES, several)
     truncated_topk_entropy_loss(SCORES, several / several.sum(1, keepdim=True))
+
+
+def test_the_docstring_holds_what_all_losses_share_before_its_examples():
+    for documented in (TruncatedTopKEntropyLoss, truncated_topk_entropy_loss):
+        before, _, after = documented.__doc__.partition("\n\nExamples:")
+        assert before.startswith("Cross entropy")
+        assert before.endswith("an option, a shape or a label is out of range.")
+        assert "class_dim" not in after
+
+
+def test_a_function_has_the_name_of_its_module():
+    assert truncated_topk_entropy_loss.__name__ == "truncated_topk_entropy_loss"
+    assert smooth_topk_svm_loss.__name__ == "smooth_topk_svm_loss"
+
+
+def test_one_class_has_nothing_to_learn():
+    assert TruncatedTopKEntropyLoss()(torch.zeros(2, 1), LABELS[:2]).item() == 0
+
+
+def test_what_others_ask_of_a_loss():
+    assert ClassificationLoss.y_int is True
+    assert ClassificationLoss().ignore_index == nn.CrossEntropyLoss().ignore_index
+    scores = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(TruncatedTopKEntropyLoss(class_dim=-1).decodes(scores), scores.argmax(-1))
+    assert "generator" not in repr(NoisedTopKHingeLoss())
+
+
+def test_further_dimensions_are_further_rows():
+    scores = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(20).view(4, 5) % 3
+    found = truncated_topk_entropy_loss(scores, target, reduction="none")
+    flat = truncated_topk_entropy_loss(scores.movedim(1, -1).reshape(20, 3), target.flatten(), reduction="none")
+    assert torch.equal(found.flatten(), flat)
+
+
+def test_rows_see_no_autocast_and_meta_tensors_have_none():
+    def rows(logits: Tensor, target: Tensor) -> Tensor:
+        return (logits @ torch.eye(10, device=logits.device)).gather(1, target.unsqueeze(1)).squeeze(1)
+
+    scores = torch.full((32, 10), 1 / 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert reduce_rows(rows, scores, LABELS, reduction="none")[0] == scores[0, 0]
+    assert reduce_rows(rows, scores.to("meta"), LABELS.to("meta")).is_meta
+
+
+def test_an_infinite_loss_of_weight_0_counts_0():
+    def rows(logits: Tensor, target: Tensor) -> Tensor:
+        return torch.where(target == 0, math.inf, logits[:, 1])
+
+    weight = torch.tensor([0.0, 1.0, 1.0])
+    assert reduce_rows(rows, torch.ones(2, 3), torch.tensor([0, 1]), weight=weight, reduction="sum") == 1
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5]])
+def test_ignored_rows_weigh_nothing_in_a_compiled_graph(weight):
+    loss = TemperatureCrossEntropyLoss(weight=weight)
+    scores, target = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, -100, 2, 1])
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(scores, target), loss(scores, target))
+
+
+@pytest.mark.parametrize("ignored", [0, 1, 2])
+def test_an_ignored_index_may_be_that_of_a_class(ignored):
+    rows = Counter()
+    reduce_rows(rows, torch.zeros(3, 3), torch.arange(3), ignore_index=ignored)
+    assert rows.count == 2
+
+
+def test_a_soft_target_passes_the_gradient_of_its_loss_on_and_none_of_the_second_order():
+    scores, target = torch.randn(4, 3, requires_grad=True), torch.full((4, 3), 1 / 3)
+    loss = TemperatureCrossEntropyLoss()(scores, target)
+    with pytest.raises(RuntimeError, match="cannot be differentiated again"):
+        torch.autograd.grad(loss, scores, create_graph=True)
+    loss = TemperatureCrossEntropyLoss()(scores, target)
+    (slope,) = torch.autograd.grad(3 * loss, scores)
+    torch.testing.assert_close(slope, 3 / 4 * (scores.detach().softmax(1) - 1 / 3))

@@ -22,7 +22,7 @@ from topk_lightning._checks.options import (
 )
 from topk_lightning._files import write_file
 from topk_lightning._repr import without_widget_hints
-from topk_lightning.classifier._checkpoint_file import check_file_of_trainer, local_file
+from topk_lightning.classifier._checkpoint_file import check_file_of_trainer, content_of, local_file
 from topk_lightning.classifier._errors import check_class_count, check_loss, not_restored
 from topk_lightning.classifier._fine_tuning import FrozenBackbone
 from topk_lightning.classifier._optimization import OPTIMIZERS, OptimizerFactory, build_optimizer, described, scheduled
@@ -221,12 +221,14 @@ class TopKClassifierBase(MeasuredSteps):
         """
         with local_file(checkpoint_path) as path:
             _, options = read_checkpoint(path)
+            own = kwargs.keys() - {"map_location", "hparams_file", "strict", "weights_only"}
             built = [argument for argument in ("network", "loss", "optimizer") if argument not in kwargs]
             safe = trusted_options(options, trust, built)
             kwargs = {**{argument: safe[argument] for argument in built if argument in safe}, **kwargs}
             # Lightning before 2.6.6 would import and call what a checkpoint names there.
             kwargs["_instantiator"] = None
-            return super().load_from_checkpoint(path, *args, **{"weights_only": True, **kwargs})
+            with content_of(checkpoint_path, own):
+                return super().load_from_checkpoint(path, *args, **{"weights_only": True, **kwargs})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save weights under the names that they have where nothing is compiled, and what is known of the data."""

@@ -6,15 +6,16 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
 import fsspec
 
+from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning._files import check_archive
 
-__all__ = ["check_file_of_trainer", "local_file"]
+__all__ = ["check_file_of_trainer", "content_of", "local_file"]
 
 
 def check_file_of_trainer(module: Any) -> None:
@@ -43,3 +44,23 @@ def local_file(given: Any) -> Iterator[str | Path]:
                 with fsspec.open(str(given), "rb") as source:
                     shutil.copyfileobj(source, copy)
         yield path
+
+
+@contextlib.contextmanager
+def content_of(given: Any, own: Collection[str]) -> Iterator[None]:
+    """Within it, what odd content of a checkpoint makes fail is one sentence.
+
+    Where the caller has arguments of their `own` for the constructor, only weights that do not fit are: the rest may be
+    their doing.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if own and not isinstance(error, RuntimeError):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+        file = repr(str(given)) if isinstance(given, str | Path) else "an open file"
+        requirement = "be a checkpoint whose options and weights fit together"
+        raise InvalidValueError(must("checkpoint_path", requirement, f"{file} ({reason})")) from error
