@@ -33,7 +33,7 @@ SHARDED = "tests/test_class_shards.py::test_a_group_of_this_process_alone_has_al
 #: Each file and the tests that have to notice a change in it.
 TARGETS = {
     "topk_lightning/ranking.py": ["tests/test_ranking.py", "tests/metrics/test_topk_accuracy.py", SHARDED],
-    "topk_lightning/metrics/_counting.py": ["tests/metrics/test_topk_accuracy.py", "tests/metrics/test_topk_accuracies.py", "tests/metrics/test_contract.py", SHARDED],
+    "topk_lightning/metrics/_counting.py": ["tests/metrics/test_counting.py", "tests/metrics/test_topk_accuracy.py", "tests/metrics/test_topk_accuracies.py", "tests/metrics/test_contract.py", SHARDED],
     "topk_lightning/losses/_base.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", SHARDED, *SOME_LOSSES],
     "topk_lightning/losses/_reduce.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", SHARDED, *SOME_LOSSES],
     "topk_lightning/classifier/_steps.py": [f"tests/classifier/test_{name}.py" for name in ("classifier", "stages", "class_match", "soft_targets")],
@@ -74,7 +74,8 @@ class Mutations(QuickFailures):
             last = {name: place for place, name in enumerate(self._killers)}
             session.items.sort(key=lambda item: (-last.get(item.nodeid, -1), self._durations.get(item.nodeid, 0.0)))
             # A method without its only super() has another closure, which a function that stands already cannot take.
-            at_import = mutant.function in AT_IMPORT or "super()" in mutant.key
+            body = mutant.function.rpartition(".")[2][:1].isupper()  # of a class
+            at_import = body or mutant.function in AT_IMPORT or "super()" in mutant.key
             survived = imported(self.path, mutant) if at_import else self._forked(session, mutant, within)
             tell(self.path, mutant, survived, self.results)
         if not self._forked(session, None, 1200):

@@ -1,0 +1,60 @@
+"""What decides how a batch is counted: settings, shapes of weights, labels that are none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from topk_lightning.metrics._counting import Counting
+
+SCORES = torch.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"max_k": 0}, "k"),
+        ({"max_k": 4, "num_classes": 3}, "k"),
+        ({"max_k": 1, "ties": "odd"}, "ties"),
+        ({"max_k": 1, "ignore_index": 1.5}, "ignore_index"),
+        ({"max_k": 1, "ignore_index": -(2**63) - 1}, "ignore_index"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_by_its_name(settings, name):
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
+        Counting(**settings)
+
+
+def test_settings_at_their_bounds_are_taken():
+    assert Counting(4, num_classes=3, fits=False).max_k == 4
+    assert Counting(1, ignore_index=-(2**63)).ignore_index == -(2**63)
+    assert not Counting(1).by_class
+    with pytest.raises(ValueError, match=r"^k must be at most"):
+        Counting(4).count(SCORES, torch.arange(3))
+
+
+def test_the_tables_of_no_rows_stand_where_they_are_asked_for():
+    assert [table.device.type for table in Counting(1).empty(torch.device("meta"))] == ["meta", "meta"]
+
+
+@pytest.mark.parametrize("ties", ["index", "expected"])
+def test_a_label_that_is_none_is_said(ties):
+    sentence = "target must hold class indices in [0, 3), got 3. Class indices start at 0."
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Counting(1, ties=ties).count(SCORES, torch.tensor([0, 1, 3]))
+
+
+def test_ignored_rows_earn_no_expected_credit():
+    counts = Counting(1, ties="expected", ignore_index=2).count(SCORES, torch.arange(3))
+    assert counts.fractional.tolist() == [2, 0, 2]
+
+
+def test_a_weight_stands_for_a_row_of_labels_and_of_distributions():
+    scores, target = torch.eye(3).expand(2, 3, 3), torch.arange(3).expand(2, 3)
+    weight = torch.arange(6.0).view(2, 3)
+    for labels in (target, torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float()):
+        assert Counting(1).count(scores, labels, weight).fractional[0] == weight.sum()
+        with pytest.raises(ValueError, match=r"^sample_weight must have shape"):
+            Counting(1).count(scores, labels, weight[:, :2])
