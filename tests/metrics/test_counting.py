@@ -58,3 +58,19 @@ def test_a_weight_stands_for_a_row_of_labels_and_of_distributions():
         assert Counting(1).count(scores, labels, weight).fractional[0] == weight.sum()
         with pytest.raises(ValueError, match=r"^sample_weight must have shape"):
             Counting(1).count(scores, labels, weight[:, :2])
+
+
+@pytest.mark.parametrize("ties", ["index", "expected"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_classes_may_stand_last(ties, soft):
+    scores = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(10).view(2, 5) % 3
+    target = torch.nn.functional.one_hot(labels, 3).float() if soft else labels
+    found = Counting(1, ties=ties, class_dim=2).count(scores, target, torch.ones(2, 5)).fractional
+    assert found[0] == (scores.argmax(2) == labels).sum()
+
+
+def test_a_distribution_counts_by_its_sum_and_a_nan_is_a_miss():
+    assert Counting(1).count(SCORES, SCORES * (1 + 2**-20)).fractional[0] == 3
+    counts = Counting(1, ties="expected").count(torch.tensor([[torch.nan, 1.0]]), torch.tensor([0]))
+    assert counts.fractional.tolist() == [0, 1, 1]
