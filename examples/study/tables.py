@@ -179,7 +179,7 @@ def missing(records: Results) -> list[str]:
         if left:
             what = "all methods" if len(left) == len(names) else ", ".join(left)
             lines.append(f"- {setting.name}{', questions after training' if grid == 'c' else ''}: {what}")
-    return lines or ["Nothing."]
+    return lines or ["None."]
 
 
 def origins(records: Results) -> list[str]:
