@@ -17,6 +17,7 @@ from tables import measured_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_all"]
 
@@ -40,18 +41,13 @@ def draw_all(records: Results, folder: Path) -> None:
 
 def _forest(records: Results, path: Path) -> None:
     """Draw a row for each setting and a column for each method: the differences with their intervals."""
-    from matplotlib import pyplot as plt
-
     settings = [setting.name for setting in measured_settings(records)]
     by_k = {k: {name: compare(records, name, f"top{k}") for name in settings} for k in (1, 5)}
     methods = [m.name for m in (*METHODS, *CURRICULA) if any(m.name in by_k[5][name] for name in settings)]
     if not methods:
         return
-    figure, columns = plt.subplots(
-        1, len(methods), figsize=(max(7, 2 + 1.25 * len(methods)), 1.4 + 0.36 * len(settings)), sharey=True, sharex=True,
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
-    for axes, method in zip(columns[0], methods, strict=True):
+    figure, panels = _panels(len(methods), 6, 2.6, 1.25, 0.3 * len(settings) + 0.5)
+    for axes, method in zip(panels, methods, strict=True):
         axes.axvspan(-1, 1, color=_BAND, linewidth=0)
         axes.axvline(0, color=_INK, linewidth=0.8)
         for k, colour, shift in ((5, _TOP5, -0.14), (1, _TOP1, 0.14)):
@@ -67,14 +63,12 @@ def _forest(records: Results, path: Path) -> None:
                 markersize=4,
                 label=f"top-{k}",
             )
-        axes.set_title(method.replace(", ", ",\n"), fontsize=9)
+        axes.set_title(re.sub(", (?=[a-z])", ",\n", method), fontsize=9)
         axes.tick_params(labelsize=8)
-    columns[0][0].set_yticks(range(len(settings)), settings)
-    columns[0][0].set_ylim(len(settings) - 0.5, -0.5)
+    panels[0].set_yticks(range(len(settings)), settings)
+    panels[0].set_ylim(len(settings) - 0.5, -0.5)
     figure.supxlabel("points of accuracy above cross entropy; bars: 95 % t intervals; grey: ±1 point", fontsize=9)
-    figure.legend(
-        *columns[0][0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False, fontsize=9
-    )
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     _save(path)
 
 
@@ -101,23 +95,13 @@ def _noise(records: Results, path: Path) -> None:
 
 def _rates(records: Results, path: Path) -> None:
     """Draw the tuning of each method where only the rate and the own option are tuned."""
-    from matplotlib import pyplot as plt
-
     name = "glyphs, noise .6 in groups, decay off"
     rows = [r for r in records if (r["grid"], r["setting"], r["stage"]) == ("a", name, "tuning")]
     methods = [m.name for m in METHODS if any(r["method"] == m.name for r in rows)]
     if not methods:
         return
-    figure, columns = plt.subplots(
-        1,
-        len(methods),
-        figsize=(max(4, 1 + 1.9 * len(methods)), 3),
-        sharey=True,
-        sharex=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, method in zip(columns[0], methods, strict=True):
+    figure, panels = _panels(len(methods), 5, 1, 1.9, 2.6)
+    for axes, method in zip(panels, methods, strict=True):
         mine = [r for r in rows if r["method"] == method]
         options = list(dict.fromkeys(r["option"] for r in sorted(mine, key=lambda r: r["candidate"])))
         options.sort(key=lambda option: [float(n) for n in re.findall(r"[\d.]+", option)])
@@ -137,11 +121,11 @@ def _rates(records: Results, path: Path) -> None:
                 label=label,
             )
         axes.set_xscale("log")
-        axes.set_title(method.replace(", ", ",\n"), fontsize=9)
+        axes.set_title(re.sub(", (?=[a-z])", ",\n", method), fontsize=9)
         axes.tick_params(labelsize=8)
         if len({r["option"] for r in mine}) > 1 and max(len(r["option"]) for r in mine) < 20:
             axes.legend(frameon=False, fontsize=7, title=mine[0]["option"].split(" ")[0], title_fontsize=7)
-    columns[0][0].set_ylabel("top-5 on the tuning splits, %")
+    figure.supylabel("top-5 on the tuning splits, %", fontsize=9)
     figure.supxlabel("learning rate", fontsize=9)
     _save(path)
 
@@ -172,6 +156,22 @@ def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, 
     axes.plot(epochs, centre, color=colour, label=label)
     low, high = ([c + sign * w for c, w in zip(centre, width, strict=True)] for sign in (-1, 1))
     axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _panels(number: int, across: int, left: float, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return so many panels with common axes, in rows that fit on a page; all lengths in inches."""
+    from matplotlib import pyplot as plt
+
+    across = min(across, number)
+    down = -(-number // across)
+    figure, rows = plt.subplots(
+        down, across, figsize=(max(4, left + width * across), height * down + 0.6), sharey=True, sharex=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    panels = list(rows.flat)
+    for spare in panels[number:]:
+        spare.remove()
+    return figure, panels[:number]
 
 
 def _save(path: Path) -> None:
