@@ -17,7 +17,7 @@ import torch.distributed as dist
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from page import Ratio, Table, digits, publish, quick
+from page import DOCS, Ratio, Table, digits, publish, quick
 
 from tests.distributed import run_processes
 
@@ -27,6 +27,7 @@ CASES = {
     "macro, C = 1,000": ("macro", 1000),
     "macro, C = 1,000,000": ("macro", 1_000_000),
 }
+FIGURE = "assets/growth_processes.svg"
 # torchmetrics makes a one-hot of the rows: more classes would not fit.
 PEER = 1000
 
@@ -89,17 +90,20 @@ def measure(rank: int, world_size: int, average: str, num_classes: int, rounds: 
 
 def main() -> None:
     """Measure 2 and 4 processes, and publish."""
-    rows = []
+    rows: list[list[object]] = []
+    curves: dict[str, dict[int, float]] = {}
     for case, (average, num_classes) in list(CASES.items())[: 1 if quick() else None]:
-        for world_size in (2,) if quick() else (2, 4):
+        for world_size in (2,) if quick() else (2, 4, 8) if num_classes <= PEER else (2, 4):
             found = run_processes(
                 measure, world_size, average, num_classes, 3 if quick() else 15 if num_classes < 10**6 else 4
             )[0]
             calls, sent = found["ours sent"]
             times = Ratio.of([1e3 * seconds for seconds in found["ours"][1:]])
+            curves.setdefault(f"ours, {case}", {})[world_size] = times.median
             row = [f"{case}: {world_size} processes", f"{times} ms", calls, f"{sent:,}", f"{sent / found['state']:.2f}"]
             if "torchmetrics" in found:
                 peer = Ratio.of([1e3 * seconds for seconds in found["torchmetrics"][1:]])
+                curves.setdefault(f"torchmetrics, {case}", {})[world_size] = peer.median
                 row += [f"{peer} ms", found["torchmetrics sent"][0], digits(peer.median / times.median)]
             rows.append(row + ["–"] * (8 - len(row)))
     title = "`compute()` of top-1, 3 and 5 over processes of one machine, by gloo."
@@ -114,11 +118,32 @@ def main() -> None:
         "÷ ours",
     ]
     note = (
-        "Wall time. A ring of R processes sends 2 (R − 1) / R times the bytes given to an all-reduce. torchmetrics gathers R copies of each "
+        "Wall time; with more processes than processors they wait for each other. A ring of R processes sends 2 (R − 1) / R times the bytes given to an all-reduce. torchmetrics gathers R copies of each "
         "state of each metric; a million classes were not tried with it. Small tables are sent for each of the three members, so a micro "
         "accuracy gives 3 × its state; tables of all classes are sent once."
     )
-    publish("sync", [Table(title, columns, rows, note)])
+    publish("sync", [Table(title, columns, rows, note, FIGURE)])
+    if "--write" in sys.argv:
+        draw(curves)
+
+
+def draw(curves: dict[str, dict[int, float]]) -> None:
+    """Draw milliseconds by the number of processes."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "processes", "svg.fonttype": "none", "font.size": 8})
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6.4, 3.6), constrained_layout=True)
+    for name, points in curves.items():
+        ax.loglog(list(points), list(points.values()), marker="o", markersize=3, label=name)
+    ax.set(xlabel="processes", ylabel="ms")
+    ax.set_xticks([2, 4, 8], ["2", "4", "8"], minor=False)
+    ax.set_xticks([], minor=True)
+    ax.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", frameon=False)
+    figure.savefig(DOCS / FIGURE, metadata={"Date": None})
 
 
 if __name__ == "__main__":
