@@ -30,9 +30,8 @@ RANDOM = [
     ((64, 100_000), torch.float32), ((8192, 1000), torch.float32), ((256, 10), torch.bfloat16), ((256, 1000), torch.bfloat16),
     ((8192, 1000), torch.bfloat16), ((256, 10), torch.float16), ((256, 1000), torch.float16), ((8192, 1000), torch.float16),
 ]  # fmt: skip
-OTHERS = [((256, 1000), kind) for kind in ("all tied", "by columns", "class_dim", "every 2nd column")] + [
-    ((8192, 1000), kind) for kind in ("all tied", "by columns", "class_dim", "every 2nd column")
-]
+KINDS = ("target first", "all tied", "by columns", "class_dim", "every 2nd column")
+OTHERS = [(shape, kind) for shape in ((256, 1000), (8192, 1000)) for kind in KINDS]
 OURS = ("`topk_accuracy`", "`TopKAccuracy`", "`TopKAccuracies`", "its `forward`")
 PEERS = ("timm", "torcheval", "ignite", "torchmetrics", "scikit-learn")
 # Peers that take longer than this many scores are worth.
@@ -44,6 +43,8 @@ def scores_of(shape: tuple[int, int], kind: str, dtype: torch.dtype) -> tuple[Te
     torch.manual_seed(0)
     ordered = (torch.ones(shape) if kind == "all tied" else torch.randn(shape)).to(dtype)
     target = torch.randint(shape[1], shape[:1])
+    if kind == "target first":
+        return ordered, ordered, ordered.argmax(1)
     if kind == "by columns":
         return ordered.t().contiguous().t(), ordered, target
     if kind == "class_dim":
@@ -137,8 +138,8 @@ def main() -> None:
         [
             Table("Time ÷ `scores.amax(1)`; k = 1, 3, 5.", ["scores", *OURS, *PEERS, "extra memory"], rows, peer_note),
             Table(
-                "The same in float32 where all scores tie and where they do not lie in order; the last but one column is "
-                "`TopKAccuracy` ÷ itself on ordered random scores.",
+                "The same in float32 where each target has the best score, as in a trained network, where all scores tie, and "
+                "where they do not lie in order; the last but one column is `TopKAccuracy` ÷ itself on ordered random scores.",
                 ["scores", *OURS, "timm", "÷ random", "extra memory"],
                 layouts,
                 "timm leaves open which of several equal scores it names, so all tied is no work for it.",

@@ -487,3 +487,26 @@ def test_wrong_types_get_one_sentence():
     with pytest.raises(TypeError) as error:
         TopKAccuracy(k=2.0)
     assert str(error.value) == "k must be an integer, got 2.0 of type float."
+
+
+@pytest.mark.parametrize("target", [torch.full((4,), 9), torch.zeros(4, dtype=torch.int64, device="meta")])
+def test_an_update_that_raises_counts_nothing_but_the_update_as_in_torchmetrics(target):
+    class Raises(MeanMetric):
+        def update(self):
+            raise RuntimeError
+
+    peer, metric = Raises(), TopKAccuracy(1)
+    with pytest.raises(RuntimeError):
+        peer.update()
+    with pytest.raises((ValueError, RuntimeError)):
+        metric.update(torch.eye(4), target)
+    assert metric.update_count == peer.update_count == 1
+    assert not metric.counts.whole.any()
+
+
+def test_a_value_is_forgotten_at_the_next_update():
+    metric = TopKAccuracy(1)
+    metric.update(torch.eye(4), torch.arange(4))
+    assert metric.compute() == 1
+    metric.update(torch.eye(4), (torch.arange(4) + 1) % 4)
+    assert metric.compute() == 0.5

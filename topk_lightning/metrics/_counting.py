@@ -157,15 +157,15 @@ class Counting:
         """Return whether a batch needs no further check than that of its labels: the case that has to be quick."""
         if torch.compiler.is_compiling() or not self._may_be_plain:
             return False
-        if not (isinstance(preds, Tensor) and isinstance(target, Tensor) and preds.is_cpu and preds.ndim == 2):
+        if not (isinstance(preds, Tensor) and isinstance(target, Tensor) and preds.is_cpu and target.is_cpu):
             return False
-        num_rows, num_classes = preds.shape
         return (
-            target.dtype == torch.int64
-            and target.shape == (num_rows,)
+            preds.ndim == 2
+            and target.dtype == torch.int64
+            and target.shape == preds.shape[:1]
             and preds.is_floating_point()
-            and self.num_classes in (None, num_classes)
-            and (self.max_k <= num_classes or not self.fits)
+            and self.num_classes in (None, preds.shape[1])
+            and (self.max_k <= preds.shape[1] or not self.fits)
         )
 
     def _count_plainly(self, preds: Tensor, target: Tensor) -> Counts:
