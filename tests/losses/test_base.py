@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import math
 import re
 
@@ -203,7 +204,11 @@ def test_the_docstring_holds_what_all_losses_share_before_its_examples():
         assert "class_dim" not in after
 
 
-def test_a_function_has_the_name_of_its_module():
+def test_a_function_has_the_name_and_the_options_of_its_module():
+    signature = inspect.signature(truncated_topk_entropy_loss)
+    assert list(signature.parameters) == ["logits", "target", *inspect.signature(TruncatedTopKEntropyLoss).parameters]
+    tensors = (signature.parameters["logits"].annotation, signature.parameters["target"].annotation)
+    assert (*tensors, signature.return_annotation) == ("Tensor", "Tensor", "Tensor")
     assert truncated_topk_entropy_loss.__name__ == "truncated_topk_entropy_loss"
     assert smooth_topk_svm_loss.__name__ == "smooth_topk_svm_loss"
 
