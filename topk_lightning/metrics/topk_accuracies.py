@@ -103,9 +103,7 @@ class TopKAccuracies(MetricCollection):
         members = self._members()
         with torch.no_grad():
             _add(members, _count(members, args, kwargs))
-        if len(members) == len(self._modules):
-            return
-        for metric in self._others():
+        for metric in self._others() if len(members) < len(self._modules) else ():
             metric.update(*args, **metric._filter_kwargs(**kwargs))
 
     def update_from_features(
@@ -118,10 +116,8 @@ class TopKAccuracies(MetricCollection):
         batch, others = (features, weight, bias, target, sample_weight), self._others()
         for metric in others:
             if not hasattr(metric, "update_from_features"):
-                requirement = "be TopKAccuracy for a batch of features"
-                raise InvalidTypeError(
-                    must("metrics", requirement, type(metric).__name__, "Update it with its scores.")
-                )
+                kind, remedy = type(metric).__name__, "Update it with its scores."
+                raise InvalidTypeError(must("metrics", "be TopKAccuracy for a batch of features", kind, remedy))
         members = self._members()
         if members:
             with torch.no_grad():
