@@ -46,7 +46,8 @@ class LinearTopKLoss(nn.Module):
         >>> from topk_lightning.losses import SmoothTopKSVMLoss
         >>> head, loss = nn.Linear(8, 20_000), SmoothTopKSVMLoss(k=5)
         >>> features, target = torch.randn(16, 8), torch.randint(20_000, (16,))
-        >>> bool((LinearTopKLoss(head, loss)(features, target) - loss(head(features), target)).abs() < 1e-5)
+        >>> blockwise = LinearTopKLoss(head, loss)(features, target)
+        >>> bool((blockwise - loss(head(features), target)).abs() < 1e-5)
         True
 
     Source:

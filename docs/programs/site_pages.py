@@ -128,7 +128,9 @@ def _one_a_scheme(match: re.Match[str]) -> str:
 
 
 def _draw(formula: str, display: str) -> str:
-    return convert(" ".join(formula.split()), display=display)
+    drawn = convert(" ".join(formula.split()), display=display)
+    # A line that begins with <math> would be a block of its own for Markdown, and end the paragraph.
+    return drawn if display == "block" else f'<span class="inline">{drawn}</span>'
 
 
 def first_page(readme: str) -> str:

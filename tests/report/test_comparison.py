@@ -1,8 +1,14 @@
-"""The page of two models and its JSON file: what is said is what was counted, held against its schema."""
+"""The page of two models and its JSON file: what is said is what was counted, held against its schema.
+
+SCREENSHOTS=1 with REPORT_CHECKPOINT=runs/demo/best.ckpt, which `make demo` writes, renews the picture of the docs.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -55,7 +61,16 @@ def pages(folder, tmp_path_factory):
         made(0), made(1, 2.2), out / "one.html", names=("old", "new"), margin=0.02, images=folder, listed=6
     )
     sides = [[made(10 * side + seed, 1.5 + side / 2) for seed in range(3)] for side in (0, 1)]
-    return one, write_comparison(*sides, out / "seeds.html", names=("old", "new"))
+    seeds = write_comparison(*sides, out / "seeds.html", names=("old", "new"))
+    best = os.environ.get("REPORT_CHECKPOINT")
+    return (one, seeds) if best is None else (one, seeds, of_the_demo(Path(best), out / "comparison.html"))
+
+
+def of_the_demo(best, out):
+    """The page of two checkpoints of `make demo`, for the docs."""
+    run = ["compare", "runs/demo/last.ckpt", "runs/demo/best.ckpt", "--margin", "0.02", "--out", str(out)]
+    subprocess.run([sys.executable, "-m", "topk_lightning", *run], cwd=best.resolve().parents[2], check=True)
+    return out
 
 
 def test_the_page_says_what_was_counted(pages):
@@ -155,4 +170,7 @@ def test_it_is_readable_in_light_and_dark_on_a_phone_and_a_desk(open_page, pages
         opened.assert_fits()
         opened.assert_readable()
         assert all(url.startswith("data:") for url in opened.requests[1:])
-        opened.screenshot(f"{page.stem}_{scheme}_{width}")
+        if page.stem == "comparison" and width == 1280:
+            opened.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = false))")
+            opened.page.set_viewport_size({"width": width, "height": 1360})
+            opened.screenshot(f"{page.stem}_{scheme}_{width}", full_page=False, docs=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.browser import LOOKS
+from tests.browser import LOOKS, SCHEMES
 from tests.report.modelled import HOSTILE, SCRIPT, Scores, matrix_loader
 from topk_lightning import EmojiDataModule, write_report
 from topk_lightning.prediction import TrainedModel
@@ -57,12 +57,14 @@ def test_it_is_readable_in_light_and_dark_on_a_phone_and_a_desk(open_page, repor
     opened.screenshot(f"report_{scheme}_{width}", full_page=False, docs=width > 1000 or scheme == "dark")
 
 
-def test_every_section_is_seen_for_the_docs(open_page, report):
-    opened = open_page(report)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_section_is_seen_for_the_docs(open_page, report, scheme):
+    opened = open_page(report, scheme)
+    twin = "_dark" if scheme == "dark" else ""
     for name in SECTIONS:
         section = opened.page.locator(f"#{name}")
         assert section.bounding_box()["height"] > 100
-        opened.screenshot(f"report_{name}", docs=name not in ("training", "provenance"), part=section)
+        opened.screenshot(f"report_{name}{twin}", docs=name not in ("training", "provenance"), part=section)
 
 
 def test_the_table_sorts_both_ways_by_number_and_by_name(open_page, report):

@@ -200,7 +200,10 @@ def are_probabilities(outputs: Tensor) -> bool:
     """Return whether rows (N, C) can hardly be anything but what a softmax returned; one-hot rows can.
 
     Examples:
-        >>> are_probabilities(torch.tensor([[0.5, 0.3, 0.2]])), are_probabilities(torch.tensor([[0.0, 1.0, 0.0]]))
+        >>> (
+        ...     are_probabilities(torch.tensor([[0.5, 0.3, 0.2]])),
+        ...     are_probabilities(torch.tensor([[0.0, 1.0, 0.0]])),
+        ... )
         (True, False)
     """
     rows = outputs.detach().double()

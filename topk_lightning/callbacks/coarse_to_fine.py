@@ -61,7 +61,9 @@ class CoarseToFine(ScheduledBySteps):
             loss has class weights or margins, or the length of training is unknown.
 
     Examples:
-        >>> callback = CoarseToFine({"boston": "terrier", "airedale": "terrier", "beagle": "hound"}, hold_fraction=0.4)
+        >>> callback = CoarseToFine(
+        ...     {"boston": "terrier", "airedale": "terrier", "beagle": "hound"}, hold_fraction=0.4
+        ... )
         >>> callback.value_at(0.39), callback.value_at(0.4)
         (1.0, 0.0)
     """

@@ -83,7 +83,8 @@ def match_classes(model: Sequence[str] | None, data: Sequence[str], num_classes:
         >>> match.indices
         (2, 1)
         >>> match.remark
-        "The data has 2 of the model's 3 classes; they are recognised by name: its class 0, 'cat', is the model's class 2."
+        "The data has 2 of the model's 3 classes; they are recognised by name: its class 0,
+        'cat', is the model's class 2."
     """
     if model is None or list(model) == list(data):
         if len(data) != num_classes:

@@ -79,7 +79,8 @@ def long_words(words: Sequence[str]) -> list[str]:
 
     Examples:
         >>> long_words([".", "--epochs", "5"])[:4]
-        ['--model', 'topk_lightning.classifier.TopKClassifier', '--data', 'topk_lightning.data.ImageFolderDataModule']
+        ['--model', 'topk_lightning.classifier.TopKClassifier', '--data',
+        'topk_lightning.data.ImageFolderDataModule']
         >>> long_words([".", "--epochs", "5"])[4:]
         ['--data.root', '.', '--trainer.max_epochs', '5']
     """

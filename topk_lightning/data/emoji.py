@@ -59,7 +59,8 @@ class EmojiDataModule(ImageDataModuleBase):
         >>> data.num_classes, data.class_names[:3]
         (14, ['grapes', 'melon', 'watermelon'])
         >>> print(data.describe())
-        14 classes, 98 images (70 train, 14 val, 14 test) at 64×64 pixels; smallest class: grapes (5 to train on)
+        14 classes, 98 images (70 train, 14 val, 14 test) at 64×64 pixels; smallest class:
+        grapes (5 to train on)
         >>> images, target = next(iter(data.val_dataloader()))
         >>> tuple(images.shape), target.tolist()
         ((4, 3, 64, 64), [0, 1, 2, 3])

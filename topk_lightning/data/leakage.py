@@ -99,7 +99,9 @@ def find_leaks(
     Examples:
         >>> picture = Image.radial_gradient("L")
         >>> smaller = picture.resize((100, 100))
-        >>> found = find_leaks({"train": {"a.png": picture}, "test": {"b.png": smaller, "c.png": picture}})
+        >>> found = find_leaks(
+        ...     {"train": {"a.png": picture}, "test": {"b.png": smaller, "c.png": picture}}
+        ... )
         >>> [(leak.images, leak.exact) for leak in found]
         [(('train: a.png', 'test: c.png'), True), (('train: a.png', 'test: b.png'), False)]
     """

@@ -20,7 +20,8 @@ def rows_seen_once(sampler: object, seen: int, rows: int) -> int:
         rows: rows of the batch.
 
     Examples:
-        >>> sampler = DistributedSampler(range(11), num_replicas=2, rank=1)  # 6 rows, the last a repetition
+        >>> # 6 rows, the last a repetition.
+        >>> sampler = DistributedSampler(range(11), num_replicas=2, rank=1)
         >>> rows_seen_once(sampler, seen=4, rows=2)
         1
     """

@@ -43,7 +43,8 @@ def average_k_accuracy(
 
     Examples:
         >>> p = torch.tensor([[0.90, 0.05, 0.05], [0.35, 0.40, 0.25], [0.30, 0.37, 0.33]])
-        >>> summary = average_k_accuracy(p, torch.tensor([0, 0, 2]), 5 / 3, kind="probabilities")  # 5 names for 3 images
+        >>> # 5 names for 3 images.
+        >>> summary = average_k_accuracy(p, torch.tensor([0, 0, 2]), 5 / 3, kind="probabilities")
         >>> summary.coverage, round(summary.mean_size, 4)
         (1.0, 1.6667)
     """

@@ -104,7 +104,8 @@ def best_k(
 
         >>> logits = torch.tensor([[3.0, 2.0, 1.0, 0.0]]).expand(4, 4)
         >>> best_k(logits, torch.tensor([0, 0, 1, 3]), costs={"wrong": 10, "name": 1})
-        BestK(k=4, cost=tensor([6.0000, 4.5000, 5.5000, 4.0000]), found=tensor([0.5000, 0.7500, 0.7500, 1.0000]))
+        BestK(k=4, cost=tensor([6.0000, 4.5000, 5.5000, 4.0000]),
+        found=tensor([0.5000, 0.7500, 0.7500, 1.0000]))
     """
     asked = Costs.of(costs)
     if asked is None:

@@ -108,7 +108,8 @@ def compare_scores(
     Examples:
         >>> target = torch.arange(6)
         >>> second = Scores(torch.eye(6), target, kind="logits")
-        >>> compare_scores(Scores(torch.eye(6).roll(1, 0), target, kind="logits"), second, k=1).by_k[1].verdict
+        >>> first = Scores(torch.eye(6).roll(1, 0), target, kind="logits")
+        >>> compare_scores(first, second, k=1).by_k[1].verdict
         'better'
     """
     check_coverage(coverage)

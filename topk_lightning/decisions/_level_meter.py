@@ -28,7 +28,10 @@ class LevelMeter(KeptRows):
         **kwargs: passed to :class:`torchmetrics.Metric`.
 
     Examples:
-        >>> meter = LevelMeter({"boston": "terrier", "airedale": "terrier", "beagle": "hound"}, ["boston", "airedale", "beagle"])
+        >>> meter = LevelMeter(
+        ...     {"boston": "terrier", "airedale": "terrier", "beagle": "hound"},
+        ...     ["boston", "airedale", "beagle"],
+        ... )
         >>> meter.update(torch.tensor([[2.0, 2.0, -3.0]]), torch.tensor([1]))
         >>> guesses, target = meter.compute()
         >>> guesses.group

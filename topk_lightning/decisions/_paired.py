@@ -98,7 +98,8 @@ def compare_hits(
         >>> first = torch.tensor([True] * 70 + [False] * 30)
         >>> second = torch.tensor([True] * 68 + [False] * 2 + [True] * 9 + [False] * 21)
         >>> print(compare_hits(first, second))
-        0.700 and 0.770, difference +0.070 (+0.003 to +0.138), 9 won, 2 lost, p 0.039 (mid-p; exact 0.065): better
+        0.700 and 0.770, difference +0.070 (+0.003 to +0.138), 9 won, 2 lost, p 0.039 (mid-p;
+        exact 0.065): better
 
     Source: Newcombe (1998), "Improved confidence intervals for the difference between binomial proportions based on paired
     data", method 10; Schuirmann (1987) for equivalence.

@@ -70,9 +70,12 @@ class PredictionSets(FittedSets):
     Examples:
         >>> p = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]])
         >>> sets = PredictionSets(coverage=0.8).fit(p, torch.tensor([0, 0, 2, 2]), kind="probabilities")
-        >>> sets.mask(torch.tensor([[0.5, 0.4, 0.1]]), kind="probabilities")  # all with at least the 0.3 of the third
+        >>> # All with at least the 0.3 of the third.
+        >>> sets.mask(torch.tensor([[0.5, 0.4, 0.1]]), kind="probabilities")
         tensor([[ True,  True, False]])
-        >>> named = sets.predict(torch.tensor([[0.5, 0.4, 0.1]]), ["ant", "bee", "cat"], kind="probabilities")
+        >>> named = sets.predict(
+        ...     torch.tensor([[0.5, 0.4, 0.1]]), ["ant", "bee", "cat"], kind="probabilities"
+        ... )
         >>> [[each.label for each in row] for row in named]
         [['ant', 'bee']]
     """

@@ -185,7 +185,7 @@ def review_plan(
         200 images; of the surer half all are right, of the others half.
 
         >>> import torch
-        >>> logits = torch.cat([torch.tensor([[5.0, 0.0, 0.0]]).expand(100, 3), torch.tensor([[1.0, 0.0, 0.0]]).expand(100, 3)])
+        >>> logits = torch.tensor([[5.0, 0.0, 0.0], [1.0, 0.0, 0.0]]).repeat_interleave(100, dim=0)
         >>> target = torch.tensor([0] * 150 + [1] * 50)
         >>> plan = review_plan(logits, target, k=2)
         >>> round(plan.threshold, 3)
@@ -193,7 +193,8 @@ def review_plan(
         >>> plan.piles(logits).bincount().tolist()
         [100, 100]
         >>> plan.promise
-        'With 95 % confidence at most 5 % of all pictures are accepted and wrong, on pictures like the 200 of the validation.'
+        'With 95 % confidence at most 5 % of all pictures are accepted and wrong, on pictures
+        like the 200 of the validation.'
 
     Source: Clopper and Pearson (1934); Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test (2021), section 3.1;
     selective prediction: Geifman and El-Yaniv (2017), who search with a bound for each threshold.

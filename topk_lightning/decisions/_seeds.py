@@ -84,7 +84,8 @@ def difference_over_seeds(
     Examples:
         >>> right = torch.tensor([[True] * 60 + [False] * 40, [False] * 40 + [True] * 60])
         >>> print(difference_over_seeds(right, right))
-        0.600 and 0.600, difference +0.000 (+0.000 to +0.000) over 2 pairs of seeds (+0.000, +0.000), p 1.000: undecided
+        0.600 and 0.600, difference +0.000 (+0.000 to +0.000) over 2 pairs of seeds (+0.000,
+        +0.000), p 1.000: undecided
 
     Source: Owen, The pigeonhole bootstrap, 2007, for the parts of the variance.
     """

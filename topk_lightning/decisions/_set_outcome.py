@@ -124,7 +124,8 @@ def measure_sets(
         >>> p = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.6, 0.1, 0.3], [0.1, 0.1, 0.8]])
         >>> sets = PredictionSets(coverage=0.8).fit(p, torch.tensor([0, 0, 2, 2]), kind="probabilities")
         >>> measure_sets(sets, p, torch.tensor([0, 0, 2, 2]), kind="probabilities").sentence
-        'To have the right name among them 80 of 100 times, show 1.5 names on average; at most 5 for 100 % of pictures.'
+        'To have the right name among them 80 of 100 times, show 1.5 names on average; at most
+        5 for 100 % of pictures.'
     """
     meter = SetMeter(sets)
     meter.update(scores, target, kind=kind, group=group, generator=generator)

@@ -105,8 +105,10 @@ def confident_errors(label_probability: Tensor, first: Tensor, guess: Tensor, la
         label: the given class (N,).
 
     Examples:
-        >>> label_probability, first = torch.tensor([0.9, 0.7, 0.9, 0.1]), torch.tensor([0.9, 0.7, 0.9, 0.9])
-        >>> confident_errors(label_probability, first, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]))
+        >>> label_probability = torch.tensor([0.9, 0.7, 0.9, 0.1])
+        >>> first_probability = torch.tensor([0.9, 0.7, 0.9, 0.9])
+        >>> guess, label = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0])
+        >>> confident_errors(label_probability, first_probability, guess, label)
         tensor([False, False, False,  True])
     """
     classes = int(torch.cat([guess, label]).max()) + 1 if len(label) else 0

@@ -93,7 +93,8 @@ def compare_classes(
         >>> import torch
         >>> target = torch.tensor([0] * 8 + [1] * 8)
         >>> first, second = torch.eye(2)[[1] * 8 + [1] * 8], torch.eye(2)[target]
-        >>> [(c.index, c.comparison.difference, round(c.adjusted_p, 4)) for c in compare_classes(first, second, target)]
+        >>> found = compare_classes(first, second, target)
+        >>> [(c.index, c.comparison.difference, round(c.adjusted_p, 4)) for c in found]
         [(0, 1.0, 0.0078), (1, 0.0, 1.0)]
 
     Source: Holm (1979), "A simple sequentially rejective multiple test procedure".

@@ -89,7 +89,9 @@ def export_model(
         >>> import tempfile
         >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # the mean of each channel
         >>> out = tempfile.mkdtemp() + "/mean.pt2"
-        >>> written = export_model(network, out, format="torch", k=2, class_names=["ant", "bee", "cat"], image_size=8)
+        >>> written = export_model(
+        ...     network, out, format="torch", k=2, class_names=["ant", "bee", "cat"], image_size=8
+        ... )
         >>> image = torch.tensor([0.0, 2.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
         >>> probabilities, indices, logits = torch.export.load(out).module()(image)
         >>> indices

@@ -77,7 +77,8 @@ def findings(
         >>> report.update(always_dog, torch.tensor([0] * 8 + [1] * 92))
         >>> for finding in findings(report):
         ...     print(f"{finding.severity}: {finding.sentence}")
-        serious: The accuracy is 92 %, but it hides what is recognised far less often: "cat" 0 % (0 of 8 images).
+        serious: The accuracy is 92 %, but it hides what is recognised far less often: "cat"
+        0 % (0 of 8 images).
         serious: Never predicted, not even once: "cat" (8 images).
     """
     rules = Finding.__subclasses__()  # those that the package imports, and those of the user

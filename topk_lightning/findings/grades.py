@@ -76,7 +76,8 @@ def grade(report: ClassReport, thresholds: GradeThresholds = GradeThresholds()) 
         >>> report = ClassReport(2, k=1)
         >>> report.update(torch.eye(2).repeat(20, 1), torch.arange(2).repeat(20))
         >>> grade(report)
-        Grade(word='reliable', reason='accuracy above 0.90, precision and recall of all 2 judged classes above 0.85')
+        Grade(word='reliable', reason='accuracy above 0.90, precision and recall of all 2
+        judged classes above 0.85')
     """
     counts, bounds = counts_of(report), thresholds
     accuracy = int(counts.histogram[0]) / int(counts.histogram.sum())

@@ -71,9 +71,10 @@ def load_pretrained(
     Examples:
         >>> from tempfile import TemporaryDirectory
         >>> coarse, fine = nn.Linear(4, 2), nn.Linear(4, 3)
+        >>> groups = {"boston": "dog", "pug": "dog", "siamese": "cat"}
         >>> with TemporaryDirectory() as folder:
         ...     torch.save(coarse.state_dict(), f"{folder}/coarse.pt")
-        ...     print(load_pretrained(fine, f"{folder}/coarse.pt", {"boston": "dog", "pug": "dog", "siamese": "cat"}))
+        ...     print(load_pretrained(fine, f"{folder}/coarse.pt", groups))
         loaded 0, initialised 2, skipped 0
           initialised  weight
           initialised  bias

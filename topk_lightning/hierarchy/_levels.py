@@ -33,7 +33,10 @@ def read_levels(given: Any, class_names: Sequence[str]) -> dict[str, Hierarchy]:
         ValueError: a class that is not named or is named twice, a group that lies in two, lines of several lengths.
 
     Examples:
-        >>> levels = read_levels({"kind": {"boston": "terrier", "airedale": "terrier", "beagle": "hound"}}, ["beagle", "boston"])
+        >>> levels = read_levels(
+        ...     {"kind": {"boston": "terrier", "airedale": "terrier", "beagle": "hound"}},
+        ...     ["beagle", "boston"],
+        ... )
         >>> levels["kind"].groups, levels["kind"].group_names
         ((0, 1), ('hound', 'terrier'))
     """

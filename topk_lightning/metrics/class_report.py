@@ -93,7 +93,9 @@ class ClassReport(ClassCounter):
             ValueError: if the matrix is not square, or a count is negative.
 
         Examples:
-            >>> report = ClassReport.from_confusion([[50, 2, 3], [4, 45, 1], [2, 3, 40]], ["cat", "dog", "owl"])
+            >>> report = ClassReport.from_confusion(
+            ...     [[50, 2, 3], [4, 45, 1], [2, 3, 40]], ["cat", "dog", "owl"]
+            ... )
             >>> report.compute()["accuracy"], report.compute()["precision"]
             (tensor(0.9000), tensor([0.8929, 0.9000, 0.9091]))
         """

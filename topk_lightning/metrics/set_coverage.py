@@ -99,7 +99,10 @@ class SetCoverage(ExactMetric):
 
     Examples:
         >>> metric = SetCoverage(3)
-        >>> metric.update(torch.tensor([[True, False, False], [True, True, False], [False, False, True]]), torch.tensor([0, 2, 2]))
+        >>> metric.update(
+        ...     torch.tensor([[True, False, False], [True, True, False], [False, False, True]]),
+        ...     torch.tensor([0, 2, 2]),
+        ... )
         >>> metric.compute()
         tensor(0.6667)
         >>> summary = metric.summary()

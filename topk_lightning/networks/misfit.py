@@ -39,7 +39,8 @@ def check_network(network: nn.Module, image: Tensor) -> int:
         10
         >>> check_network(nn.Sequential(*layers, nn.Linear(20 * 12 * 12, 10)), torch.zeros(3, 32, 32))
         Traceback (most recent call last):
-        topk_lightning._checks.InvalidValueError: layer '4' (Linear) must have in_features = 20·14·14 = 3920 for images of 3 × 32 × 32, got 2880.
+        topk_lightning._checks.InvalidValueError: layer '4' (Linear) must have in_features =
+        20·14·14 = 3920 for images of 3 × 32 × 32, got 2880.
     """
     if not isinstance(image, Tensor) or not image.is_floating_point():
         actual = f"{image.dtype} tensor" if isinstance(image, Tensor) else type(image).__name__

@@ -66,7 +66,9 @@ class Decider:
         levels: groups of the possible classes, by which a set may be one group.
 
     Examples:
-        >>> decide = Decider(["ant", "bee", "cat"], k=1, classes=ClassList.of(["bee", "cat"], ["ant", "bee", "cat"]))
+        >>> decide = Decider(
+        ...     ["ant", "bee", "cat"], k=1, classes=ClassList.of(["bee", "cat"], ["ant", "bee", "cat"])
+        ... )
         >>> decide(torch.tensor([[9.0, 1.0, 3.0]]))[0].predictions
         (TopKPrediction(label='cat', index=2, probability=0.8807970285415649),)
     """

@@ -138,7 +138,8 @@ def predict_sets(
         >>> validation = torch.tensor([[2.0, 1.9, 0.0]]).expand(9, 3)
         >>> sets = PredictionSets(coverage=0.9).fit(validation, torch.ones(9, dtype=torch.int64))
         >>> image = torch.tensor([0.0, 2.0, 1.95]).view(3, 1, 1).expand(3, 8, 8)
-        >>> [each.label for each in predict_sets(network, image, sets=sets, class_names=["ant", "bee", "cat"])]
+        >>> shown = predict_sets(network, image, sets=sets, class_names=["ant", "bee", "cat"])
+        >>> [each.label for each in shown]
         ['bee', 'cat']
     """
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)

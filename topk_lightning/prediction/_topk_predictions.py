@@ -57,7 +57,8 @@ def topk_predictions(
 
     Examples:
         >>> topk_predictions([0.1, 0.6, 0.3], ["ant", "bee", "cat"], k=2, input="probabilities")
-        (TopKPrediction(label='bee', index=1, probability=0.6), TopKPrediction(label='cat', index=2, probability=0.3))
+        (TopKPrediction(label='bee', index=1, probability=0.6), TopKPrediction(label='cat',
+        index=2, probability=0.3))
     """
     check_input(input)
     scores = as_tensor(outputs)

@@ -68,7 +68,9 @@ def trace_prediction(
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(3, 4, kernel_size=3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        >>> trace = trace_prediction(network, torch.rand(3, 8, 8), ["ant", "bee", "cat", "dog"], k=4, target="cat")
+        >>> trace = trace_prediction(
+        ...     network, torch.rand(3, 8, 8), ["ant", "bee", "cat", "dog"], k=4, target="cat"
+        ... )
         >>> for layer in trace.layers:
         ...     print(layer.name, layer.kind, layer.shapes[0], layer.parameters)
         0 Conv2d (1, 4, 6, 6) 112

@@ -77,7 +77,8 @@ def write_comparison(
     Examples:
         >>> import tempfile
         >>> target = torch.arange(6)
-        >>> models = [Scores(values, target, kind="logits") for values in (torch.eye(6).roll(1, 0), torch.eye(6))]
+        >>> both = torch.eye(6).roll(1, 0), torch.eye(6)
+        >>> models = [Scores(values, target, kind="logits") for values in both]
         >>> path = write_comparison(*models, tempfile.mkdtemp() + "/comparison.html", k=1)
         >>> "6 images won" in path.read_text(encoding="utf-8")
         True

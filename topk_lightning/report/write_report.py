@@ -97,7 +97,9 @@ def write_report(
         >>> from torch.utils.data import DataLoader, TensorDataset
         >>> images, target = torch.eye(3).view(3, 3, 1, 1), torch.tensor([0, 1, 1])
         >>> test = DataLoader(TensorDataset(images, target))
-        >>> path = write_report(nn.Flatten(), test, tempfile.mkdtemp() + "/report.html", class_names=["ant", "bee", "cat"])
+        >>> path = write_report(
+        ...     nn.Flatten(), test, tempfile.mkdtemp() + "/report.html", class_names=["ant", "bee", "cat"]
+        ... )
         >>> "2 of 3 images" in path.read_text()
         True
     """

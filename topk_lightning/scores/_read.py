@@ -54,7 +54,12 @@ def read_scores(
     Examples:
         >>> import numpy, tempfile
         >>> path = tempfile.mkdtemp() + "/scores.npz"
-        >>> numpy.savez(path, logits=numpy.eye(3, dtype="float32"), target=[0, 1, 1], class_names=["ant", "bee", "cat"])
+        >>> numpy.savez(
+        ...     path,
+        ...     logits=numpy.eye(3, dtype="float32"),
+        ...     target=[0, 1, 1],
+        ...     class_names=["ant", "bee", "cat"],
+        ... )
         >>> read_scores(path)
         Scores(3 × 3 logits in torch.float32, with target)
     """

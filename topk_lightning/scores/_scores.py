@@ -113,7 +113,9 @@ class Scores:
             sample_weight: as above.
 
         Examples:
-            >>> scores = Scores.of_topk([[2, 0]], [[0.5, 0.3]], [0], kind="probabilities", class_names=["ant", "bee", "cat"])
+            >>> scores = Scores.of_topk(
+            ...     [[2, 0]], [[0.5, 0.3]], [0], kind="probabilities", class_names=["ant", "bee", "cat"]
+            ... )
             >>> scores.hits(2)
             tensor([True])
         """

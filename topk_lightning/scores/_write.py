@@ -38,7 +38,11 @@ def write_scores(scores: Scores, path: str | Path, *, dtype: torch.dtype | None 
     Examples:
         >>> import tempfile
         >>> close = torch.tensor([[1.0, 1.0001], [2.0, 1.0]])
-        >>> write_scores(Scores(close, [1, 0], kind="logits"), tempfile.mkdtemp() + "/scores.npz", dtype=torch.float16)
+        >>> write_scores(
+        ...     Scores(close, [1, 0], kind="logits"),
+        ...     tempfile.mkdtemp() + "/scores.npz",
+        ...     dtype=torch.float16,
+        ... )
         0.5
     """
     where = Path(path)
