@@ -67,6 +67,12 @@ def test_a_formula_of_a_page_is_drawn_and_code_is_left_alone(hook):
     assert "5 $ and 6 $" in drawn
 
 
+def test_a_line_may_begin_with_a_formula(site):
+    """Its paragraph goes on: a formula in a line is in a span, without which Markdown takes it for a block."""
+    text = (site / "choosing.html").read_text(encoding="utf-8")
+    assert re.search(r'<p><span class="in-line"><math.*?</math></span>: logits; <span class="in-line"><math', text)
+
+
 # What of a page is not to be read at a glance: code cut off at the right, text of tables broken within a word.
 _CUT = """() => [...document.querySelectorAll("pre > code")].filter(c => c.scrollWidth > c.clientWidth)
     .map(c => c.innerText.split("\\n").reduce((a, b) => a.length > b.length ? a : b))"""

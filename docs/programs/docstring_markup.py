@@ -69,7 +69,9 @@ def to_markdown(text: str, scope: str) -> str:
 
 def _draw(formula: str, display: str) -> str:
     formula = " ".join(formula.split()).replace(r"\arg", r"\operatorname{arg}\,")  # which the converter does not know
-    return convert(formula, display=display)
+    drawn = convert(formula, display=display)
+    # A line that begins with <math> would be a block of its own for Markdown, and end the paragraph.
+    return drawn if display == "block" else f'<span class="in-line">{drawn}</span>'
 
 
 def _link(target: str, scope: str, short: bool) -> str:

@@ -130,7 +130,7 @@ def _one_a_scheme(match: re.Match[str]) -> str:
 def _draw(formula: str, display: str) -> str:
     drawn = convert(" ".join(formula.split()), display=display)
     # A line that begins with <math> would be a block of its own for Markdown, and end the paragraph.
-    return drawn if display == "block" else f'<span class="inline">{drawn}</span>'
+    return drawn if display == "block" else f'<span class="in-line">{drawn}</span>'
 
 
 def first_page(readme: str) -> str:
