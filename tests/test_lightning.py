@@ -33,6 +33,12 @@ def loader():
     return DataLoader(TensorDataset(torch.rand(6, 3, 16, 16), torch.arange(6) % 4), batch_size=3)
 
 
+def test_it_exports_all_public_names():
+    names = topk_lightning.lightning.__all__
+    assert set(names) >= set(topk_lightning.__all__)
+    assert all(getattr(topk_lightning.lightning, name) is not None for name in names)
+
+
 @pytest.mark.parametrize(("package", "own", "other"), PAIRS, ids=["lightning", "pytorch_lightning"])
 def test_each_trains_in_its_own_trainer_and_the_other_reads_its_checkpoint(tmp_path, package, own, other):
     trainer = package.Trainer(

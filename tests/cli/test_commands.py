@@ -7,6 +7,7 @@ import json
 import random
 import re
 import shlex
+import shutil
 import signal
 import zipfile
 from pathlib import Path
@@ -132,6 +133,20 @@ def test_predict_gives_the_same_answer_as_table_json_and_csv(trained, tmp_path, 
     for row in expected:
         for prediction in row:
             assert f"{prediction.probability:.3f}" in table
+
+
+@pytest.mark.parametrize(("count", "is_shown"), [(99, False), (100, True)])
+def test_a_bar_shows_from_a_hundred_pictures_on(trained, tmp_path, capsys, monkeypatch, count, is_shown):
+    (picture,) = pictures(tmp_path / "one", count=1)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(count):
+        shutil.copy(picture, folder / f"{number:03}.png")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    assert main(["predict", str(trained[1]), str(folder), "--format", "jsonl"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == count * len(predict_topk(trained[1], picture))
+    assert ("Predicting" in said.err) == is_shown
 
 
 def test_predictions_go_into_a_file_by_its_ending(trained, tmp_path, capsys):
