@@ -99,10 +99,8 @@ class SetCoverage(ExactMetric):
 
     Examples:
         >>> metric = SetCoverage(3)
-        >>> metric.update(
-        ...     torch.tensor([[True, False, False], [True, True, False], [False, False, True]]),
-        ...     torch.tensor([0, 2, 2]),
-        ... )
+        >>> mask = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 1]]).bool()
+        >>> metric.update(mask, torch.tensor([0, 2, 2]))
         >>> metric.compute()
         tensor(0.6667)
         >>> summary = metric.summary()
