@@ -1,5 +1,6 @@
 """Which class is which: names of data modules and image folders decide, in every stage, and what they cannot decide is told."""
 
+import contextlib
 import warnings
 
 import pytest
@@ -11,6 +12,8 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from tests.classifier.small import BOTH, Tiny, quiet, rows
 from topk_lightning.classifier import TopKClassifier
+from topk_lightning.data import Preprocessing
+from topk_lightning.losses import LogitAdjustedCrossEntropyLoss
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
@@ -201,3 +204,80 @@ def test_a_data_module_of_the_other_package_is_told_from_a_loader(tmp_path, pack
         f"datamodule must be a data module of {package.__name__}, as the trainer is, got one of {other.__name__}. "
         f"Derive Mine from {package.__name__}.LightningDataModule."
     )
+
+
+class Module(pl.LightningDataModule):
+    """Says all that a data module may say, and keeps what it is told."""
+
+    class_names = ("ant", "bee", "cat")
+
+    def __init__(self, size=8):
+        super().__init__()
+        self.preprocessing, self.asked = Preprocessing(size, (0.5,) * 3, (0.25,) * 3), []
+
+    def class_counts(self):
+        return [6, 3, 1]
+
+    def prepare_for(self, published):
+        self.asked.append(published)
+
+    def loader(self):
+        images = torch.tensor([10.0, 100.0, 200.0]).div(255).view(3, 1, 1, 1).expand(3, 3, 8, 8)
+        return DataLoader(TensorDataset(images, torch.arange(3)), batch_size=3)
+
+    train_dataloader = val_dataloader = test_dataloader = predict_dataloader = loader
+
+
+STAGES = ("fit", "validate", "test", "predict")
+
+
+@pytest.mark.filterwarnings("ignore:The data has the model's classes in another order")
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("names", [None, ("cat", "bee", "ant")])
+def test_a_model_takes_of_its_data_what_it_lacks_and_in_fit_their_preprocessing(tmp_path, stage, names):
+    model, data = classifier(names), Module(size=9)
+    getattr(quiet(tmp_path), stage)(model, datamodule=data)
+    assert model.class_names == list(names or data.class_names)
+    assert model.preprocessing == data.preprocessing.to_dict()
+    assert model.hparams["class_names"] == model.class_names
+    assert model.hparams["preprocessing"] == model.preprocessing
+    # Of another one only a training takes it: the weights belong to it then.
+    other = Module(size=7)
+    getattr(quiet(tmp_path), stage)(model, datamodule=other)
+    assert model.preprocessing == (other if stage == "fit" else data).preprocessing.to_dict()
+    assert data.asked == other.asked == []  # no published weights
+
+
+@pytest.mark.filterwarnings("ignore:The data has the model's classes in another order")
+def test_only_a_training_learns_the_class_counts_in_the_models_order(tmp_path):
+    for stage in STAGES:
+        model = TopKClassifier(
+            BrightnessIsTheClass(), 3, ["cat", "bee", "ant"], loss=LogitAdjustedCrossEntropyLoss(), k=1
+        )
+        if stage == "fit":
+            quiet(tmp_path).fit(model, datamodule=Module())
+            assert model.training_data.class_counts == [1, 3, 6]
+            assert list(model.loss.class_counts) == [1, 3, 6]
+        else:
+            with contextlib.suppress(ValueError):  # the loss cannot be measured without them
+                getattr(quiet(tmp_path), stage)(model, datamodule=Module())
+            assert model.training_data.class_counts is None
+            assert model.loss.class_counts is None
+
+
+def test_data_are_told_of_the_published_preprocessing_before_they_are_loaded(tmp_path):
+    model, data = classifier(), Module()
+    model.published_preprocessing = Preprocessing(8, (0.1,) * 3, (0.2,) * 3).to_dict()
+    quiet(tmp_path).fit(model, datamodule=data)
+    assert data.asked == [model.published_preprocessing]
+
+
+def test_outputs_are_looked_at_anew_in_each_run(tmp_path):
+    model, data = classifier(), Module()
+    quiet(tmp_path).test(model, datamodule=data, verbose=False)
+    model.network.scale.data.fill_(0.01)
+    model.network = nn.Sequential(model.network, nn.Softmax(1))
+    for stage in ("test", "predict"):
+        model._told_of_probabilities = False
+        with pytest.warns(UserWarning, match="probabilities"):
+            getattr(quiet(tmp_path), stage)(model, datamodule=data)
