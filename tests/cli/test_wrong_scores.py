@@ -37,7 +37,7 @@ CASES = [
     ("calibrate none.npz", 1, "scores must have a target for a temperature, got none."),
     ("calibrate nan.npz", 1, "validation must hold at least 4 images with finite scores for a temperature, got 0."),
     ("calibrate a.npz --test other.npz", 1, "test must have the classes of the validation, in their order, got others."),
-    ("test folder.npz", 1, "scores must be an existing file, got 'folder.npz'."),
+    ("test folder.npz", 1, "checkpoint must be a file, or a folder with best.ckpt, got 'folder.npz'."),
 ]  # fmt: skip
 
 
