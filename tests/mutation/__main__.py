@@ -36,7 +36,7 @@ TARGETS = {
     "topk_lightning/metrics/_counting.py": ["tests/metrics/test_counting.py", "tests/metrics/test_topk_accuracy.py", "tests/metrics/test_topk_accuracies.py", "tests/metrics/test_contract.py", SHARDED],
     "topk_lightning/losses/_base.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", SHARDED, *SOME_LOSSES],
     "topk_lightning/losses/_reduce.py": ["tests/losses/test_base.py", "tests/losses/test_contract.py", SHARDED, *SOME_LOSSES],
-    "topk_lightning/classifier/_steps.py": [f"tests/classifier/test_{name}.py" for name in ("classifier", "stages", "class_match", "soft_targets", "classes_of_data", "training_data", "logit_adjusted")],
+    "topk_lightning/classifier/_steps.py": [f"tests/classifier/test_{name}.py" for name in ("classifier", "stages", "class_match", "soft_targets", "classes_of_data", "training_data", "logit_adjusted", "any_network", "checkpoint")],
 }  # fmt: skip
 #: Functions that have done their work once a module is imported.
 AT_IMPORT = ("module", "loss_function", "loss_function.function", "ClassificationLoss.__init_subclass__")
