@@ -510,3 +510,20 @@ def test_a_value_is_forgotten_at_the_next_update():
     assert metric.compute() == 1
     metric.update(torch.eye(4), (torch.arange(4) + 1) % 4)
     assert metric.compute() == 0.5
+
+
+def test_a_batch_whose_update_fails_is_not_counted_a_second_time():
+    class Failing(TopKAccuracy):
+        calls = 0
+
+        def update(self, *arguments):
+            self.calls += 1
+            super().update(*arguments)
+            if self.calls == 1:
+                raise RuntimeError("Expected all tensors to be on the same device")
+
+    metric = Failing(k=1)
+    with pytest.raises(RuntimeError, match=r"Encountered different devices in metric calculation"):
+        metric.update(torch.eye(3), torch.arange(3))
+    assert metric.calls == 1
+    assert next(iter(metric.metric_state.values())).sum() == 3

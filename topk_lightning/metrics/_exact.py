@@ -105,7 +105,8 @@ class ExactMetric(Metric):
 
     def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
         # What torchmetrics does around each update, without its two assignments by setattr.
-        with_setattr = super()._wrap_update(update)
+        wrap = super()._wrap_update
+        with_setattr = wrap(update)
 
         @functools.wraps(update)
         def counted(*args: Any, **kwargs: Any) -> None:
@@ -118,9 +119,9 @@ class ExactMetric(Metric):
             try:
                 with torch.set_grad_enabled(states["_enable_grad"]):
                     update(*args, **kwargs)
-            except RuntimeError:
+            except RuntimeError as error:
                 states["_update_count"] -= 1
-                with_setattr(*args, **kwargs)  # which says more about it
+                wrap(functools.partial(_raise, error))()  # says more about some; the batch is not counted again
 
         return counted
 
@@ -183,3 +184,7 @@ class ExactMetric(Metric):
             return tensor.to(device, wide_dtype(device) if tensor.dtype == torch.float64 else tensor.dtype)
 
         return super()._apply(move, exclude_state)
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -120,10 +120,10 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
     # Exponents are differences of large sums.
     rows = rows.to(small_dtype(rows))
     if column is not None:
-        own = rows.detach().gather(1, column)
-        tied = ((rows.detach() == own).sum(1, keepdim=True) > 1) & own.isfinite()
+        chosen_score = rows.detach().gather(1, column)
+        tied = ((rows.detach() == chosen_score).sum(1, keepdim=True) > 1) & chosen_score.isfinite()
         if not reads_values(rows) or tied.any():
-            rows = rows.scatter_add(1, column, torch.where(tied, just_below(own) - own, 0))
+            rows = rows.scatter_add(1, column, torch.where(tied, just_below(chosen_score) - chosen_score, 0))
     masked = rows == -math.inf
     number = (~masked).sum(1).reshape(-1, 1, 1)
     # Only differences matter: against the best class nothing is lost to large scores.

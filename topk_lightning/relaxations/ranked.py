@@ -43,9 +43,9 @@ class _Ranked(torch.autograd.Function):
         # One score more shows where classes inside tie with classes outside, another where `column` is one of them.
         size = min(count + 1, rows.shape[1])
         best, index = largest(rows, min(count + 1 + (column is not None), rows.shape[1]))
-        small, own, behind = best.to(small_dtype(rows)), None, None
+        small, chosen_score, behind = best.to(small_dtype(rows)), None, None
         if column is not None:
-            small, index, own, behind = _behind_its_ties(rows, column, best, index, count)
+            small, index, chosen_score, behind = _behind_its_ties(rows, column, best, index, count)
         best, small, index = best[:, :size], small[:, :size], index[:, :count]
         values = small[:, :count]
         powers, total = rows.new_empty(0), torch.zeros_like(values[:, :1])
@@ -59,7 +59,7 @@ class _Ranked(torch.autograd.Function):
             empty = best[:, count:] == -math.inf
             total.masked_fill_(empty, 1)
             rest = torch.where(empty, -math.inf, total.log() + (small[:, count:] - values[:, -1:]) / temperature)
-        chosen = values[:, :1].clone() if own is None else own
+        chosen = values[:, :1].clone() if chosen_score is None else chosen_score
         ctx.save_for_backward(rows, column, behind, small, index, powers, total)
         ctx.temperature, ctx.count = temperature, count
         return values.clone(), rest, chosen
@@ -120,19 +120,19 @@ def _behind_its_ties(
 
     Returns the scores and positions of `best`, the score of `column`, and where it is just below, (M, 1), or None for nowhere.
     """
-    own = rows.gather(1, column)
-    equal, here = best == own, index == column
+    chosen_score = rows.gather(1, column)
+    equal, here = best == chosen_score, index == column
     if reads_values(rows) and not (equal & ~here).any():
-        return best.to(small_dtype(rows)), index, own.to(small_dtype(rows)), None
+        return best.to(small_dtype(rows)), index, chosen_score.to(small_dtype(rows)), None
     # What stands last of the equal ones changes places with it.
     last = (equal * torch.arange(1, best.shape[1] + 1, device=rows.device)).argmax(1, keepdim=True)
     index = torch.where(here, index.gather(1, last), index)
     here = here.any(1, keepdim=True) & (torch.arange(best.shape[1], device=rows.device) == last)
     index = torch.where(here, column, index)
-    behind = (equal & ~here)[:, :count].any(1, keepdim=True) & own.isfinite()
-    small, own = best.to(small_dtype(rows)), own.to(small_dtype(rows))
-    own = torch.where(behind, just_below(own), own)
-    return torch.where(here, own, small), index, own, behind
+    behind = (equal & ~here)[:, :count].any(1, keepdim=True) & chosen_score.isfinite()
+    small, chosen_score = best.to(small_dtype(rows)), chosen_score.to(small_dtype(rows))
+    chosen_score = torch.where(behind, just_below(chosen_score), chosen_score)
+    return torch.where(here, chosen_score, small), index, chosen_score, behind
 
 
 def _reference(best: Tensor) -> Tensor:
