@@ -71,3 +71,14 @@ def test_the_command_says_and_writes_it(tmp_path, capsys):
     assert f"temperature {found.temperature:.3f}" in said
     assert f"{found.before.error:.3f} before, {found.after.error:.3f} after" in said
     assert json.loads(out.read_text())["temperature"] == pytest.approx(found.temperature)
+
+
+def test_what_leaves_no_interval_is_not_said_to_help():
+    logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 1.0, 0.9]]).repeat(50, 1)
+    validation, test = (Scores(logits, torch.tensor([0, label] * 50), kind="logits") for label in (2, 1))
+    found = calibrate_scores(validation, test)
+    assert found.low != found.low
+    assert found.after.error < found.before.error  # nevertheless
+    assert not found.helps
+    assert found.sentence.startswith("It does not help: these images do not show")
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["low"] is None

@@ -26,7 +26,7 @@ class ScoresCalibration:
 
     Attributes:
         temperature: T, by which logits are divided.
-        low: lower bound of its 95 % interval.
+        low: lower bound of its 95 % interval; NaN where the images leave none.
         high: its upper bound.
         fit_images: images of the fit.
         test_images: images on which it is measured.
@@ -47,22 +47,28 @@ class ScoresCalibration:
     @property
     def helps(self) -> bool:
         """Whether the images show that a temperature other than 1 is better, and the error falls."""
-        return not self.low <= 1 <= self.high and self.after.error < self.before.error
+        return self._differs and self.after.error < self.before.error
+
+    @property
+    def _differs(self) -> bool:
+        """Whether 1 lies outside the interval; where there is none, nothing is shown."""
+        return self.low > 1 or self.high < 1
 
     @property
     def sentence(self) -> str:
         """What follows, in words."""
         if self.helps:
             return "Divide the logits by it: the order of the classes, and every top-k accuracy, stays as it is."
-        if self.low <= 1 <= self.high:
+        if not self._differs:
             return "It does not help: these images do not show that it is better than leaving the scores alone."
         return "It does not help here: what holds for the images of the fit does not hold for these."
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for a JSON file."""
+        """Return the numbers for a JSON file; a bound that is NaN is None."""
         names = ("temperature", "low", "high", "fit_images", "test_images", "on_halves", "helps")
         errors = {"error_before": self.before.error, "error_after": self.after.error}
-        return {**{name: getattr(self, name) for name in names}, **errors}
+        numbers = {**{name: getattr(self, name) for name in names}, **errors}
+        return {name: None if number != number else number for name, number in numbers.items()}
 
 
 def calibrate_scores(validation: Scores, test: Scores | None = None) -> ScoresCalibration:
