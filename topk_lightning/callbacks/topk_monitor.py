@@ -117,10 +117,6 @@ class TopKMonitor(Callback):
         """Count the rows from 0."""
         self._rows_seen = {}
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the rows from 0."""
-        self._rows_seen = {}
-
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -131,38 +127,24 @@ class TopKMonitor(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count a batch."""
-        self._evaluate(trainer, pl_module, outputs, batch, dataloader_idx, "val")
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count a batch."""
-        self._evaluate(trainer, pl_module, outputs, batch, dataloader_idx, "test")
-
-    def _evaluate(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, dataloader_idx: int, stage: str
-    ) -> None:
+        stage, step, loaders = "val", "validation_step", trainer.val_dataloaders
+        if trainer.testing:
+            stage, step, loaders = "test", "test_step", trainer.test_dataloaders
         if stage not in self.stages:
             return
         pair = self._from_outputs(outputs, batch)
         if pair is None:
             try:
-                pair = self._from_module(trainer, module, batch)
+                pair = self._from_module(trainer, pl_module, batch)
             except Exception as error:
-                step = "validation_step" if stage == "val" else "test_step"
                 raise _unreadable_module(step, outputs, batch, str(error)) from error
         logits, target = pair
-        loaders = trainer.val_dataloaders if stage == "val" else trainer.test_dataloaders
         seen = self._rows_seen.get(dataloader_idx, 0)
         once = rows_seen_once(sampler_of(loader_at(loaders, dataloader_idx)), seen, len(logits))
         self._rows_seen[dataloader_idx] = seen + len(logits)
-        self._log.update(module, stage, dataloader_idx, self.k, logits[:once], target[:once])
+        self._log.update(pl_module, stage, dataloader_idx, self.k, logits[:once], target[:once])
+
+    on_test_epoch_start, on_test_batch_end = on_validation_epoch_start, on_validation_batch_end
 
     def _from_outputs(self, outputs: Any, batch: Any) -> _Pair | None:
         if self.read is not None:
