@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
-from topk_lightning.data._source_names import names_beside_shards, names_of_features
-
 __all__ = ["find_class_names"]
+
+# The columns that a batch's target is taken from, and the files that name the classes of tars, one a line.
+_COLUMNS = ("labels", "label", "target", "targets")
+_FILES = ("classnames.txt", "classes.txt")
 
 
 def find_class_names(source: Any) -> list[str] | None:
@@ -42,7 +45,7 @@ def find_class_names(source: Any) -> list[str] | None:
     if hasattr(source, "flattened"):  # Lightning's CombinedLoader
         return _agreed(source.flattened)
     if hasattr(source, "pipeline"):  # webdataset's
-        return _texts(names_beside_shards(source))
+        return _texts(_names_beside_shards(source))
     if isinstance(source, DataLoader) or (isinstance(source, Subset) and _is_plain(source)):
         return find_class_names(source.dataset)
     return _of_data_set(source)
@@ -54,7 +57,7 @@ def _of_data_set(dataset: Any) -> list[str] | None:
         return None
     if transforms is not None and type(transforms).__name__ != "StandardTransform":
         return None
-    names = _texts(names_of_features(dataset)) or _texts(getattr(dataset, "classes", None))
+    names = _texts(_names_of_features(dataset)) or _texts(getattr(dataset, "classes", None))
     numbers = getattr(dataset, "class_to_idx", None)
     if names is None or numbers is None:
         return names
@@ -82,3 +85,33 @@ def _texts(names: Any) -> list[str] | None:
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
         return None
     return list(names)
+
+
+def _names_of_features(dataset: Any) -> Any:
+    """Return the names of the one column of class labels of a data set of ``datasets``; None where it is not certain."""
+    features = getattr(dataset, "features", None)
+    if not isinstance(features, Mapping):
+        return None
+    columns = [names for name in _COLUMNS if (names := getattr(features.get(name), "names", None))]
+    return columns[0] if len(columns) == 1 else None
+
+
+def _names_beside_shards(dataset: Any) -> list[str] | None:
+    """Return the lines of classnames.txt or classes.txt in the folder of a WebDataset's tars; no other place is asked."""
+    urls = list(_urls(dataset))
+    folders = {Path(url.removeprefix("file:")).parent for url in urls if "://" not in url and "pipe:" not in url}
+    if len(folders) != 1 or any("://" in url for url in urls):
+        return None
+    (folder,) = folders
+    for name in _FILES:
+        if (folder / name).is_file():
+            return [line for line in (folder / name).read_text(encoding="utf-8").splitlines() if line]
+    return None
+
+
+def _urls(dataset: Any) -> Iterator[str]:
+    for stage in getattr(dataset, "pipeline", ()):
+        urls = getattr(stage, "urls", ())
+        yield from (url for url in urls if isinstance(url, str))
+        if getattr(stage, "dataset", None) is not None:  # a loader as the first stage of another pipeline
+            yield from _urls(stage.dataset)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.class_names import check_class_names, distinct_names
 from topk_lightning._checks.options import check_integer
 from topk_lightning.hierarchy import Hierarchy, check_nested
-from topk_lightning.metrics._hierarchy_checks import check_confusions, check_levels
 from topk_lightning.metrics.intervals import wilson_interval
 
 __all__ = ["HierarchyLevels", "LevelAccuracy", "MistakeDistance", "hierarchy_levels"]
@@ -146,7 +146,7 @@ def hierarchy_levels(
         >>> [round(distance.by_chance, 2) for distance in found.distances]
         [1.0, 1.0, 1.0]
     """
-    check_levels(levels)
+    _check_levels(levels)
     check_integer("nan_rows", nan_rows, 0)
     names = None if class_names is None else check_class_names(class_names)
     groups = {name: Hierarchy.of(level, names) for name, level in levels.items()}
@@ -155,7 +155,7 @@ def hierarchy_levels(
     num_classes = len(next(iter(groups.values())).groups)
     names = [str(index) for index in range(num_classes)] if names is None else check_class_names(names, num_classes)
     names = distinct_names(names)
-    pairs = check_confusions(confusions, num_classes)
+    pairs = _check_confusions(confusions, num_classes)
     # The group of each class at each level, each class being its own group at first: (1 + L, C).
     group_of = torch.stack([torch.arange(num_classes), *(torch.tensor(level.groups) for level in groups.values())])
     distance = (group_of[:, pairs[:, 0]] != group_of[:, pairs[:, 1]]).sum(0)
@@ -190,3 +190,33 @@ def _most_frequent(mistakes: Tensor, names: Sequence[str]) -> tuple[str, str] | 
         return None
     actual, predicted, _ = max(mistakes.tolist(), key=lambda pair: pair[2])
     return names[actual], names[predicted]
+
+
+def _check_levels(levels: object) -> None:
+    """Check that there is at least one level, by name."""
+    if not isinstance(levels, Mapping):
+        remedy = 'Did you mean {"group": fine_to_coarse}?'
+        raise InvalidTypeError(
+            must("levels", "be a dict {level: groups of the classes}", type(levels).__name__, remedy)
+        )
+    if not levels:
+        raise InvalidValueError(must("levels", "hold at least one level", "none"))
+
+
+def _check_confusions(confusions: object, num_classes: int) -> Tensor:
+    """Return the counted pairs of classes (M, 3) as int64 on the CPU."""
+    if not isinstance(confusions, Tensor):
+        raise InvalidTypeError(must("confusions", "be a torch.Tensor", type(confusions).__name__))
+    if confusions.ndim != 2 or confusions.shape[1] != 3:
+        remedy = "ClassReport.confusions() returns them."
+        wanted = "have shape (M, 3): actual class, predicted class, count"
+        raise InvalidValueError(must("confusions", wanted, tuple(confusions.shape), remedy))
+    if confusions.is_floating_point() or confusions.is_complex() or confusions.dtype == torch.bool:
+        raise InvalidTypeError(must("confusions", "be of an integer dtype", confusions.dtype))
+    pairs = confusions[:, :2]
+    if pairs.numel() and not (pairs.min() >= 0 and pairs.max() < num_classes):
+        wrong = int(pairs.min()) if pairs.min() < 0 else int(pairs.max())
+        raise InvalidValueError(
+            must("confusions", f"hold class indices in [0, {num_classes}), as the levels do", wrong)
+        )
+    return confusions.cpu().long()

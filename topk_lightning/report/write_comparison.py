@@ -16,13 +16,13 @@ from topk_lightning._checks.options import check_integer
 from topk_lightning._files import write_file
 from topk_lightning.data import load_image
 from topk_lightning.decisions import SeedsComparison, compare_scores, compare_seeds
-from topk_lightning.report._compared import Compared
-from topk_lightning.report._comparison_head import comparison_head
+from topk_lightning.report._compared import Compared, p_text, signed
 from topk_lightning.report._files import plain
 from topk_lightning.report._page import render
 from topk_lightning.report._provenance import facts_of_the_run, stopwatch
 from topk_lightning.report._report_path import check_report_path
 from topk_lightning.report._section import sections_in
+from topk_lightning.report._summary import dots
 from topk_lightning.scores import Scores
 
 __all__ = ["write_comparison"]
@@ -30,6 +30,7 @@ __all__ = ["write_comparison"]
 #: Of the JSON file: raised where a key goes or changes its meaning, not where one is added.
 SCHEMA_VERSION = 1
 
+_LOOKS = {"better": "reliable", "worse": "struggling", "equivalent": "", "undecided": ""}
 _FOOTER = "Every interval is at its level on its own."
 
 
@@ -109,7 +110,7 @@ def write_comparison(
     if isinstance(images, str | Path) and cards and not any(card["picture"] for card in cards):
         wanted = "hold the images that the scores' ids name"
         raise InvalidValueError(must("images", wanted, f"none of them in {str(images)!r}"))
-    head, heading = comparison_head(compared), title or f"{names[1]} beside {names[0]}"
+    head, heading = _comparison_head(compared), title or f"{names[1]} beside {names[0]}"
     content = {
         "schema_version": SCHEMA_VERSION,
         "title": heading,
@@ -146,3 +147,39 @@ def _pictures(images: Any) -> Callable[[str], Image.Image | None]:
             return None
 
     return picture
+
+
+def _comparison_head(compared: Compared) -> dict[str, Any]:
+    """Return the sentence, the verdict with its reason, and a hundred dots."""
+    one, two = compared.names
+    of_k: Any = compared.by_k[compared.k]
+    guess = "its first guess" if compared.k == 1 else f"its first {compared.k} guesses"
+    over = "" if compared.seeds is None else f", on average of {len(compared.pairs)} seeds"
+    sentence = (
+        f"{two} is right with {guess} for {of_k.second:.3f} of {compared.pair.images:,} images, {one} for {of_k.first:.3f}{over}: a "
+        f"difference of {signed(of_k.difference)} ({signed(of_k.low)} to {signed(of_k.high)})."
+    )
+    p = of_k.test.mid_p if compared.seeds is None else of_k.p
+    reason = {
+        "better": f"p {p_text(p)}: models that are equally good would seldom differ by so much.",
+        "worse": f"p {p_text(p)}: models that are equally good would seldom differ by so much.",
+        "undecided": f"p {p_text(p)}: models that are equally good differ by as much. Which is better these images do not tell.",
+        "equivalent": f"The difference is shown to lie within ±{of_k.margin or 0:g}.",
+    }
+    pairs = [pair.by_k[compared.k] for pair in compared.pairs]
+    counts = {
+        "first": sum(pair.both for pair in pairs),
+        "near": sum(len(pair.won) for pair in pairs),
+        "lost": sum(len(pair.lost) for pair in pairs),
+        "far": sum(pair.images - pair.both - len(pair.won) - len(pair.lost) for pair in pairs),
+    }
+    labels = {"first": "both right", "near": f"{two} alone", "lost": f"{one} alone", "far": "neither"}
+    verdict = of_k.verdict
+    return {
+        "kicker": "Comparison",
+        "sentence": sentence,
+        "verdict": verdict,
+        "look": _LOOKS[verdict],
+        "reason": reason[verdict],
+        "waffle": dots(counts, labels),
+    }
