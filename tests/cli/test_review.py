@@ -108,7 +108,7 @@ def test_the_possible_classes_are_those_of_test_sets_and_predict(checkpoint, tmp
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["nowhere.npz"], "the scores must be an existing file or checkpoint, got 'nowhere.npz'."),
+        (["nowhere.npz"], "scores must be existing files or folders, got 'nowhere.npz'."),
         (["{scores}", "--target-error", "2"], "target_error must lie between 0 and 1, got 2.0."),
         (
             ["{scores}", "--costs", "wrong=1,persn=2"],

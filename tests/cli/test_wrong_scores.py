@@ -36,7 +36,10 @@ CASES = [
     ("calibrate a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
     ("calibrate none.npz", 1, "scores must have a target for a temperature, got none."),
     ("calibrate nan.npz", 1, "validation must hold at least 4 images with finite scores for a temperature, got 0."),
-    ("calibrate a.npz --test other.npz", 1, "test must have the classes of the validation, in their order, got others."),
+    ("sets a.npz --test other.npz", 1, "--test must have the classes of the validation, in their order, got others."),
+    ("review a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
+    ("review a.npz --data emoji", 2, "--data must be left out for a file of scores"),
+    ("calibrate a.npz --test other.npz", 1, "--test must have the classes of the validation, in their order, got others."),
     ("test folder.npz", 1, "checkpoint must be a file, or a folder with best.ckpt, got 'folder.npz'."),
 ]  # fmt: skip
 
@@ -71,6 +74,15 @@ def test_scores_that_do_not_fit_are_one_sentence(words, status, said, here, caps
 def test_images_with_a_nan_are_counted(here, capsys):
     assert main(["sets", "three.npz"]) == 0
     assert "3 of 100 images have a NaN score: they are shown no name and count as missed." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["sets", "calibrate", "review"])
+def test_what_is_written_is_named_without_escape_sequences(command, here, capsys):
+    assert main([command, "a.npz", "--out", "\x1b[31mred.json"]) == 0
+    assert Path("\x1b[31mred.json").is_file()
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"\x1b[31mred.json" in printed
 
 
 def test_one_k_needs_no_brackets(here, capsys):

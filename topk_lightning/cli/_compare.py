@@ -9,13 +9,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich
-
 from topk_lightning._checks import must
-from topk_lightning._files import write_file
 from topk_lightning.cli._errors import UsageError
+from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
-from topk_lightning.cli._runs import check_writable
 from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, scores_of
 
 if TYPE_CHECKING:
@@ -31,11 +28,7 @@ def main(words: Sequence[str]) -> None:
     """Compare by the words of the command line."""
     options = _parser().parse_args(list(words[1:]))
     first, second = _sides(options)
-    if options.out is not None:
-        if not options.out.lower().endswith((".html", ".htm", ".json")):
-            wanted = "end in .html, with a .json file beside it, or in .json"
-            raise UsageError(must("--out", wanted, repr(options.out)))
-        check_writable(Path(options.out))
+    check_out(options.out, (".html", ".htm", ".json"))
     _check_used(options, first + second)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
@@ -45,11 +38,7 @@ def main(words: Sequence[str]) -> None:
     with quiet_lightning():
         sides = [[scores_of(path, options) for path in side] for side in (first, second)]
     given: dict[str, Any] = {"k": k, "level": options.level, "margin": options.margin, "coverage": options.coverage}
-    console, names = rich.get_console(), _names(first, second)
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
-
+    names = _names(first, second)
     if options.out is not None and not options.out.lower().endswith(".json"):
         from topk_lightning.report import write_comparison
 
@@ -60,41 +49,39 @@ def main(words: Sequence[str]) -> None:
         }
         out = write_comparison(sides[0], sides[1], options.out, **given, **more)
         content = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
-        say(f"{content['sentence']} {content['verdict'].capitalize()}.")
-        say(f"comparison: {out}, and {out.with_suffix('.json').name} beside it")
+        print_line(f"{content['sentence']} {content['verdict'].capitalize()}.")
+        print_line(f"comparison: {out}, and {out.with_suffix('.json').name} beside it")
         return
     if len(first) > 1:
         seeds = compare_seeds(sides[0], sides[1], **given)
         content, pairs = {"pairs": [pair.to_dict() for pair in seeds.pairs], "seeds": seeds.to_dict()}, seeds.pairs
-        say(f"{pairs[0].images:,} images; A is {', '.join(first)}, B is {', '.join(second)}.")
+        print_line(f"{pairs[0].images:,} images; A is {', '.join(first)}, B is {', '.join(second)}.")
         for number, of_k in seeds.by_k.items():
-            say(f"top-{number}: {of_k}")
+            print_line(f"top-{number}: {of_k}")
     else:
         pairs = [compare_scores(sides[0][0], sides[1][0], **given)]
         content = {"pairs": [pairs[0].to_dict()], "seeds": None}
-        say(f"{pairs[0].images:,} images; A is {first[0]}, B is {second[0]}.")
-        _say_pair(pairs[0], options.level, say)
+        print_line(f"{pairs[0].images:,} images; A is {first[0]}, B is {second[0]}.")
+        _say_pair(pairs[0], options.level)
     if options.out is not None:
-        text = json.dumps({"schema_version": 1, **content}, indent=1, ensure_ascii=False, allow_nan=False)
-        write_file(options.out, text.encode(errors="backslashreplace"))
-        say(f"comparison: {options.out}")
+        write_json(options.out, {"schema_version": 1, **content}, "comparison")
 
 
-def _say_pair(compared: ScoresComparison, level: float, say: Any) -> None:
+def _say_pair(compared: ScoresComparison, level: float) -> None:
     for number, of_k in compared.by_k.items():
-        say(f"top-{number}: {of_k}")
+        print_line(f"top-{number}: {of_k}")
     if compared.calibration is not None and compared.sizes is not None:
         first, second = (curve.error for curve in compared.calibration)
-        say(f"calibration error: {first:.3f} and {second:.3f}")
+        print_line(f"calibration error: {first:.3f} and {second:.3f}")
         sizes, bounds = compared.sizes.mean, (compared.sizes.low, compared.sizes.high)
-        say(
+        print_line(
             f"names to show for {100 * compared.sizes.promise:g} %: {sizes[0]:.1f} and {sizes[1]:.1f} on average, difference "
             f"{compared.sizes.difference:+.1f} ({bounds[0]:+.1f} to {bounds[1]:+.1f})"
         )
     for of_class in compared.classes[:_LISTED]:
         one_class = of_class.comparison
         if of_class.adjusted_p <= 1 - level:
-            say(
+            print_line(
                 f"{compared.class_names[of_class.index]}: {one_class.difference:+.3f} of its {one_class.images} images, "
                 f"p {of_class.adjusted_p:.3f} (corrected)"
             )

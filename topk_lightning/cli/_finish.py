@@ -12,12 +12,12 @@ import rich
 from topk_lightning.callbacks import LoggerReport
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._keep_last import KeepLast
+from topk_lightning.cli._out import print_line
 from topk_lightning.cli._running import until_stopped
 from topk_lightning.cli._runs import REPORT
 from topk_lightning.cli._stops import STOPS, Stopped
 from topk_lightning.cli._test_result import TestResult, result_table
 from topk_lightning.data import ImageDataModuleBase
-from topk_lightning.drawing import visible_text
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
@@ -86,12 +86,9 @@ def show_test(trainer: Trainer, result: TestResult) -> None:
 
 def say(lines: list[tuple[str, str]]) -> None:
     """Print what is where, and what to type, one a line."""
-    console = rich.get_console()
     width = max(len(what) for what, _ in lines) + 1
     for what, where in lines:
-        # Not wrapped: a command over two lines could not be copied.
-        line = f"{what + ':':<{width}} {visible_text(where)}"
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        print_line(f"{what + ':':<{width}} {where}")
 
 
 def say_how_to_go_on(folder: Path, trainer: Trainer, again: str | None = None) -> str:

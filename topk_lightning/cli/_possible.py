@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import rich
-
 from topk_lightning._checks import MissingFileError, must
 from topk_lightning.cli._errors import UsageError
+from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def possible_classes(options: Any, class_names: Any) -> ClassList | None:
     from topk_lightning.decisions import ClassList
 
     possible = ClassList.of(options.classes, class_names)
-    rich.get_console().print(possible.sentence, highlight=False, markup=False, soft_wrap=True)
+    print_line(possible.sentence)
     return possible
 
 
@@ -93,8 +92,7 @@ def possible_scores(classes: ClassList | None, scores: Scores | None, what: str 
         return scores
     kept = classes.scores(scores)
     if left_out := len(scores) - len(kept):
-        said = f"{left_out:,} of {len(scores):,} {what}images are of other classes and are left out."
-        rich.get_console().print(said, highlight=False, markup=False, soft_wrap=True)
+        print_line(f"{left_out:,} of {len(scores):,} {what}images are of other classes and are left out.")
     return kept
 
 

@@ -16,11 +16,11 @@ from rich.console import Console
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, usage
+from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option, add_sure_options, check_sure
 from topk_lightning.cli._prediction_forms import WRITERS, prediction_table
 from topk_lightning.cli._runs import check_writable, checkpoint_of
-from topk_lightning.drawing import visible_text
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import Decider, TrainedModel
@@ -99,7 +99,7 @@ def _answer(named: Sequence[Any], form: str, options: Namespace) -> None:
         out = Path(options.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_file(out, WRITERS[form](named, options.spreadsheet_safe, has_groups))
-        console.print(f"predictions: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
+        print_line(f"predictions: {out}")
     elif form == "table":
         console.print(prediction_table(named, bars=console.width >= _WIDE))
     else:

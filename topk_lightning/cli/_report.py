@@ -12,6 +12,7 @@ import rich
 
 from topk_lightning._checks import InvalidValueError, must, shown
 from topk_lightning.cli._errors import usage
+from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option
 from topk_lightning.cli._runs import check_writable, checkpoint_of
@@ -42,12 +43,10 @@ def main(words: Sequence[str]) -> None:
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
     from topk_lightning.cli._trained_data import trained_data
-    from topk_lightning.drawing import visible_text
     from topk_lightning.prediction import TrainedModel
     from topk_lightning.report import write_report
 
-    console = rich.get_console()
-    with quiet_lightning(), console.status("Testing …"):
+    with quiet_lightning(), rich.get_console().status("Testing …"):
         model = TrainedModel.load(
             checkpoint, options.network, logit_adjustment=options.logit_adjustment, trust=options.trust
         )
@@ -58,8 +57,7 @@ def main(words: Sequence[str]) -> None:
             batch_size=options.batch_size,
             **_shared(options, words),
         )
-    # Not wrapped: a path over two lines could not be copied.
-    console.print(f"report: {visible_text(str(out))}", soft_wrap=True, highlight=False, markup=False)
+    print_line(f"report: {out}")
     _check_all_read(out)
 
 
@@ -75,7 +73,7 @@ def _report_scores(options: Any, words: Sequence[str]) -> None:
         validation=validation,
         **_shared(options, words),
     )
-    rich.get_console().print(f"report: {out}", soft_wrap=True, highlight=False, markup=False)
+    print_line(f"report: {out}")
 
 
 def _shared(options: Any, words: Sequence[str]) -> dict[str, Any]:

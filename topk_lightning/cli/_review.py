@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich
 
-from topk_lightning._checks import InvalidValueError, MissingFileError, must
+from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
+from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
-from topk_lightning.cli._runs import check_writable, checkpoint_of
-from topk_lightning.cli._scores import add_scores_options, is_scores, stored_scores
-
-if TYPE_CHECKING:
-    from topk_lightning.scores import Scores
+from topk_lightning.cli._runs import checkpoint_of
+from topk_lightning.cli._scores import add_validation_options, check_validation, validation_and_test
 
 __all__ = ["main"]
 
@@ -32,16 +28,13 @@ def main(words: Sequence[str]) -> None:
         with usage():
             check_integer("--k", options.k)
     costs = _costs(options.costs)
-    if options.out is not None:
-        check_writable(Path(options.out))
-    for path in (options.source, options.test):
-        if path is not None and not Path(path).exists():
-            raise MissingFileError(must("the scores", "be an existing file or checkpoint", repr(path)))
+    check_validation(options)
+    check_out(options.out)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._review_lines import plan_lines, sure_lines
     from topk_lightning.decisions import review_plan, roll_up
 
-    validation, test, groups = _scores(options)
+    validation, test, model, data = validation_and_test(options)
     classes = possible_classes(options, validation.names)
     validation = possible_scores(classes, validation, "validation ")
     test = possible_scores(classes, test, "test ")
@@ -56,7 +49,7 @@ def main(words: Sequence[str]) -> None:
         )
     lines, content = plan_lines(plan, validation, test)
     fits: dict[str, Any] = {"plan": plan}
-    hierarchy = options.hierarchy or groups
+    hierarchy = options.hierarchy or _groups_of(data)
     if hierarchy:
         sure = roll_up(
             validation, hierarchy=hierarchy, target_error=options.target_error, confidence=options.confidence
@@ -67,20 +60,16 @@ def main(words: Sequence[str]) -> None:
         # As it is: a class may be called what rich takes for a colour.
         rich.get_console().print(line, highlight=False, markup=False, soft_wrap=isinstance(line, str))
     if options.out is not None:
-        from topk_lightning._files import write_file
-
-        write_file(options.out, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-        rich.get_console().print(f"review plan: {options.out}", soft_wrap=True, highlight=False, markup=False)
-    if not is_scores(options.source):
+        write_json(options.out, content, "review plan")
+    if model is not None:
         from topk_lightning.prediction import save_fitted
 
         checkpoint = checkpoint_of(options.source)
         save_fitted(checkpoint, classes=classes, **fits)
         more = f" --classes {options.classes}" if classes is not None else ""
-        line = (
+        print_line(
             f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES{more} says the pile of each picture"
         )
-        rich.get_console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _costs(given: str | None) -> dict[str, float] | None:
@@ -100,31 +89,6 @@ def _costs(given: str | None) -> dict[str, float] | None:
     return costs
 
 
-def _scores(options: Any) -> tuple[Scores, Scores | None, Any]:
-    """Return the scores of the validation, of the test where there are any, and the groups that the data has."""
-    if is_scores(options.source):
-        validation = stored_scores(options.source, options)
-        if options.test is None:
-            return validation, None, None
-        test = stored_scores(options.test, options, target=options.test_target)
-        names = (validation.class_names, test.class_names)
-        if test.num_classes != validation.num_classes or (None not in names and names[0] != names[1]):
-            raise InvalidValueError(must("--test", "have the classes of the validation, in their order", "others"))
-        return validation, test, None
-    if options.test is not None:
-        raise UsageError(must("--test", "be left out beside a checkpoint, which knows its test images", options.test))
-    from topk_lightning.cli._quiet import quiet_lightning
-    from topk_lightning.cli._trained_data import trained_data
-    from topk_lightning.prediction import TrainedModel
-    from topk_lightning.report import score_images
-
-    model = TrainedModel.load(checkpoint_of(options.source), options.network, trust=options.trust)
-    data = trained_data(options.data, model)
-    with quiet_lightning(), rich.get_console().status("Looking at the images …"):
-        scored = [score_images(model, data, split) for split in ("val", "test")]
-    return scored[0], scored[1], _groups_of(data)
-
-
 def _groups_of(data: Any) -> dict[str, dict[str, str]]:
     """Return the groups that a data module has, by the names of its levels, classes and groups."""
     names, groups = getattr(data, "coarse_names", {}), getattr(data, "fine_to_coarse", {})
@@ -140,9 +104,6 @@ def _parser() -> OptionParser:
         "Say which pictures a person must see, with a promise about the errors in the others that fresh images keep; "
         "of a checkpoint, keep the plan in it for predict and serve.",
     )
-    parser.add_argument("source", type=str, help="scores of validation images (.npz, .npy, .parquet), or a checkpoint")
-    parser.add_optional("--test", str, "scores of test images, beside those of a validation")
-    parser.add_optional("--data", str, "for a checkpoint: other data than its training's")
     parser.add_argument(
         "--target-error", type=float, default=0.05, help="share of errors that is promised (default: 0.05)"
     )
@@ -159,7 +120,5 @@ def _parser() -> OptionParser:
     parser.add_optional("--hierarchy", str, "csv file or tree of folders: say the group when unsure")
     add_classes_option(parser)
     parser.add_optional("--out", str, "a .json file for the plan")
-    add_scores_options(parser)
-    parser.add_optional("--test-target", str, "as --target, of --test")
-    parser.add_network_options()
+    add_validation_options(parser)
     return parser

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich
@@ -12,21 +10,22 @@ from jsonargparse import Namespace
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_positive
-from topk_lightning.cli._errors import UsageError, check_given_files, check_share, usage
+from topk_lightning.cli._errors import UsageError, check_share, usage
+from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
-from topk_lightning.cli._runs import check_writable, checkpoint_of
-from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, check_used
+from topk_lightning.cli._runs import checkpoint_of
+from topk_lightning.cli._scores import add_validation_options, check_validation, validation_and_test
 
 if TYPE_CHECKING:
     from topk_lightning.decisions import PredictionSets, SetOutcome
+    from topk_lightning.prediction import TrainedModel
     from topk_lightning.scores import Scores
 
 __all__ = ["main"]
 
 #: The promises that are shown beside the one that is asked for.
 _PROMISES = (0.8, 0.9, 0.95)
-_SUFFIXES = (".npz", ".npy", ".parquet", ".csv")
 
 
 def main(words: Sequence[str]) -> None:
@@ -41,28 +40,11 @@ def main(words: Sequence[str]) -> None:
             except ValueError:
                 wanted = 'be a number above 0 or "fit"'
                 raise UsageError(must("--temperature", wanted, repr(options.temperature))) from None
-    stored = options.source.lower().endswith(_SUFFIXES)
-    if stored:
-        check_given_files("scores", [options.source, *([options.test] if options.test else [])])
-    elif options.test is not None:
-        remedy = "The test images of a checkpoint are those of --data."
-        raise UsageError(must("--test", "be left out for a checkpoint", repr(options.test), remedy))
-    if stored:
-        check_used(options, {"data": None, "batch_size": 32, "network": None, "trust": []}, NO_IMAGES)
-        if options.test is None:
-            check_used(options, {"test_target": None}, "without --test")
-    else:
-        check_used(options, dict.fromkeys(("kind", "target", "test_target", "class_names")), NO_FILE)
-    if options.out is not None:
-        if not options.out.lower().endswith(".json"):
-            raise UsageError(must("--out", "end in .json", repr(options.out)))
-        check_writable(Path(options.out))
-    checkpoint = None if stored else checkpoint_of(options.source)
+    check_validation(options)
+    check_out(options.out)
     # Only now: --help and mistakes need no torch.
-    from topk_lightning.cli._quiet import quiet_lightning
-
-    with quiet_lightning(), rich.get_console().status("Looking at the images …"):
-        fit_on, test, counts = _stored(options) if checkpoint is None else _scored(checkpoint, options)
+    fit_on, test, model, _ = validation_and_test(options)
+    counts = None if model is None else _class_counts(model)
     classes = possible_classes(options, fit_on.names)
     fit_on, test = possible_scores(classes, fit_on, "validation "), possible_scores(classes, test, "test ")
     if classes is not None and counts is not None:
@@ -72,42 +54,23 @@ def main(words: Sequence[str]) -> None:
     sets = _fitted(fit_on, counts, options)
     _say(sets, fit_on, test)
     if options.out is not None:
-        from topk_lightning._files import write_file
-
-        text = json.dumps(_plain(sets.as_dict()), allow_nan=False, ensure_ascii=False)
-        write_file(options.out, (text + "\n").encode())
-        rich.get_console().print(f"sets: {options.out}", soft_wrap=True, highlight=False, markup=False)
-    if checkpoint is not None:
+        write_json(options.out, _plain(sets.as_dict()), "sets")
+    if model is not None:
         from topk_lightning.prediction import save_prediction_sets
 
+        checkpoint = checkpoint_of(options.source)
         save_prediction_sets(checkpoint, sets, classes)
         more = "" if classes is None else f" --classes {options.classes}"
-        line = (
+        print_line(
             f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES --coverage {options.coverage:g}{more}"
         )
-        rich.get_console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _stored(options: Namespace) -> tuple[Scores, Scores | None, Any]:
-    from topk_lightning.scores import read_scores
-
-    given = {"kind": options.kind, "class_names": options.class_names}
-    fit_on = read_scores(options.source, target=options.target, **given)
-    test = None if options.test is None else read_scores(options.test, target=options.test_target, **given)
-    return fit_on, test, None
-
-
-def _scored(checkpoint: str, options: Namespace) -> tuple[Scores, Scores | None, Any]:
-    """Return what the network says of validation and test images, and how many images of each class it was trained on."""
-    from topk_lightning.cli._trained_data import trained_data
+def _class_counts(model: TrainedModel) -> Any:
+    """Return how many images of each class a network was trained on."""
     from topk_lightning.data import TrainingData
-    from topk_lightning.prediction import TrainedModel
-    from topk_lightning.report import score_images
 
-    model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
-    data = trained_data(options.data, model)
-    scored = [score_images(model, data, split, batch_size=options.batch_size) for split in ("val", "test")]
-    return scored[0], scored[1], TrainingData.of(model.training_data).class_counts
+    return TrainingData.of(model.training_data).class_counts
 
 
 def _fitted(fit_on: Scores, counts: Any, options: Namespace) -> PredictionSets:
@@ -175,7 +138,7 @@ def _say(sets: PredictionSets, fit_on: Scores, test: Scores | None) -> None:
     if test is None:
         lines.append("Sizes are those on the images of the fit; --test FILE measures the promise on others.")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(line)
 
 
 def _cells(outcome: SetOutcome) -> list[str]:
@@ -204,9 +167,6 @@ def _parser() -> OptionParser:
         "Find how many names must be shown so that the right one is among them as often as promised: fit on validation "
         "images, measure on test images, keep the fit in the checkpoint.",
     )
-    parser.add_argument(
-        "source", type=str, help="a checkpoint, the folder of a run, or a file of scores (.npz, .npy, .parquet)"
-    )
     parser.add_argument("--coverage", type=float, default=0.9, help="how often the right name shall be among them")
     parser.add_argument("--method", type=str, default="lac", help="lac (smallest sets), aps, raps or rank (a fixed k)")
     parser.add_argument("--by-class", action="store_true", help="a threshold for each class, so that each is covered")
@@ -215,14 +175,7 @@ def _parser() -> OptionParser:
     parser.add_argument("--temperature", type=str, default="1", help='divides the logits; "fit": the calibrated one')
     parser.add_argument("--penalty", type=float, default=0.01, help="of raps, for each rank beyond --k")
     parser.add_argument("--k", type=int, default=5, help="of raps, ranks without a penalty")
-    parser.add_optional("--data", str, "of a checkpoint (default: of its training)")
-    parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
-    parser.add_optional("--test", str, "of scores: a second file, to measure on")
-    parser.add_optional("--kind", str, "of scores: logits or probabilities")
-    parser.add_optional("--target", str, "of scores: a file of the right classes")
-    parser.add_optional("--test-target", str, "the same of --test")
-    parser.add_optional("--class-names", str, "of scores: a .txt or .json file")
     add_classes_option(parser)
     parser.add_optional("--out", str, "a .json file for the fit as plain data")
-    parser.add_network_options()
+    add_validation_options(parser)
     return parser

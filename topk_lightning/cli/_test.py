@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, usage
+from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
 from topk_lightning.cli._runs import check_writable, checkpoint_of
@@ -118,7 +119,6 @@ def _test(checkpoint: str, options: Any) -> None:
 
 
 def _save(model: TrainedModel, data: Any, options: Any) -> None:
-    import rich
     import torch
 
     from topk_lightning.report import score_images
@@ -130,7 +130,7 @@ def _save(model: TrainedModel, data: Any, options: Any) -> None:
     said = f"scores: {options.save_scores}"
     if dtype is not None:
         said += f", in {options.scores_dtype}: the class of {changed:.2%} of the images has another rank"
-    rich.get_console().print(said, soft_wrap=True, highlight=False, markup=False)
+    print_line(said)
 
 
 def _test_scores(options: Any) -> None:

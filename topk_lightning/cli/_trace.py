@@ -10,6 +10,7 @@ import rich
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels
+from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._runs import checkpoint_of
 
@@ -48,7 +49,8 @@ def main(words: Sequence[str]) -> None:
         path = Path(options.picture)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, png_of(layer_picture(trace)))
-        rich.get_console().print(f"\npicture: {path}", soft_wrap=True, highlight=False, markup=False)
+        rich.print()
+        print_line(f"picture: {path}")
 
 
 def _parser() -> OptionParser:
