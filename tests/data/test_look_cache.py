@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data.drawings import class_folders, fill, noise
-from topk_lightning.data import ImageFolderDataModule, _look_cache
+from topk_lightning.data import ImageFolderDataModule, LeakageWarning, _look_cache
 
 
 @pytest.fixture
@@ -52,6 +52,43 @@ def test_another_size_is_another_look(root):
     data.on_look = lambda done, total: seen.append(done)
     data.setup()
     assert len(seen) == 12
+
+
+def test_where_statistics_are_given_nothing_is_measured_and_identical_images_are_found_all_the_same(root):
+    image = noise()
+    for number in range(5):  # of six, so that they stand in two splits
+        image.save(root / f"cat/{number:02}.png")
+    for _ in range(2):
+        with pytest.warns(LeakageWarning):
+            data, seen = ready(root, statistics="imagenet")
+        assert {look.pixels for of_split in data._looks().values() for look in of_split} == {0}
+    assert seen == []
+    with pytest.warns(LeakageWarning):
+        measured, seen = ready(root)
+    assert len(seen) == 12
+    assert measured.digests("test").equal(data.digests("test"))
+    assert measured.duplicates == data.duplicates
+
+
+def test_a_bound_of_pixels_holds_for_files_that_were_seen_under_a_higher_one(root):
+    ready(root)
+    with pytest.raises(ValueError, match="must have at most 10 pixels"):
+        ready(root, max_pixels=10)
+
+
+def test_a_look_that_finds_nothing_new_writes_nothing(root, tmp_path):
+    ready(root)
+    (path,) = (tmp_path / "cache/topk-lightning/looks").iterdir()
+    written = path.stat().st_mtime_ns, path.stat().st_ino
+    ready(root, seed=3)
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == written
+
+
+def test_a_file_that_changes_while_it_is_looked_at_is_looked_at_again(root):
+    data = ImageFolderDataModule(root, image_size=8)
+    data.on_look = lambda done, total: os.utime(root / "dog/00.png", ns=(1, 1))
+    data.setup()
+    assert len(ready(root)[1]) == 1
 
 
 def test_an_unreadable_file_is_looked_at_again_and_named_again(root):

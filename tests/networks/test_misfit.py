@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.classifier.small import quiet
+from tests.data.drawings import class_folders
 from topk_lightning import SmallCNN, TopKClassifier, check_network, trace_prediction
+from topk_lightning._checks import InvalidValueError
+from topk_lightning.data import ImageFolderDataModule
+from topk_lightning.networks import build_network
+from topk_lightning.networks.specification import torchvision_names
 
 IMAGE = torch.zeros(3, 64, 64)
 SEEN = "for images of 3 × 64 × 64"
@@ -136,3 +143,81 @@ def test_a_trace_shows_the_layers_up_to_there(capsys):
     assert "20·13·13 = 3380" in shown
     assert "Softmax" not in shown
     assert trace_prediction(Net(20 * 13 * 13), IMAGE).problem == ""
+
+
+class OneSize(nn.Module):
+    """As those of Hugging Face say it."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.fc = size, nn.Linear(3 * size * size, 5)
+
+    def forward(self, x):
+        height, width = x.shape[2:]
+        if height != self.size:
+            raise ValueError(f"Input image size ({height}*{width}) doesn't match model ({self.size}*{self.size}).")
+        return self.fc(x.flatten(1))
+
+
+def test_a_size_that_a_network_names_itself_is_tried_before_it_is_said():
+    with pytest.raises(ValueError, match=r"^image size must be one that this network takes, such as 48, got 64\.$"):
+        check_network(OneSize(48), IMAGE)
+    with pytest.raises(ValueError, match=r"such as 48, got 64 × 32\.$"):
+        check_network(OneSize(48), torch.zeros(3, 64, 32))
+    lies = OneSize(48)
+    lies.fc = nn.Linear(7, 5)
+    with pytest.raises(ValueError, match=r"^Input image size \(64\*64\) doesn't match model \(48\*48\)\.$"):
+        check_network(lies, IMAGE)
+
+
+# One of each file of torchvision.models; the others of a file are larger or deeper.
+FAMILIES = (
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "maxvit_t", "mnasnet0_5"),
+    *("mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
+    *("swin_t", "swin_v2_t", "vgg11", "vgg11_bn", "vit_b_32"),
+)
+
+
+def test_each_family_of_torchvision_is_tried():
+    torchvision = pytest.importorskip("torchvision")
+    builders = [torchvision.models.get_model_builder(name) for name in torchvision_names()]
+    assert {b.__module__ for b in builders} == {
+        torchvision.models.get_model_builder(name).__module__ for name in FAMILIES
+    }
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_network_of_torchvision_scores_images_or_says_in_one_sentence_that_it_does_not(name):
+    pytest.importorskip("torchvision")
+    with torch.device("cpu" if "regnet" in name else "meta"):  # nothing is computed there
+        network = build_network(name, 5)
+        for side in (16, 40, 64, 224):
+            try:
+                assert check_network(network, torch.zeros(3, side, side)) == 5
+            except InvalidValueError as error:
+                assert side < 224
+                wanted = rf"^image size must be one that this network takes, such as 224, got {side}\.$"
+                assert re.match(wanted, str(error))  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "size"), [("beit_base_patch16_224", 40, 224), ("visformer_tiny", 40, 224), ("test_vit2", 40, 160)]
+)
+def test_a_network_of_timm_says_a_size_that_it_takes(name, side, size):
+    pytest.importorskip("timm", reason="timm is not installed")
+    with torch.device("meta"):
+        network = build_network(f"timm/{name}", 5)
+        with pytest.raises(ValueError, match=rf"^image size must be one .* such as {size}, got {side}\.$"):
+            check_network(network, torch.zeros(3, side, side))
+
+
+def test_a_network_that_takes_another_size_says_so_before_an_image_is_looked_at(tmp_path):
+    class Unread(ImageFolderDataModule):
+        def setup(self, stage=None):
+            raise AssertionError("looked at")
+
+    data = Unread(class_folders(tmp_path / "photos", {"cat": 4, "dog": 4}), image_size=32)
+    with pytest.raises(ValueError, match=r"^image size must be one that this network takes, such as 224, got 32\.$"):
+        quiet(tmp_path).fit(TopKClassifier("vit_b_32", 2), data)
+    with pytest.raises(AssertionError, match="looked at"):
+        quiet(tmp_path).fit(TopKClassifier(SmallCNN(2, width=2), 2), data)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import check_differentiable, refuse_metric
 from topk_lightning._checks.options import check_integer
+from topk_lightning.networks.compiled import original_module
+from topk_lightning.networks.misfit import check_image_size
 
 __all__ = [
     "channels_last",
     "check_class_count",
     "check_data_module",
+    "check_images_fit",
     "check_loss",
     "check_scalar_loss",
     "lightning_package",
@@ -77,6 +80,12 @@ def check_data_module(module: object, trainer: Any) -> None:
                 remedy = f"Derive {name} from {package}.LightningDataModule."
             wanted = f"be a data module of {package}, as the trainer is"
             raise InvalidTypeError(must("datamodule", wanted, f"one of {other}", remedy))
+
+
+def check_images_fit(network: nn.Module, data: Any, trainer: Any) -> None:
+    """Raise for a network that does not take images of the size of a data module of this library, before a training."""
+    if trainer.state.fn == "fit" and hasattr(data, "prepare_for"):
+        check_image_size(original_module(network), data.image_size)
 
 
 def lightning_package(module: object) -> str | None:

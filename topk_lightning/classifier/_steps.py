@@ -20,6 +20,7 @@ from topk_lightning.classifier._class_match import ClassMatch, match_classes
 from topk_lightning.classifier._errors import (
     channels_last,
     check_data_module,
+    check_images_fit,
     check_scalar_loss,
     lightning_package,
     not_restored,
@@ -78,14 +79,12 @@ class MeasuredSteps(_Module):
         self._has_begun = self._told_of_probabilities = False
 
     def configure_callbacks(self) -> Any:
-        """Add the averaging of weights, where that was asked for.
-
-        Of the hooks it is the first: before the trainer stumbles over a data module of the other package.
-        """
+        """Add the averaging of weights; first of all hooks, say what is wrong with the data before it is looked at."""
         check_data_module(self, self.trainer)
-        prepare_for = getattr(getattr(self.trainer, "datamodule", None), "prepare_for", None)
-        if prepare_for is not None and self.published_preprocessing is not None:
-            prepare_for(self.published_preprocessing)
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if self.published_preprocessing is not None and hasattr(data, "prepare_for"):
+            data.prepare_for(self.published_preprocessing)
+        check_images_fit(self.network, data, self.trainer)
         if not self.ema:
             return super().configure_callbacks()
         callbacks = importlib.import_module(f"{lightning_package(self)}.callbacks")

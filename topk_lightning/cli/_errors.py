@@ -43,12 +43,6 @@ _OTHERS = (
     "Found more than one stateful callback",
 )
 
-# What networks of torchvision and timm say that take images of one size alone.
-_OF_ONE_SIZE = (
-    r"Wrong image (?:height|width)! Expected (?P<wanted>\d+) but got (?P<given>\d+)",
-    r"Input (?:height|width) \((?P<given>\d+)\) doesn't match model \((?P<wanted>\d+)\)",
-)
-
 # Loggers whose own errors are about an account, a server or a connection.
 _LOGGERS = frozenset(("comet_ml", "mlflow", "neptune", "wandb"))
 
@@ -96,9 +90,6 @@ def _sentence(error: BaseException) -> str | None:
         return _not_logged(text)
     if text.startswith("Error(s) in loading state_dict"):
         return _other_network(text)
-    for form in _OF_ONE_SIZE:
-        if (size := re.match(form, text)) is not None:
-            return must("image size", f"be {size['wanted']}, the only one that this network takes", size["given"])
     is_loggers = type(error).__module__.partition(".")[0] in _LOGGERS
     return one_line(text) if is_loggers or text.startswith(_OTHERS) else None
 

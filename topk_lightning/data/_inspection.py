@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from topk_lightning.data._errors import UnreadableImageError
@@ -24,29 +24,32 @@ class Look(NamedTuple):
     Attributes:
         digest: 64 bits of the decoded upright RGB pixels and their shape, so that a copy in another lossless format, or with
             other metadata, is still the same image.
-        pixels: how many pixels the resized image has, which is what the network will see.
+        pixels: how many pixels the resized image has, which is what the network will see; 0 where they were not measured.
         sums: sum of its values, 0 … 255, for each channel.
         squares: sum of their squares.
     """
 
     digest: int
-    pixels: int
-    sums: tuple[int, ...]
-    squares: tuple[int, ...]
+    pixels: int = 0
+    sums: tuple[int, ...] = (0, 0, 0)
+    squares: tuple[int, ...] = (0, 0, 0)
 
     @classmethod
-    def at(cls, image: Any, resize: Callable[[Any], Tensor]) -> Look:
-        """Look at an image as it was decoded, and as it is resized."""
+    def at(cls, image: Any, resize: Callable[[Any], Tensor] | None) -> Look:
+        """Look at an image as it was decoded and, unless `resize` is None, measure it as it is resized."""
         pixels = image_to_tensor(image)
-        values = resize(pixels).flatten(1).to(torch.int32)  # whose sums are int64
-        sums, squares = values.sum(1).tolist(), values.square().sum(1).tolist()
-        return cls(pixel_digest(pixels), values.shape[1], tuple(sums), tuple(squares))
+        if resize is None:
+            return cls(pixel_digest(pixels))
+        # NumPy's sums take a third of the time of torch's, and no threads of their own.
+        values = resize(pixels).movedim(0, -1).reshape(-1, 3).numpy().astype(np.uint32)
+        sums, squares = (numbers.sum(0, dtype=np.int64).tolist() for numbers in (values, values * values))
+        return cls(pixel_digest(pixels), len(values), tuple(sums), tuple(squares))
 
 
 def look_at_all(
     samples: Mapping[str, Samples],
     seen: Mapping[str, dict[int, Look]],
-    resize: Callable[[Any], Tensor],
+    resize: Callable[[Any], Tensor] | None,
     skip: bool,
     tell: Callable[[int, int], object],
 ) -> dict[str, dict[int, UnreadableImageError]]:
@@ -55,7 +58,7 @@ def look_at_all(
     Args:
         samples: the images of each split.
         seen: what is known of them already, by their index; the others are added.
-        resize: from a decoded image to the size that the network sees.
+        resize: from a decoded image to the size that the network sees, for its statistics; None: they are known.
         skip: whether unreadable images are returned; the first one is raised otherwise.
         tell: called with how many of how many images were looked at; the last call has them equal, also after an error.
     """
@@ -78,7 +81,7 @@ def look_at_all(
 
 
 def _look_at(
-    samples: Mapping[str, Samples], known: Mapping[str, Container[int]], resize: Callable[[Any], Tensor]
+    samples: Mapping[str, Samples], known: Mapping[str, Container[int]], resize: Callable[[Any], Tensor] | None
 ) -> Iterator[tuple[str, int, Look | UnreadableImageError]]:
     """Yield split, index and what is seen of each image that is not known, in threads.
 

@@ -165,13 +165,16 @@ class ImageDataModuleBase(ImageLoaders):
     def _looks(self) -> dict[str, list[Look]]:
         """Look at every image once, and leave unreadable ones out or raise; return what was seen of each split."""
         seen = {split: self._known_looks(samples) for split, samples in self._samples.items()}
+        known = sum(map(len, seen.values()))
+        resize = self._resizing.resize_only() if self.statistics is None else None
         skip = self.on_bad_image == "skip"
-        bad = look_at_all(self._samples, seen, self._resizing.resize_only(), skip, self.on_look or (lambda *_: None))
+        bad = look_at_all(self._samples, seen, resize, skip, self.on_look or (lambda *_: None))
         for split, of_split in bad.items():
             if of_split:
                 self._samples[split] = self._without(split, self._samples[split], of_split)
         looks = {split: [of_split[index] for index in sorted(of_split)] for split, of_split in seen.items()}
-        self._keep_looks(looks)
+        if sum(map(len, seen.values())) > known:
+            self._keep_looks(looks)
         return looks
 
     def __repr__(self) -> str:

@@ -179,7 +179,8 @@ class ImageFolderDataModule(ImageDataModuleBase):
             (files, self.left_out), folder = labelled_files(self.root, paths), self.root
             self._deeper = deeper_folders(files["train"], paths)
         splits = complete_splits(files, names, self.root, self.val_fraction, self.test_fraction, self.seed)
-        self._cache = LookCache(folder, f"{self.image_size} {self.resize} {self.interpolation}")
+        way = (self.image_size, self.resize, self.interpolation, self.max_pixels, self.statistics is None)
+        self._cache = LookCache(folder, repr(way))
         load = partial(self._resizing.load, max_pixels=self.max_pixels)
         return {
             split: FileSamples(folder, tuple(name for name, _ in part), tuple(index for _, index in part), load)

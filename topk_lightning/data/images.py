@@ -95,7 +95,7 @@ def check_image_size(
 
 
 def to_rgb(image: Image.Image, name: str | Path = "image") -> Image.Image:
-    """Return an RGB copy: upright as EXIF says, transparency on white, grey and CMYK converted, 16 bits scaled to 8.
+    """Return an image as RGB, itself if it is such: upright as EXIF says, transparency on white, grey and CMYK converted, 16 bits scaled to 8.
 
     Examples:
         >>> clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
@@ -111,7 +111,7 @@ def to_rgb(image: Image.Image, name: str | Path = "image") -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if type(image) is Image.Image and image.mode == "RGB" else image.convert("RGB")
 
 
 def _open(file: IO[bytes]) -> Image.Image:

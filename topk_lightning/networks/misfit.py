@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +15,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, UserError, must
+from topk_lightning.networks._small_cnn import SmallCNN
+from topk_lightning.networks.description import is_library_network
 from topk_lightning.networks.outputs import check_logits
 
-__all__ = ["check_network", "misfit"]
+__all__ = ["check_image_size", "check_network", "misfit"]
+
+# What networks say that take images of one size alone; the number may be that of maps within, so it is tried.
+_OF_ONE_SIZE = (
+    r"Wrong image (?:height|width)! Expected (\d+) but got",
+    r"Input (?:height|width) \(\d+\) doesn't match model \((\d+)\)",
+    r"Input image size \(\d+\*\d+\) doesn't match model \((\d+)\*",
+)
+_USUAL_SIZE = 224  # pixels
 
 
 def check_network(network: nn.Module, image: Tensor) -> int:
@@ -52,6 +62,17 @@ def check_network(network: nn.Module, image: Tensor) -> int:
     if walk.error is None:
         return check_logits(walk.output, len(images), None).shape[1]
     raise _error_of(walk, network, images) or walk.error
+
+
+def check_image_size(network: nn.Module, size: int) -> None:
+    """Raise for square images that a network of torchvision, timm or this library does not fit, before any is loaded.
+
+    Other networks are not called: what they are given is their owner's to say.
+    """
+    if is_library_network(network) or isinstance(network, SmallCNN):
+        error = misfit(network, next(network.parameters()).new_zeros((1, 3, size, size)))
+        if error is not None:
+            raise error
 
 
 def misfit(network: nn.Module, images: Tensor) -> ValueError | None:
@@ -101,7 +122,12 @@ def _walk(network: nn.Module, images: Tensor) -> _Walk:
 
 
 def _error_of(walk: _Walk, network: nn.Module, images: Tensor) -> ValueError | None:
-    if isinstance(walk.error, UserError) or not isinstance(walk.error, RuntimeError | ValueError):
+    if isinstance(walk.error, UserError):
+        return None
+    if (size := _size_that_fits(walk, network, images)) is not None:
+        actual = _product(dict.fromkeys(images.shape[2:]), " × ")
+        return InvalidValueError(must("image size", f"be one that this network takes, such as {size}", actual))
+    if not isinstance(walk.error, RuntimeError | ValueError):
         return None
     module, inputs = walk.running[-1] if walk.running else (network, ())
     given = next((value for value in inputs if isinstance(value, Tensor)), None)
@@ -112,8 +138,8 @@ def _error_of(walk: _Walk, network: nn.Module, images: Tensor) -> ValueError | N
         if given.ndim == 4:
             remedy = f"Put nn.Flatten() before it, and in_features = {_factors(walk, given[0].numel())}."
             return InvalidValueError(must(name, f"get one row an image {seen}", f"maps {tuple(given.shape)}", remedy))
-        size = _factors(walk, given.shape[-1])
-        return InvalidValueError(must(name, f"have in_features = {size} {seen}", module.in_features))
+        wanted = f"have in_features = {_factors(walk, given.shape[-1])} {seen}"
+        return InvalidValueError(must(name, wanted, module.in_features))
     if isinstance(module, _ConvNd) and given is not None and given.ndim > 2 and given.shape[1] != module.in_channels:
         return InvalidValueError(must(name, f"have in_channels = {given.shape[1]} {seen}", module.in_channels))
     if isinstance(module, _BatchNorm) and given is not None and given.shape[1] != module.num_features:
@@ -129,6 +155,26 @@ def _error_of(walk: _Walk, network: nn.Module, images: Tensor) -> ValueError | N
         return None
     shape = None if given is None else tuple(given.shape)
     return InvalidValueError(must(name, f"fit its input {seen}", f"shape {shape}", _first_line(walk.error)))
+
+
+def _size_that_fits(walk: _Walk, network: nn.Module, images: Tensor) -> int | None:
+    """Return a side of square images with which the network works: what its error names, its published size or the usual one.
+
+    The published and the usual size are tried for networks of torchvision and timm alone.
+    """
+    squares = ((*images.shape[:2], size, size) for size in _sizes(walk, network) if images.ndim == 4)
+    return next(
+        (s[-1] for s in squares if s != images.shape and _walk(network, images.new_zeros(s)).error is None), None
+    )
+
+
+def _sizes(walk: _Walk, network: nn.Module) -> Iterator[int]:
+    found = (re.search(form, str(walk.error)) for form in _OF_ONE_SIZE)
+    yield from (int(match[1]) for match in found if match)
+    if is_library_network(network):
+        config = getattr(network, "pretrained_cfg", None) or {}
+        yield from config.get("input_size", ())[1:2]
+        yield _USUAL_SIZE
 
 
 def _between(walk: _Walk, rows: int, seen: str) -> ValueError | None:
@@ -154,7 +200,7 @@ def _factors(walk: _Walk, size: int) -> str:
     return f"{_product(shape, '·')} = {size}" if math.prod(shape) == size else str(size)
 
 
-def _product(shape: Sequence[int], sign: str) -> str:
+def _product(shape: Iterable[int], sign: str) -> str:
     return sign.join(map(str, shape))
 
 
