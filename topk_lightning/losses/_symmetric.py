@@ -9,14 +9,14 @@ The M largest competitors ("leaders") and the others ("rest") are treated apart.
 - Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r (Newton's identities, for
   a small k written out as a sum over partitions), on numbers scaled by u ≤ 1 so that neither many equal classes nor a
   large k overflows. What cancels there is small beside what the leaders add.
-- Both: a set is filled slot by slot, its largest member first. The member in slot q is at most the q-th leader or one
-  of the rest, so slot q is measured in units of its level n_q = max(z_q, z_M − log u). Let H_q[j] be the weight of all
-  ways to fill the slots from q on with leaders from j on and members of the rest:
-  H_q[j] = seed_q + Σ_{l ≥ j} exp(z_l − n_q) H_(q+1)[l + 1], where seed_q takes all members from the rest.
-  Every factor is at most 1, every term positive, and E_k / exp(n_1 + … + n_k) = H_1[1] is at least about e^(−k).
+- Leaders: one after the other joins the table F_i = E_i(leaders so far) / exp(n_1 + … + n_i), i = 0 … k: F_i grows by
+  exp(z_j − n_i) F_(i−1). The i-th largest member of a set is at most the i-th leader or one of the rest, so its place is
+  measured in units of its level n_i = max(z_i, z_M − log u). Every factor that counts is at most 1, every term positive.
+- Both: i members are leaders, the others of the rest: E_k / exp(n_1 + … + n_k) = Σ_i F_i · fall_i · E_(k−i)(rest), at
+  least about e^(−k).
 
-The orders k and k − 1 share all factors and stand side by side. Rows are the last dimension, so that each step is a few
-large operations on contiguous blocks.
+The gradient is the same recurrence run backwards. The orders k and k − 1 share the table and stand side by side. Rows are
+the last dimension, so that each step is one large operation on contiguous blocks.
 """
 
 from __future__ import annotations
@@ -40,20 +40,22 @@ class Polynomials(NamedTuple):
 
     Args:
         total: E_k / exp(n_1 + … + n_k) and E_(k−1) / exp(n_1 + … + n_(k−1)), (2, N).
-        fall: Π exp(z_M − log u − n_l) over the slots that a seed fills, (k, 2, N).
-        of_rest: E_k … E_0 of the rest in units of (x_M / u)^r, then k − 1 zeros, (2k, N).
+        fall: exp(z_M − log u − n_l), multiplied over the members l > i that are of the rest, i = 0 … k, (k + 1, 2, N).
+        seeds: `fall` times the polynomials of the rest, (k + 1, 2, N).
+        of_rest: E_k … E_0 of the rest in units of (x_M / u)^r, then k zeros, (2k + 1, N).
         powers: u^r for r = 1 … k, (k, N).
-        ratios: exp(z_l − n_q), at most 1, (k, M, 1, N).
-        terms: exp(z_l − n_q) H_(q+1)[l + 1] for q = 1 … k, k tensors (M, 2, N).
-        constants: of k and M.
+        ratios: exp(z_j − n_i), at most 1, (M, k, N).
+        tables: F_0 … F_k of the first j leaders, j = 0 … M, (M + 1, k + 1, N).
+        constants: of k.
     """
 
     total: Tensor
     fall: Tensor
+    seeds: Tensor
     of_rest: Tensor
     powers: Tensor
     ratios: Tensor
-    terms: tuple[Tensor, ...]
+    tables: Tensor
     constants: _Constants
 
 
@@ -70,61 +72,51 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     rest_level = scale.log().add_(z[-1]).clamp_(min=-1e15)
     levels = torch.maximum(z[:k], rest_level)
     powers = scale.reciprocal_().expand(k, -1).cumprod(0)
-    constants = _constants(k, num_leaders, z.dtype, z.device)
+    constants = _constants(k, z.dtype, z.device)
     of_rest = _of_the_rest(power_sums * powers, constants)
+    fall = (constants.after @ (rest_level - levels)).exp_().view(k + 1, 2, num_rows)
+    seeds = fall * of_rest[: k + 2].unfold(0, 2, 1).transpose(1, 2)
 
-    fall = (constants.slots @ (rest_level - levels)).exp_().view(k, 2, num_rows)
-    seeds = fall * of_rest[: k + 1].unfold(0, 2, 1).transpose(1, 2)
-
-    ratios = (z.unsqueeze(1) - levels.view(k, 1, 1, num_rows)).clamp_(max=0).exp_()
-    shape = (num_leaders, 2, num_rows)
-    terms = [ratios[-1] * constants.after_last]
-    for ratio, seed in zip(reversed(ratios.unbind()[:-1]), reversed(seeds.reshape(k, 1, -1).unbind()[1:]), strict=True):
-        following = torch.addmm(seed, constants.behind, terms[-1].reshape(num_leaders, -1))
-        terms.append(ratio * following.view(shape))
-    total = terms[-1].sum(0).add_(seeds[0]).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
-    p = Polynomials(total, fall, of_rest, powers, ratios, tuple(reversed(terms)), constants)
+    ratios = (z.unsqueeze(1) - levels).clamp_(max=0).exp_()
+    tables = z.new_zeros(num_leaders + 1, k + 1, num_rows)
+    tables[:, 0] = 1
+    with_one_more, members = tables[:, 1:].unbind(), tables[:, :-1].unbind()
+    for j, ratio in enumerate(ratios.unbind()):
+        torch.addcmul(with_one_more[j], ratio, members[j], out=with_one_more[j + 1])
+    total = (seeds * tables[-1].unsqueeze(1)).sum(0)
+    total.clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
+    p = Polynomials(total, fall, seeds, of_rest, powers, ratios, tables, constants)
     return (total[0] / total[1]).log_().add_(levels[-1]), p
 
 
 class _Constants(NamedTuple):
-    """What depends on k and M alone.
+    """What depends on k alone.
 
     Args:
-        slots: the slots l ≥ q of slot q and order, (2k, k).
-        before: the leaders before each, and last all of them, (M + 1, M).
-        behind: the leaders behind each, (M, M).
-        after_last: H_(k+1), which is 1 for the order k and 0 for the order k − 1, whose last slot is k − 1, (2, 1).
+        after: the members l > i of either order, (2k + 2, k).
         alternating: (−1)^(r−1) for r = 1 … k, (k, 1).
         counts: how often each power sum stands in each partition of 0 … k, (partitions, k).
-        shares: what each partition adds to E_k … E_0 and to k − 1 zeros, (2k, partitions).
+        shares: what each partition adds to E_k … E_0 and to k zeros, (2k + 1, partitions).
     """
 
-    slots: Tensor
-    before: Tensor
-    behind: Tensor
-    after_last: Tensor
+    after: Tensor
     alternating: Tensor
     counts: Tensor
     shares: Tensor
 
 
-def _constants(k: int, num_leaders: int, dtype: torch.dtype, device: torch.device) -> _Constants:
+def _constants(k: int, dtype: torch.dtype, device: torch.device) -> _Constants:
     # A compiler folds them itself.
-    make = _make_constants if torch.compiler.is_compiling() else _kept_constants
-    return make(k, num_leaders, dtype, device)
+    return (_make_constants if torch.compiler.is_compiling() else _kept_constants)(k, dtype, device)
 
 
-def _make_constants(k: int, num_leaders: int, dtype: torch.dtype, device: torch.device) -> _Constants:
-    after_last = torch.tensor([[1.0], [0.0]], dtype=dtype, device=device)
-    slots = torch.ones(k, 2, k, dtype=dtype, device=device)
-    slots[:, 1, -1] = 0
-    order = torch.arange(k, device=device)
-    slots *= order >= order.view(k, 1, 1)
-    before = torch.ones(num_leaders + 1, num_leaders, dtype=dtype, device=device).tril(-1)
+def _make_constants(k: int, dtype: torch.dtype, device: torch.device) -> _Constants:
+    place = torch.arange(k, device=device)
+    after = (place >= torch.arange(k + 1, device=device).view(-1, 1, 1)).repeat(1, 2, 1).to(dtype)
+    after[:, 1, -1] = 0  # the order k − 1 has no k-th member
     alternating = torch.tensor([[(-1.0) ** r] for r in range(k)], dtype=dtype, device=device)
-    counts, shares = _identities(k, dtype, device).split([k, 2 * k], dim=1)
-    return _Constants(slots.view(2 * k, k), before, before[:-1].T, after_last, alternating, counts, shares.T)
+    counts, shares = _identities(k, dtype, device).split([k, 2 * k + 1], dim=1)
+    return _Constants(after.view(-1, k), alternating, counts, shares.T)
 
 
 _kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
@@ -132,7 +124,7 @@ _kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _identities(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return `counts` and the transposed `shares` of :class:`_Constants` side by side, (partitions, 3k).
+    """Return `counts` and the transposed `shares` of :class:`_Constants` side by side, (partitions, 3k + 1).
 
     E_r = Σ over the partitions of r of Π_i (−1)^((i−1) m_i) p_i^m_i / (i^m_i m_i!), with m_i how often i stands in it.
     A k whose partitions are too many has none.
@@ -142,8 +134,8 @@ def _identities(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         for partition in _partitions(r, r):
             times = [partition.count(i) for i in range(1, k + 1)]
             share = math.prod((-1) ** ((i - 1) * m) / (i**m * math.factorial(m)) for i, m in enumerate(times, 1))
-            rows.append([*map(float, times), *(share if row == k - r else 0.0 for row in range(2 * k))])
-    return torch.tensor(rows, dtype=dtype, device=device).view(-1, 3 * k)
+            rows.append([*map(float, times), *(share if row == k - r else 0.0 for row in range(2 * k + 1))])
+    return torch.tensor(rows, dtype=dtype, device=device).view(-1, 3 * k + 1)
 
 
 def _partitions(number: int, largest: int) -> Iterator[tuple[int, ...]]:
@@ -155,7 +147,7 @@ def _partitions(number: int, largest: int) -> Iterator[tuple[int, ...]]:
 
 
 def _of_the_rest(sums: Tensor, constants: _Constants) -> Tensor:
-    """Return E_k … E_0, then k − 1 zeros (2k, N), from power sums p_r, r = 1 … k.
+    """Return E_k … E_0, then k zeros (2k + 1, N), from power sums p_r, r = 1 … k.
 
     Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i).
     """
@@ -164,7 +156,7 @@ def _of_the_rest(sums: Tensor, constants: _Constants) -> Tensor:
         monomials = (constants.counts @ sums.clamp(min=torch.finfo(sums.dtype).tiny).log_()).exp_()
         return (constants.shares @ monomials).clamp_(min=0)
     signed = sums * constants.alternating
-    of_rest = torch.cat([sums[:1], torch.ones_like(sums[:1]), torch.zeros_like(sums[1:])])
+    of_rest = torch.cat([sums[:1], torch.ones_like(sums[:1]), torch.zeros_like(sums)])
     for r in range(2, k + 1):
         of_rest = torch.cat([(signed[:r] * of_rest[:r]).sum(0, keepdim=True).div_(r), of_rest])
     return of_rest.clamp_(min=0)
@@ -176,22 +168,20 @@ def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
     For one of the rest the derivative is Σ_q c_q e_j^q, q = 1 … k: E_(i−1) without j is Σ_q (−x_j)^(q−1) E_(i−q). The
     terms alternate, but beside M ≥ 2k − 2 larger numbers they fall from the start, so little is lost.
 
-    The recurrence of `polynomials` run backwards: `ahead` is how much each term counts.
+    The recurrence of `polynomials` run backwards: `counts[j]` is how much each F_i of the first j leaders counts, i ≥ 1.
     """
-    k, num_leaders, _, num_rows = p.ratios.shape
+    num_leaders, k, _ = p.ratios.shape
     ahead = share / p.total
     ahead[1].neg_()
-    seeds = [ahead]
-    leaders = p.terms[0] * ahead
-    for ratio, term in zip(p.ratios.unbind()[:-1], p.terms[1:], strict=True):
-        passed = (p.constants.before @ (ahead * ratio).reshape(num_leaders, -1)).view(-1, 2, num_rows)
-        ahead, seed = passed[:-1], passed[-1]
-        seeds.append(seed)
-        leaders.addcmul_(term, ahead)
+    counts = (p.seeds[1:] * ahead).sum(1).repeat(num_leaders, 1, 1)
+    fewer, with_one_more = counts[:, :-1].unbind(), counts[:, 1:].unbind()
+    for j, ratio in reversed(list(enumerate(p.ratios[1:, 1:].unbind()))):
+        torch.addcmul(fewer[j + 1], ratio, with_one_more[j + 1], out=fewer[j])
+    leaders = (p.ratios * p.tables[:-1, :-1]).mul_(counts).sum(1)
 
-    weight = torch.stack(seeds).mul_(p.fall)
-    by_rest = weight[:, 0]  # of E_k … E_1 of the rest: the order k − 1 is one slot behind
-    by_rest[1:] += weight[:-1, 1]
-    shifted = p.of_rest[1:].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
+    weight = (p.fall * ahead).mul_(p.tables[-1].unsqueeze(1))
+    by_rest = weight[:k, 0]  # of E_k … E_1 of the rest: the order k − 1 has one less
+    by_rest[1:] += weight[: k - 1, 1]
+    shifted = p.of_rest[1 : 2 * k].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
     coefficients = (shifted * by_rest).sum(1).mul_(p.powers).mul_(p.constants.alternating)
-    return leaders.sum(1), coefficients
+    return leaders, coefficients

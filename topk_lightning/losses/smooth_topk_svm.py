@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from topk_lightning._checks.losses import check_at_least_zero, check_temperature, refuse_second_derivative
@@ -114,7 +115,7 @@ class _SmoothTopKSVM(torch.autograd.Function):
         power_sums = _to_rest(rest, leaders, values[:, -1:], k, temperature)
         # Side by side, so that they are turned and widened in one copy.
         few = torch.cat([values, logits.gather(1, target), power_sums], 1).T
-        few = few.to(small_dtype(logits), memory_format=torch.contiguous_format)
+        few = few.to(small_dtype(logits), memory_format=torch.contiguous_format).contiguous()
         z, power_sums = torch.split(few, [num_leaders + 1, k])
         # In units of k t above the k-th competitor; the last is the target.
         settled = z[k - 1] == -torch.inf
@@ -127,7 +128,10 @@ class _SmoothTopKSVM(torch.autograd.Function):
             if unit != k:
                 share.mul_(unit / k)
             by_leaders, coefficients = gradient(p, share)
-            _times_polynomial(rest, coefficients.to(rest.dtype).unsqueeze(2))
+            coefficients = coefficients.to(rest.dtype)
+            if k > _FEW:  # those of high powers underflow, and such numbers are slow in all that they go through
+                coefficients = F.hardshrink(coefficients, torch.finfo(rest.dtype).tiny)
+            _times_polynomial(rest, coefficients.unsqueeze(2))
             rest.scatter_(1, leaders, by_leaders.T.to(rest.dtype))
             # Last, since a row with fewer competitors than leaders names the target among them.
             rest.scatter_(1, target, share.neg_().to(rest.dtype).unsqueeze(1))
