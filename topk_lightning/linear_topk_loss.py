@@ -17,8 +17,9 @@ from topk_lightning.metrics import mean_divisor
 
 __all__ = ["LinearTopKLoss"]
 
-# Scores that are held at once, and the fewest rows that they may belong to.
-_SCORES, _ROWS = 2**22, 64
+# Scores that are held at once, and the fewest rows that they may belong to: each part of the rows reads the whole weight
+# twice and its gradient once, which rows fewer than 128 do not pay for. A narrow weight is smaller than so many scores.
+_SCORES, _FEWEST, _ENOUGH = 2**22, 64, 128
 
 
 class LinearTopKLoss(nn.Module):
@@ -108,12 +109,13 @@ class _LinearLoss(torch.autograd.Function):
         by_weight = torch.zeros_like(weight, dtype=wide) if needs_weight else None
         by_bias = torch.zeros_like(weight[:, 0], dtype=wide) if needs_bias else None
         total = torch.zeros((), dtype=wide, device=features.device)
-        step = max(_ROWS, _SCORES // len(weight))
+        step = max(_SCORES // len(weight), _FEWEST, min(_ENOUGH, weight.shape[1] // 4))
         with _summing(loss):
             for start in range(0, len(features), step):
                 part = slice(start, start + step)
+                by_logits = None  # the memory of the part before
                 value, by_logits = _value_and_gradient(
-                    loss, F.linear(features[part], weight, bias), target[part], any(ctx.needs_input_grad)
+                    loss, features[part], weight, bias, target[part], any(ctx.needs_input_grad)
                 )
                 total += value
                 if by_logits is None:
@@ -145,11 +147,20 @@ class _LinearLoss(torch.autograd.Function):
 
 
 def _value_and_gradient(
-    loss: nn.Module, logits: Tensor, target: Tensor, needs_gradient: bool
+    loss: nn.Module, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, needs_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
+    """Return the loss of some rows and its gradient by their scores, which are let go as soon as the loss has them."""
     with torch.set_grad_enabled(needs_gradient):
-        value = loss(logits.requires_grad_(needs_gradient), target)
-    return value.detach(), torch.autograd.grad(value, logits)[0] if needs_gradient else None
+        logits = F.linear(
+            features.detach().requires_grad_(needs_gradient), weight.detach(), None if bias is None else bias.detach()
+        )
+        if not needs_gradient:
+            value: Tensor = loss(logits, target)
+            return value, None
+        place = torch.autograd.graph.get_gradient_edge(logits)
+        value = loss(logits, target)
+        del logits
+        return value.detach(), torch.autograd.grad(value, place)[0]
 
 
 @contextlib.contextmanager
