@@ -46,11 +46,17 @@ def write_powers(rows: Tensor, index: Tensor, reference: Tensor, temperature: fl
 
 
 def threshold_of(
-    top: Tensor, k: int, u: Tensor, powers: Tensor, index: Tensor, reference: Tensor, temperature: float
+    top: Tensor,
+    small: Tensor,
+    k: int,
+    u: Tensor,
+    powers: Tensor,
+    index: Tensor,
+    reference: Tensor,
+    temperature: float,
 ) -> Threshold:
-    """Gather a :class:`Threshold`; `top` are scores, the first of them the leaders'."""
+    """Gather a :class:`Threshold`; `top` are scores, the first of them the leaders', and `small` the same in u's dtype."""
     free = top[:, k : k + 1] == -math.inf
-    small = top.to(u.dtype)
     centre = small[:, k - 1 : k].clamp(min=torch.finfo(top.dtype).min)
     leaders = (small[:, : index.shape[1]] - centre) / temperature
     # Nothing has power 1 there; −1000 from the threshold keeps exp finite.

@@ -95,26 +95,27 @@ class Logistic(Membership):
         small = top.to(small_dtype(rows))
         gap = (small[:, k - 1 : k] - small[:, k:]) / temperature
         best = ((small[:, k - 1 : k] - small[:, :k]) / temperature).exp()
-        power_best, count_best = _power_and_count(best)
-        power_others, count_others = _power_and_count(powers)
+        power_best, weight_best = _power_and_weight(best)
+        power_others, weight_others = _power_and_weight(powers)
+        half_gap = gap / 2
         # Solved for y = e^(u + gap/2), in the form that does not cancel.
-        tilt = (1 / count_best - 1 / count_others) * (-gap / 2).exp()
-        root = (tilt.square() + 4 / (power_best * power_others)).sqrt()
-        start = torch.where(tilt > 0, (tilt + root) * power_others / 2, 2 / (power_best * (root - tilt)))
-        u = start.log() - gap / 2
-        buffer = torch.empty_like(powers)
+        tilt = (weight_best - weight_others).mul_(half_gap.neg().exp_())
+        product = power_best * power_others
+        reach = tilt.square().add_(4 / product).sqrt_().add_(tilt.abs())
+        u = torch.where(tilt > 0, reach * power_others / 2, 2 / (power_best * reach)).log_().sub_(half_gap)
+        buffer, small_buffer = torch.empty_like(powers), torch.empty_like(best)
         # Halving steps while the error may be too large for Newton's method, which needs it below 4.
         halvings = max(0, math.ceil(math.log2(math.log(k + 1) / 2)))
         double = rows.dtype == torch.float64
         for step in range(halvings + (6 if double else 4)):
-            log_missing, slope_missing = _log_mass(best, u, torch.empty_like(best))
+            log_missing, slope_missing = _log_mass(best, u, small_buffer)
             log_others, slope_others = _log_mass(powers, -gap - u, buffer)
             difference = log_missing - log_others
             move = difference * 0.75 if step < halvings else difference / (slope_missing + slope_others)
             u = u - move
             if reads_values(rows) and step >= halvings and not (move.abs() > (1e-7 if double else 2e-3)).any():
                 break
-        return threshold_of(top, k, u, powers, index[:, :k], following, temperature)
+        return threshold_of(top, small, k, u, powers, index[:, :k], following, temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""
@@ -126,11 +127,10 @@ class Logistic(Membership):
         write_shares(out, leaders, (reference + nearest).exp(), threshold.places, scale)
 
 
-def _power_and_count(powers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return p1 = Σ x and p1²/p2, the number of equal classes that have the same Σ x and Σ x²."""
-    dtype = small_dtype(powers)
-    first = powers.sum(1, keepdim=True).to(dtype)
-    return first, (first / torch.linalg.vector_norm(powers, dim=1, keepdim=True).to(dtype)).square()
+def _power_and_weight(powers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return p1 = Σ x and p2/p1², the share of each of the equal classes that have the same Σ x and Σ x²."""
+    first = powers.sum(1, keepdim=True).to(small_dtype(powers))
+    return first, (torch.linalg.vector_norm(powers, dim=1, keepdim=True) / first).square_()
 
 
 def _log_mass(powers: Tensor, log_factor: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,8 +139,8 @@ def _log_mass(powers: Tensor, log_factor: Tensor, buffer: Tensor) -> tuple[Tenso
     torch.mul(powers, factor.to(powers.dtype), out=buffer).add_(1)
     torch.div(powers, buffer, out=buffer)
     total = buffer.sum(1, keepdim=True).to(factor.dtype)
-    squares = torch.linalg.vector_norm(buffer, dim=1, keepdim=True).to(factor.dtype).square()
-    return log_factor + total.log(), 1 - factor * squares / total
+    squares = torch.linalg.vector_norm(buffer, dim=1, keepdim=True).to(factor.dtype).square_()
+    return total.log().add_(log_factor), 1 - factor.mul_(squares).div_(total)
 
 
 class Laplace(Membership):
@@ -183,7 +183,7 @@ class Laplace(Membership):
         log_q = (above - k).abs().to(d.dtype).log()
         root = torch.logaddexp(torch.logaddexp(2 * log_q, log_a + log_b) / 2, log_q)
         u = torch.where(above > k, root - log_a, log_b - root)
-        return threshold_of(top, k, u, powers, index, last, temperature)
+        return threshold_of(top, small, k, u, powers, index, last, temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""
@@ -219,7 +219,7 @@ class ClippedLine(Membership):
         piece = (mass < k).sum(1, keepdim=True) - 1
         short = (k - mass.gather(1, piece)) / slope.gather(1, piece).clamp(min=1)
         u = kinks.gather(1, piece) - short
-        return threshold_of(top, k, u, powers, index[:, :0], top[:, k:], temperature)
+        return threshold_of(top, top.to(d.dtype), k, u, powers, index[:, :0], top[:, k:], temperature)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""

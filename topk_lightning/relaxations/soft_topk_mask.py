@@ -107,7 +107,8 @@ class _Threshold(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         powers = torch.empty_like(rows)
         parts = [membership.solve(rows[block], k, temperature, powers[block]) for block in row_blocks(rows)]
-        small = (torch.cat(part) for name, *part in zip(Threshold._fields, *parts, strict=True) if name != "powers")
+        fields = zip(Threshold._fields, *parts, strict=True)
+        small = (part[0] if len(part) == 1 else torch.cat(part) for name, *part in fields if name != "powers")
         centre, u, free, index, leaders, reference = small
         ctx.save_for_backward(centre, u, free, powers, index, leaders, reference, column)
         ctx.temperature, ctx.membership = temperature, membership
@@ -123,7 +124,11 @@ class _Threshold(torch.autograd.Function):
         *saved, column = ctx.saved_tensors
         threshold, scale = Threshold(*saved), grad_u / ctx.temperature
         gradient = torch.empty_like(threshold.powers)
-        for block in row_blocks(gradient):
+        blocks = list(row_blocks(gradient))
+        if len(blocks) == 1:
+            ctx.membership.shares(threshold, scale, gradient)
+            blocks = []
+        for block in blocks:
             ctx.membership.shares(Threshold(*(part[block] for part in threshold)), scale[block], gradient[block])
         if column is not None:
             gradient.scatter_add_(1, column, grad_own.to(gradient.dtype))
