@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,6 +29,8 @@ _COLUMNS = (
     "right_label",
     "note",
 )
+# Suspects that are named at once: of a million images all together would fill hundreds of MiB.
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -97,20 +100,15 @@ def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int
         classes: names of the classes.
         name: of an image, by its number in the test.
     """
-    named = suspects.named(suspects.order, classes, name)
-    sure = suspects.confident[suspects.order].tolist()
-    table = (
-        (
-            number,
-            of.image,
-            of.label,
-            f"{of.probability:.3g}",
-            of.suggested,
-            f"{of.suggested_probability:.3g}",
-            yes,
-            "",
-            "",
-        )
-        for number, (of, yes) in enumerate(zip(named, ("yes" if each else "" for each in sure), strict=True), 1)
-    )
-    return csv_text([_COLUMNS, *table], spreadsheet_safe=True).encode(errors="backslashreplace")
+    order = suspects.order
+
+    def table() -> Iterator[tuple[object, ...]]:
+        for start in range(0, len(order), _AT_ONCE):
+            part = order[start : start + _AT_ONCE]
+            named = suspects.named(part, classes, name)
+            sure = ("yes" if each else "" for each in suspects.confident[part].tolist())
+            for number, (of, yes) in enumerate(zip(named, sure, strict=True), start + 1):
+                shares = f"{of.probability:.3g}", of.suggested, f"{of.suggested_probability:.3g}"
+                yield (number, of.image, of.label, *shares, yes, "", "")
+
+    return csv_text(itertools.chain([_COLUMNS], table()), spreadsheet_safe=True).encode(errors="backslashreplace")
