@@ -122,7 +122,8 @@ def main() -> None:
         for kind, both in found.items()
     ]  # fmt: skip
     columns = ["", *(f"{size:,} images" for size in sizes), *(f"memory, {size:,}" for size in sizes), "images a second"]
-    title = f"{CLASSES} classes, the 5 best of each image. Memory is the rise of the process's highest resident memory above a run of {2 * BATCH:,} images."
+    rows_bytes = sizes[-1] * CLASSES * 4 / 2**20
+    title = f"{CLASSES} classes, the 5 best of each image. Memory is the rise of the process's highest resident memory above a run of {2 * BATCH:,} images; for the report it holds the scores' file too, {rows_bytes:,.0f} MiB of {sizes[-1]:,} images, whose pages the system takes back when it needs them."
     publish("writer", [Table(title, columns, rows)])
 
 

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests import oracles
 from topk_lightning.losses import SmoothTopKSVMLoss, smooth_topk_svm_loss
@@ -156,3 +157,32 @@ def test_polynomials_of_two_leaders_and_one_other():
     quotient, p = polynomials(z, rest)
     torch.testing.assert_close(p.total, torch.tensor([[14 / 8], [7 / 4]], dtype=torch.float64))
     torch.testing.assert_close(quotient, torch.tensor([14 / 7], dtype=torch.float64).log())
+
+
+class Steps(TorchDispatchMode):
+    """Notes how often each operation runs, and those that read numbers of the small tables out of order."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k, self.count, self.out_of_order = k, 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.count += not function.is_view
+        if function._schema.name == "aten::addcmul" and args[0].shape[0] in (self.k, self.k - 1):
+            self.out_of_order += not all(each.is_contiguous() for each in args)
+        return result
+
+
+def test_each_leader_costs_two_operations_on_numbers_in_order():
+    counts = []
+    for k in (4, 5, 9, 10):
+        logits = torch.randn(3, 200).requires_grad_()
+        with Steps(k) as steps:
+            smooth_topk_svm_loss(logits, torch.arange(3), k=k).backward()
+        assert steps.out_of_order == 0
+        counts.append(steps.count)
+    # One k more: two leaders, and one each of power sums (a product and its sum), Horner's scheme and, from 9 on, Newton.
+    assert counts[1] - counts[0] <= 2 * 2 + 3
+    assert counts[3] - counts[2] <= 2 * 2 + 3 + 6
+    assert counts[1] <= 130
