@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from tests.benchmarks.timing import peak_extra_bytes
 from topk_lightning import _target_ranks
 from topk_lightning._topk_ways import _topk_of_keys
 from topk_lightning.ranking import count_ahead, count_ahead_and_tied, in_topk, target_rank, topk_indices
@@ -323,3 +324,18 @@ def test_a_float_target_of_the_shape_of_the_scores_is_no_class():
         target_rank(torch.zeros(2, 3), torch.full((2, 3), 1 / 3))
     wanted = "target must hold class indices of an integer dtype, got a float tensor of the shape of preds."
     assert str(raised.value) == wanted
+
+
+@pytest.mark.parametrize("kind", ["in order", "every 2nd column", "all tied", "by columns", "bfloat16"])
+def test_what_is_held_beside_256_rows_of_1000_scores_is_at_most_three_tenths_of_them(kind):
+    scores = torch.randn(256, 1000, generator=torch.Generator().manual_seed(0))
+    if kind == "every 2nd column":
+        scores = scores.repeat_interleave(2, 1)[:, ::2]
+    elif kind == "all tied":
+        scores = torch.ones(256, 1000)
+    elif kind == "by columns":
+        scores = scores.t().contiguous().t()
+    elif kind == "bfloat16":
+        scores = scores.bfloat16()
+    target = torch.arange(256)
+    assert peak_extra_bytes(lambda: target_rank(scores, target)) <= 0.3 * scores.numel() * scores.itemsize

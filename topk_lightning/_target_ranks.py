@@ -98,6 +98,7 @@ def _count_blocks(
             tied = torch.empty_like(at_most) if many_near and not much_tied else None
         if tied is not None:  # while the block is in cache
             torch.sum(torch.eq(block, own_block, out=compared), 1, dtype=dtype, out=tied[part])
+    del mask, compared, block  # what is settled now takes memory of its own
     if not index_rule:
         return at_most, cast(Tensor, tied)
     if much_tied:
@@ -148,15 +149,17 @@ def _blocks(scores: Tensor) -> Iterator[tuple[slice, Tensor]]:
     if num_rows <= size:
         yield slice(None), scores.contiguous() if strided else scores
         return
+    copy = torch.empty(size, num_classes, dtype=scores.dtype) if strided else None
     for start in range(0, num_rows, size):
         part = slice(start, start + size)
-        yield part, scores[part].contiguous() if strided else scores[part]
+        block = scores[part]
+        yield part, block if copy is None else copy[: len(block)].copy_(block)
 
 
 def _block_size(scores: Tensor) -> int:
     """Return how many scores a block holds at most."""
     size = max(_LEAST_BLOCK, min(CPU_BLOCK, scores.numel() // 12))
-    return size if scores.itemsize >= 4 else size // 2  # the sum of a half-precision mask takes a copy
+    return size if scores.itemsize >= 4 else size // 3  # the sum of a half-precision mask takes a copy twice its size
 
 
 def _is_much_tied(block: Tensor, target_score: Tensor) -> bool:
