@@ -104,6 +104,51 @@ def test_the_command_line_trusts_by_the_same_word_and_takes_a_function(stranger,
     assert "network must be an nn.Module where strangers.net:number returns one, got int." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argument", ["network", "loss"])
+@pytest.mark.parametrize(
+    "path",
+    ["topk_lightning.TopKClassifier", "topk_lightning.lightning.TopKClassifier", "topk_lightning.classifier.TopKClassifier",
+     "topk_lightning.cli._lightning_cli.TopKClassifier"],
+)  # fmt: skip
+def test_a_checkpoint_names_no_module_of_ours_that_would_build_what_its_arguments_name(
+    stranger, argument, path, tmp_path
+):
+    inside = {"network": {"class_path": "strangers.net.Net"}, "num_classes": 3}
+    model = checkpoint(
+        tmp_path / "model.ckpt", **{"network": "small_cnn", argument: {"class_path": path, "init_args": inside}}
+    )
+    with pytest.raises(ValueError, match=f"^{argument} must be a {argument} in a checkpoint, got '{path}'") as raised:
+        TopKClassifier.load_from_checkpoint(model)
+    assert str(raised.value) == f"{argument} must be a {argument} in a checkpoint, got {path!r}."
+    if argument == "network":
+        with pytest.raises(ValueError, match=r"^network must be a network in a checkpoint"):
+            predict_topk(model, IMAGE)
+    assert not stranger.exists()
+
+
+def test_our_networks_and_losses_have_a_short_path_too():
+    for options in (
+        {
+            "network": {"class_path": "topk_lightning.SmallCNN"},
+            "loss": {"class_path": "topk_lightning.SmoothTopKSVMLoss"},
+        },
+        {
+            "network": "topk_lightning.networks.SmallCNN",
+            "loss": {"class_path": "topk_lightning.functional.soft_topk_loss"},
+        },
+        {"network": "small_cnn", "loss": {"class_path": "topk_lightning.lightning.LogitAdjusted"}},
+    ):
+        trusted_options(options, arguments=["network", "loss"])
+
+
+def test_what_a_package_runs_as_a_program_is_not_imported(tmp_path):
+    """torch.utils.model_dump would read the words of the command line and end the process."""
+    model = checkpoint(tmp_path / "model.ckpt", {"class_path": "torch.utils.model_dump.__main__.Net"})
+    with pytest.raises(ValueError, match=r"^network must be a network in a checkpoint, got 'torch"):
+        predict_topk(model, IMAGE)
+    assert "torch.utils.model_dump.__main__" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("argument", "path"),
     [

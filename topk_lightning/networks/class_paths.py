@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+import topk_lightning.losses as losses
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must, shown
 
 __all__ = ["TRUSTED", "as_function", "import_class", "trusted_options"]
@@ -27,6 +28,9 @@ TRUSTED = ("timm", "topk_lightning", "torch", "torchvision")
 
 # Functions among them that a checkpoint may name as a loss; others read files, load code, open connections.
 _LOSS_FUNCTIONS = ("torch.nn.functional.", "topk_lightning.functional.", "topk_lightning.losses.", "torchvision.ops.")
+
+# Where ours lie. A checkpoint names no other module of ours: a classifier would build what its own arguments name.
+_OURS = {"network": "topk_lightning.networks.", "loss": "topk_lightning.losses."}
 
 # Arguments by which builders read a file or open a connection.
 _SOURCES = {
@@ -124,10 +128,27 @@ def _check_package(argument: str, path: str, trust: set[str]) -> None:
     if package not in TRUSTED or ":" in path:
         wanted = f"be of {', '.join(TRUSTED[:-1])} or {TRUSTED[-1]} in a checkpoint"
         raise InvalidValueError(must(argument, wanted, shown(path), remedy))
+    kind = f"be {'an' if argument == 'optimizer' else 'a'} {argument} in a checkpoint"
+    # What stands in __main__ runs where it is imported.
+    if any(part.startswith("__") for part in path.split(".")) or (
+        package == "topk_lightning" and not _is_ours(argument, path)
+    ):
+        raise InvalidValueError(must(argument, kind, shown(path)))
     if argument == "loss" and not path.startswith(_LOSS_FUNCTIONS) and not path.rpartition(".")[2][:1].isupper():
-        raise InvalidValueError(must(argument, "be a loss in a checkpoint", shown(path), remedy))
+        raise InvalidValueError(must(argument, kind, shown(path), remedy))
     if argument == "optimizer" and not path.startswith(("torch.optim.", "timm.optim.")):
-        raise InvalidValueError(must(argument, "be an optimizer in a checkpoint", shown(path), remedy))
+        raise InvalidValueError(must(argument, kind, shown(path), remedy))
+
+
+def _is_ours(argument: str, path: str) -> bool:
+    """Return whether a path of this library is that of a network, or of a loss."""
+    where = _OURS.get(argument, "")
+    if where and path.startswith((where, *(_LOSS_FUNCTIONS if argument == "loss" else ()))):
+        return True
+    # By the shorter paths that a user may have written.
+    named = re.fullmatch(r"topk_lightning\.(?:lightning\.)?(\w+)", path)
+    names = losses.__all__ if argument == "loss" else ["SmallCNN"] if argument == "network" else []
+    return named is not None and named[1] in names
 
 
 def _without_sources(arguments: Mapping[str, Any]) -> dict[str, Any]:
