@@ -164,6 +164,8 @@ def test_batches_and_outputs_of_hugging_face(tmp_path, keys):
     assert logged == expected
     assert trainer.predict(foreign, loader) == trainer.predict(plain, DataLoader(data, batch_size=5))
     trainer.fit(foreign, loader)
+    images = data.tensors[0]
+    torch.testing.assert_close(foreign(images), network(images).logits)
 
 
 def test_a_dict_without_images_names_what_it_holds():

@@ -167,6 +167,43 @@ def test_a_network_that_ends_in_a_softmax_is_told_once(tmp_path, stage):
     ]
 
 
+class Settles(nn.Module):
+    """Returns scores first and, later on, what happen to be probabilities."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        return (images[:, :3] * 3).softmax(1) if self.calls > 1 else images[:, :3]
+
+
+def test_later_outputs_are_not_looked_at(tmp_path):
+    model = TopKClassifier(Settles(), 3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quiet(tmp_path).validate(model, DataLoader(rows(12, 3), batch_size=4), verbose=False)
+    assert model.network.calls == 3
+    assert not [one for one in caught if "probabilities" in str(one.message)]
+
+
+def test_a_step_by_hand_needs_no_trainer_to_tell_of_probabilities():
+    model = TopKClassifier(nn.Sequential(Tiny(10), nn.Softmax(1)), 10)
+    with pytest.warns(UserWarning, match="^network must return logits"):
+        model.predict_step(rows(4).tensors, 0)
+
+
+def test_what_a_network_says_of_its_images_is_what_is_said():
+    with pytest.raises(ValueError, match="channels") as raised:
+        TopKClassifier("small_cnn", 3)(torch.zeros(2, 1, 16, 16))
+    assert raised.value.__cause__ is None
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    with pytest.raises(ValueError, match="channels") as raised:
+        TopKClassifier(other, 3)(torch.zeros(2, 1, 16, 16))
+    assert isinstance(raised.value.__cause__, RuntimeError)
+
+
 def test_images_with_channels_last_name_the_way_to_turn_them(tmp_path):
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     loader = DataLoader(TensorDataset(torch.rand(2, 16, 16, 3), torch.tensor([0, 1])), batch_size=2)
@@ -263,6 +300,14 @@ def test_only_a_training_learns_the_class_counts_in_the_models_order(tmp_path):
                 getattr(quiet(tmp_path), stage)(model, datamodule=Module())
             assert model.training_data.class_counts is None
             assert model.loss.class_counts is None
+
+
+def test_counts_of_classes_without_names_are_taken_as_they_come(tmp_path):
+    data = Module()
+    data.class_names = None
+    model = TopKClassifier(BrightnessIsTheClass(), 3, loss=LogitAdjustedCrossEntropyLoss(), k=1)
+    quiet(tmp_path).fit(model, datamodule=data)
+    assert model.training_data.class_counts == [6, 3, 1]
 
 
 def test_data_are_told_of_the_published_preprocessing_before_they_are_loaded(tmp_path):

@@ -125,6 +125,24 @@ def test_predict_step_returns_named_best_classes(tmp_path):
     assert plain_images == batches
 
 
+def test_predict_step_answers_what_a_writer_asks_for(tmp_path):
+    classifier = TopKClassifier(Tiny(4), 4)
+    classifier.shown = lambda logits: logits.argmax(1).tolist()
+    batches = trainer(tmp_path).predict(classifier, DataLoader(rows(5, 4), batch_size=3))
+    assert batches == [part.argmax(1).tolist() for part in classifier(rows(5, 4).tensors[0]).split(3)]
+
+
+class WithTimer(TopKClassifier):
+    def configure_callbacks(self):
+        return [*super().configure_callbacks(), pl.callbacks.Timer()]
+
+
+def test_a_subclass_adds_callbacks_to_those_of_its_base(tmp_path):
+    fit = trainer(tmp_path)
+    fit.fit(WithTimer(Tiny(10), 10), DataLoader(rows(4), batch_size=4))
+    assert any(isinstance(callback, pl.callbacks.Timer) for callback in fit.callbacks)
+
+
 class Names(pl.LightningDataModule):
     def __init__(self, names, data=None):
         super().__init__()

@@ -10,6 +10,7 @@ from lightning.pytorch.tuner import Tuner as LightningTuner
 from pytorch_lightning.tuner import Tuner
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
 
 from tests.classifier.small import BOTH, Tiny, quiet, rows
 from topk_lightning.classifier import TopKClassifier
@@ -93,6 +94,48 @@ def test_what_broke_off_is_not_counted_again(tmp_path, stage, error, trainers):
         assert seen(trainer, "train") == pytest.approx(expected(classifier, TRAIN, "train"))
     name = {"fit": "val", "validate": "val", "test": "test"}[stage]
     assert seen(trainer, name) == pytest.approx(expected(classifier, VAL, name))
+
+
+class OwnHooks(TopKClassifier):
+    """As modules are written: Lightning's own hooks do nothing, so nobody calls them."""
+
+    def on_train_start(self):
+        pass
+
+    on_validation_epoch_start = on_test_epoch_start = on_train_start
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_a_run_begins_from_nothing_also_where_a_subclass_has_hooks_of_its_own(tmp_path, stage):
+    classifier = OwnHooks(Tiny(10), 10, optimizer=still)
+    data = (loader(TRAIN), loader(VAL)) if stage == "fit" else (loader(VAL),)
+    with pytest.raises(RuntimeError):
+        getattr(quiet(tmp_path, callbacks=[BreaksOff(RuntimeError("disk full"))]), stage)(classifier, *data)
+    trainer = quiet(tmp_path)
+    getattr(trainer, stage)(classifier, *data)
+    if stage == "fit":
+        assert seen(trainer, "train") == pytest.approx(expected(classifier, TRAIN, "train"))
+    name = {"fit": "val", "validate": "val", "test": "test"}[stage]
+    assert seen(trainer, name) == pytest.approx(expected(classifier, VAL, name))
+
+
+def of_some_rows(logits, target):
+    """As cross entropy, of one row at least."""
+    return nn.functional.cross_entropy(logits, target) + 0 * logits.amax()
+
+
+@pytest.mark.parametrize(("batch_size", "loss"), [(1, None), (2, None), (1, of_some_rows)])
+def test_rows_that_a_sampler_repeats_are_trained_on_and_count_in_no_other_stage(tmp_path, batch_size, loss):
+    """Five rows in shares of two: the second one's third row was dealt before."""
+    data = rows(5)
+    share = DataLoader(data, batch_size, sampler=DistributedSampler(data, 2, rank=1, shuffle=False))
+    own, all_of_it = (TensorDataset(*(part[order] for part in data.tensors)) for order in ([1, 3], [1, 3, 0]))
+    classifier, trainer = TopKClassifier(Tiny(10), 10, loss=loss, optimizer=still), quiet(tmp_path)
+    trainer.fit(classifier, share, share)
+    assert seen(trainer, "val") == pytest.approx(expected(classifier, own, "val"))
+    assert seen(trainer, "train") == pytest.approx(expected(classifier, all_of_it, "train"))
+    (tested,) = trainer.test(classifier, share, verbose=False)
+    assert tested == pytest.approx(expected(classifier, own, "test"))
 
 
 @pytest.mark.filterwarnings("ignore:.*batch_size.*:UserWarning")

@@ -71,14 +71,12 @@ class StageMeters(nn.Module):
     One loader logs ``<stage>/loss`` and ``<stage>/top<k>``; several log ``<stage>/top<k>/<name of the loader>``.
 
     Args:
-        stage: "train", "val" or "test".
         k: each k of the accuracies.
         ignore_index: rows with this label are left out of the accuracies.
     """
 
-    def __init__(self, stage: str, k: Sequence[int], ignore_index: int | None) -> None:
+    def __init__(self, k: Sequence[int], ignore_index: int | None) -> None:
         super().__init__()
-        self.stage = stage
         self._options = (k, ignore_index)
         self.loaders = nn.ModuleList([LoaderMeter(k, ignore_index)])
 

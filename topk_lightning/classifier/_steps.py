@@ -70,9 +70,9 @@ class MeasuredSteps(_Module):
     def prepare_meters(self) -> None:
         """Build the metrics of each stage; what the loss leaves out, they leave out."""
         ignored = loss_option(self.loss, "ignore_index")
-        self.train_meters = StageMeters("train", self.k, ignored)
-        self.val_meters = StageMeters("val", self.k, ignored)
-        self.test_meters = StageMeters("test", self.k, ignored)
+        self.train_meters = StageMeters(self.k, ignored)
+        self.val_meters = StageMeters(self.k, ignored)
+        self.test_meters = StageMeters(self.k, ignored)
         self.training_data = TrainingData()
         self._remarks: set[str] = set()
         self._stages_looked_at: set[str] = set()
@@ -212,7 +212,7 @@ class MeasuredSteps(_Module):
 
     def _say(self, remark: str) -> None:
         """Warn once, from one process."""
-        if remark not in self._remarks and (self._trainer is None or self.trainer.is_global_zero):
+        if remark not in self._remarks and self.trainer.is_global_zero:
             warnings.warn(remark, stacklevel=2)
         self._remarks.add(remark)
 
