@@ -76,6 +76,13 @@ class KeepLast(Checkpoint):
         """Let the training go on with the random numbers of a checkpoint."""
         self._random = state_dict
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Let the best score so far be known also where the folder of the run was moved since."""
+        for callback in trainer.checkpoint_callbacks:
+            state, folder = checkpoint["callbacks"].get(callback.state_key), getattr(callback, "dirpath", None)
+            if isinstance(state, dict) and folder:
+                _move(state, str(folder))
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the states of a training before, which a new one in its folder does not go on with."""
         STOPS.watch(getattr(trainer.strategy.launcher, "procs", []))
@@ -135,3 +142,20 @@ class KeepLast(Checkpoint):
             except Exception as error:
                 self.not_kept = " ".join(str(error).split()) or type(error).__name__
         STOPS.release()
+
+
+def _move(state: dict[str, Any], folder: str) -> None:
+    """Change the paths of a ModelCheckpoint's state to its folder of now, where its best checkpoint lies there.
+
+    Lightning forgets scores that it has of files in another folder; the next epoch, however bad, would then be the best.
+    """
+    before, best = state.get("dirpath"), str(state.get("best_model_path") or "")
+
+    def here(path: str) -> str:
+        return os.path.join(folder, os.path.relpath(path, before)) if path else path
+
+    if before and before != folder and best and os.path.isfile(here(best)):
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            state[name] = here(str(state.get(name) or ""))
+        state["best_k_models"] = {here(path): score for path, score in state.get("best_k_models", {}).items()}
+        state["dirpath"] = folder
