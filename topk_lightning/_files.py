@@ -19,7 +19,7 @@ import torch
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 
-__all__ = ["check_archive", "csv_rows", "csv_text", "read_archive", "replacing", "write_file"]
+__all__ = ["check_archive", "csv_rows", "csv_text", "read_archive", "replacing", "utf8", "write_file"]
 
 
 @contextlib.contextmanager
@@ -55,6 +55,16 @@ def write_file(path: str | Path, data: bytes | memoryview) -> None:
     """Write a file in one move, as :func:`replacing` does."""
     with replacing(path) as part:
         part.write_bytes(data)
+
+
+def utf8(text: str) -> bytes:
+    r"""Return a text in UTF-8; a byte of a file's name that is no text there, which Python keeps as half a pair, is written out.
+
+    Examples:
+        >>> utf8("caf\xe9"), utf8(os.fsdecode(b"caf\xe9"))
+        (b'caf\xc3\xa9', b'caf\\udce9')
+    """
+    return text.encode(errors="backslashreplace")
 
 
 def csv_text(rows: Iterable[Iterable[Any]], *, spreadsheet_safe: bool = False) -> str:

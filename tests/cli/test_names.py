@@ -43,3 +43,10 @@ def test_warnings(capsys, monkeypatch):
     monkeypatch.setattr(warnings, "formatwarning", _custom_format_warning)
     assert run_command(told_by_lightning) == 0
     assert capsys.readouterr().err == f"warning: {SHOWN}\n"
+
+    def told_after_an_import():
+        monkeypatch.setattr(warnings, "formatwarning", _custom_format_warning)  # as lightning.fabric does
+        warnings.warn(NAME, LeftOutWarning, stacklevel=1)
+
+    assert run_command(told_after_an_import) == 0
+    assert capsys.readouterr().err == f"warning: {SHOWN}\n"

@@ -166,7 +166,7 @@ def test_unreadable_images_are_named_at_the_end_and_the_status_is_1(fitted, tmp_
     assert main(["report", str(fitted), "--data", str(photos), "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert said.out == f"report: {out}\n"
-    assert said.err.startswith("error: data must be readable, got 2 of 8 images that are not: ")
+    assert said.err.startswith("error: data must be readable, got 2 images that cannot be read: ")
     assert said.err.endswith(". A yaml file as --data, with a larger max_pixels, lets larger ones in.\n")
     assert "\x1b" not in said.err
     assert "2 images could not be read, and are left out" in out.read_text()

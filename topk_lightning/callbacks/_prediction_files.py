@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from topk_lightning._checks import MissingPackageError, must
 from topk_lightning._checks.callback_error import CallbackError
-from topk_lightning._files import csv_text, replacing
+from topk_lightning._files import csv_text, replacing, utf8
 
 __all__ = ["SUFFIXES", "PredictionFile", "cells_of", "check_format", "join_parts", "part_path"]
 
@@ -39,15 +39,15 @@ class PredictionFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = part_path(path, rank).open("wb", buffering=0)
         if self._is_csv:
-            self._put(csv_text([self.columns]).encode())
+            self._put(utf8(csv_text([self.columns])))
 
     def write(self, rows: Iterable[Row]) -> None:
         """Append rows."""
         if self._is_csv:
-            self._put(csv_text(rows, spreadsheet_safe=self._spreadsheet_safe).encode())
+            self._put(utf8(csv_text(rows, spreadsheet_safe=self._spreadsheet_safe)))
         else:
             lines = (json.dumps(dict(zip(self.columns, row, strict=True)), ensure_ascii=False) for row in rows)
-            self._put("".join(f"{line}\n" for line in lines).encode())
+            self._put(utf8("".join(f"{line}\n" for line in lines)))
 
     def close(self) -> None:
         """Close the file; again is harmless."""

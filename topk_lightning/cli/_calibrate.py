@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from topk_lightning.cli._errors import check_all_read
 from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._scores import add_validation_options, check_validation, validation_and_test
@@ -19,7 +20,8 @@ def main(words: Sequence[str]) -> None:
     # Only now: --help and mistakes need no torch.
     from topk_lightning.decisions import calibrate_scores
 
-    calibration = calibrate_scores(*validation_and_test(options)[:2])
+    validation, test, *_ = validation_and_test(options)
+    calibration = calibrate_scores(validation, test)
     where = (
         "on the other half of the images" if calibration.on_halves else f"on {calibration.test_images:,} test images"
     )
@@ -33,6 +35,7 @@ def main(words: Sequence[str]) -> None:
         print_line(line)
     if options.out is not None:
         write_json(options.out, calibration.to_dict(), "temperature")
+    check_all_read(validation, test)
 
 
 def _parser() -> OptionParser:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from topk_lightning._checks import must
-from topk_lightning.cli._errors import UsageError
+from topk_lightning.cli._errors import UsageError, check_all_read
 from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, scores_of
 
 if TYPE_CHECKING:
     from topk_lightning.decisions import ScoresComparison
+    from topk_lightning.scores import Scores
 
 __all__ = ["main"]
 
@@ -32,12 +33,26 @@ def main(words: Sequence[str]) -> None:
     _check_used(options, first + second)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._quiet import quiet_lightning
-    from topk_lightning.decisions import compare_scores, compare_seeds
 
     k = [options.k] if isinstance(options.k, int) else options.k
     with quiet_lightning():
         sides = [[scores_of(path, options) for path in side] for side in (first, second)]
     given: dict[str, Any] = {"k": k, "level": options.level, "margin": options.margin, "coverage": options.coverage}
+    _compare(options, words, (first, second), sides, given)
+    check_all_read(*sides[0], *sides[1])
+
+
+def _compare(
+    options: Any,
+    words: Sequence[str],
+    paths: tuple[Sequence[str], Sequence[str]],
+    sides: Sequence[Sequence[Scores]],
+    given: Mapping[str, Any],
+) -> None:
+    """Say and write which side is better."""
+    from topk_lightning.decisions import compare_scores, compare_seeds
+
+    first, second = paths
     names = _names(first, second)
     if options.out is not None and not options.out.lower().endswith(".json"):
         from topk_lightning.report import write_comparison

@@ -6,14 +6,19 @@ import contextlib
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from topk_lightning._checks import InvalidValueError, MissingFileError, UserError, must
+from topk_lightning._checks import InvalidValueError, MissingFileError, UserError, must, shown
+
+if TYPE_CHECKING:
+    from topk_lightning.scores import Scores
 
 __all__ = [
     "UsageError",
     "chain",
+    "check_all_read",
     "check_given_files",
     "check_share",
     "nearest",
@@ -27,6 +32,9 @@ __all__ = [
 class UsageError(InvalidValueError):
     """A wrong word, value or class on the command line: the exit status is 2."""
 
+
+#: Unreadable images that are named in one sentence.
+_NAMED = 5
 
 # Whose frames an error of a file may have passed: it is then about a file that the command itself reads or writes.
 _OURS = frozenset(sys.stdlib_module_names) | {
@@ -135,6 +143,22 @@ def check_given_files(argument: str, paths: Sequence[str]) -> None:
     for path in paths:
         if not Path(path).exists():
             raise MissingFileError(must(argument, "be existing files or folders", repr(path)))
+
+
+def check_all_read(*given: Scores | Mapping[str, str] | None) -> None:
+    """Raise, now that all else is said, where images could not be read.
+
+    Args:
+        given: scores of images, or why an image could not be read, by its name.
+    """
+    unreadable: Iterator[Any] = (getattr(each, "unreadable", each) or {} for each in given)
+    reasons = {name: reason for some in unreadable for name, reason in some.items()}
+    if reasons:
+        large = any("max_pixels" in reason for reason in reasons.values())
+        remedy = "A yaml file as --data, with a larger max_pixels, lets larger ones in." if large else ""
+        listed = ", ".join(map(shown, [*reasons][:_NAMED])) + (", …" if len(reasons) > _NAMED else "")
+        images = f"{len(reasons)} image{'s' if len(reasons) > 1 else ''} that cannot be read: {listed}"
+        raise InvalidValueError(must("data", "be readable", images, remedy))
 
 
 def check_share(coverage: float, option: str = "--coverage") -> None:

@@ -19,7 +19,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
-from topk_lightning._files import check_archive, read_archive, write_file
+from topk_lightning._files import check_archive, read_archive, utf8, write_file
 from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._before_training import find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
@@ -184,7 +184,7 @@ class FitAndTest(LightningCLI):
             say([("batch", str(self.folder / BATCH))])
             return
         if self.trainer.is_global_zero:
-            write_file(self.folder / CONFIG, self.saved_config.encode())
+            write_file(self.folder / CONFIG, utf8(self.saved_config))
 
         def find_and_fit() -> None:
             if self._get(self.config, "find_lr") and kwargs.get("ckpt_path") is None:

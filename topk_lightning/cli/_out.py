@@ -34,8 +34,8 @@ def check_out(path: str | None, suffixes: Sequence[str] = (".json",)) -> None:
 
 def write_json(path: str, content: Any, what: str) -> None:
     """Write JSON, whole or not at all, and say where; letters that no text may hold stay readable."""
-    from topk_lightning._files import write_file
+    from topk_lightning._files import utf8, write_file
 
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_file(path, text.encode(errors="backslashreplace"))
+    write_file(path, utf8(text))
     print_line(f"{what}: {path}")

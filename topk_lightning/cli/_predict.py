@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import rich
 from jsonargparse import Namespace
-from rich.console import Console
 
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning.cli._console import VisibleConsole, write_data
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
@@ -61,7 +61,7 @@ def main(words: Sequence[str]) -> None:
         model.network.to(options.device)
     if options.classes is not None:
         model = model.only(options.classes)
-        Console(stderr=True).print(model.classes.sentence, highlight=False, markup=False)  # type: ignore[union-attr]
+        VisibleConsole(stderr=True).print(model.classes.sentence, highlight=False, markup=False)  # type: ignore[union-attr]
     decide = Decider.of(model, k=options.k, coverage=options.coverage, sure=sure, hierarchy=options.hierarchy)
     named, unreadable = _predict(model, files, decide, options)
     if named:
@@ -103,7 +103,7 @@ def _answer(named: Sequence[Any], form: str, options: Namespace) -> None:
     elif form == "table":
         console.print(prediction_table(named, bars=console.width >= _WIDE))
     else:
-        sys.stdout.write(WRITERS[form](named, options.spreadsheet_safe, has_groups).decode())
+        write_data(WRITERS[form](named, options.spreadsheet_safe, has_groups))
 
 
 def _predict(
@@ -116,7 +116,7 @@ def _predict(
     from topk_lightning.prediction import predict_answers
 
     named, unreadable = [], []
-    console = Console(stderr=True)
+    console = VisibleConsole(stderr=True)
     starts = range(0, len(files), options.batch_size)
     given = {"batch_size": options.batch_size, "max_pixels": options.max_pixels}
     # A bar that is only disabled would leave an empty line, with some versions of rich.

@@ -79,9 +79,15 @@ def _has(named: Named, part: str) -> bool:
     return any(getattr(answer, part) is not None for _, answer in named)
 
 
+def _utf8(text: str) -> bytes:
+    from topk_lightning._files import utf8  # only now: it imports torch
+
+    return utf8(text)
+
+
 def _as_json(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
     rows = [{"image": image, **answer.plain()} for image, answer in named]
-    return (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode()
+    return _utf8(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
 
 
 def _table(named: Named, has_groups: bool) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -111,13 +117,13 @@ def _as_csv(named: Named, spreadsheet_safe: bool = False, has_groups: bool = Fal
     from topk_lightning._files import csv_text
 
     columns, rows = _table(named, has_groups)
-    return csv_text([columns, *rows], spreadsheet_safe=spreadsheet_safe).encode()
+    return _utf8(csv_text([columns, *rows], spreadsheet_safe=spreadsheet_safe))
 
 
 def _as_jsonl(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
     columns, rows = _table(named, has_groups)
     lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows)
-    return "".join(f"{line}\n" for line in lines).encode()
+    return _utf8("".join(f"{line}\n" for line in lines))
 
 
 def _as_parquet(named: Named, spreadsheet_safe: bool = False, has_groups: bool = False) -> bytes:
@@ -125,7 +131,8 @@ def _as_parquet(named: Named, spreadsheet_safe: bool = False, has_groups: bool =
     parquet: Any = importlib.import_module("pyarrow.parquet")
     columns, rows = _table(named, has_groups)
     buffer = io.BytesIO()
-    parquet.write_table(pyarrow.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))), buffer)
+    cells = ([_utf8(cell).decode() if isinstance(cell, str) else cell for cell in row] for row in rows)
+    parquet.write_table(pyarrow.table(dict(zip(columns, map(list, zip(*cells, strict=True)), strict=True))), buffer)
     return buffer.getvalue()
 
 

@@ -54,7 +54,7 @@ def visible_warnings() -> Iterator[None]:
 
     Those of this library are about the user's files, not about a line of code, which is left out.
     """
-    form = warnings.formatwarning
+    form, show = warnings.formatwarning, warnings.showwarning
 
     def visible(message: Any, category: type[Warning], *place: Any) -> str:
         from topk_lightning.drawing import visible_text
@@ -62,8 +62,12 @@ def visible_warnings() -> Iterator[None]:
         ours = category.__module__.partition(".")[0] == "topk_lightning"
         return visible_text(f"warning: {message}\n" if ours else form(message, category, *place))
 
-    warnings.formatwarning = visible  # type: ignore[assignment]
+    def shown(*warning: Any) -> None:
+        warnings.formatwarning = visible  # type: ignore[assignment]  # again: a package that was imported meanwhile has its own
+        show(*warning)
+
+    warnings.showwarning = shown  # type: ignore[assignment]
     try:
         yield
     finally:
-        warnings.formatwarning = form
+        warnings.formatwarning, warnings.showwarning = form, show

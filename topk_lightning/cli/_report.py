@@ -10,8 +10,7 @@ from typing import Any
 
 import rich
 
-from topk_lightning._checks import InvalidValueError, must, shown
-from topk_lightning.cli._errors import usage
+from topk_lightning.cli._errors import check_all_read, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option
@@ -20,9 +19,6 @@ from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, c
 from topk_lightning.report import check_report_path
 
 __all__ = ["main"]
-
-#: Unreadable images that are named in the last sentence; the report names them all.
-_NAMED = 5
 
 
 def main(words: Sequence[str]) -> None:
@@ -58,7 +54,8 @@ def main(words: Sequence[str]) -> None:
             **_shared(options, words),
         )
     print_line(f"report: {out}")
-    _check_all_read(out)
+    unreadable = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))["images"]["unreadable"]
+    check_all_read({image["name"]: image["reason"] for image in unreadable})
 
 
 def _report_scores(options: Any, words: Sequence[str]) -> None:
@@ -80,18 +77,6 @@ def _shared(options: Any, words: Sequence[str]) -> dict[str, Any]:
     """Return what a report takes of a checkpoint and of scores alike."""
     names = ("k", "hierarchy", "epoch_table", "hard_images", "title", "classes")
     return {name: options[name] for name in names} | {"facts": {"Command": shlex.join(["topk-lightning", *words])}}
-
-
-def _check_all_read(report: Path) -> None:
-    """Raise, now that the report is written, where images could not be read."""
-    images = json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["images"]
-    large = any("max_pixels" in image["reason"] for image in images["unreadable"])
-    remedy = "A yaml file as --data, with a larger max_pixels, lets larger ones in." if large else ""
-    if unreadable := [image["name"] for image in images["unreadable"]]:
-        listed = ", ".join(map(shown, unreadable[:_NAMED])) + (", …" if len(unreadable) > _NAMED else "")
-        count = images["tested"] + len(unreadable)
-        actual = f"{len(unreadable)} of {count} images that are not: {listed}"
-        raise InvalidValueError(must("data", "be readable", actual, remedy))
 
 
 def _parser() -> OptionParser:

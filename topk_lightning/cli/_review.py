@@ -9,7 +9,7 @@ import rich
 
 from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
-from topk_lightning.cli._errors import UsageError, usage
+from topk_lightning.cli._errors import UsageError, check_all_read, usage
 from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
@@ -35,6 +35,7 @@ def main(words: Sequence[str]) -> None:
     from topk_lightning.decisions import review_plan, roll_up
 
     validation, test, model, data = validation_and_test(options)
+    read = validation, test
     classes = possible_classes(options, validation.names)
     validation = possible_scores(classes, validation, "validation ")
     test = possible_scores(classes, test, "test ")
@@ -70,6 +71,7 @@ def main(words: Sequence[str]) -> None:
         print_line(
             f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES{more} says the pile of each picture"
         )
+    check_all_read(*read)
 
 
 def _costs(given: str | None) -> dict[str, float] | None:

@@ -17,7 +17,9 @@ __all__ = ["run_command", "until_stopped"]
 def run_command(command: Callable[[], object]) -> int:
     """Run a command and return the exit status; a user's mistake ends in one sentence, a defect in its traceback."""
     try:
-        with visible_warnings():
+        from topk_lightning.cli._console import visible_console
+
+        with visible_warnings(), visible_console():
             command()
         sys.stdout.flush()
         STOPS.check()
@@ -59,12 +61,11 @@ def until_stopped(action: Callable[[], Any]) -> bool:
 
 
 def _say(label: str, sentence: str) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from topk_lightning.cli._console import VisibleConsole
     from topk_lightning.drawing import visible_text
 
     # Not wrapped by rich: a path broken over two lines could not be copied.
-    Console(stderr=True).print(
-        Text.assemble((label, "bold red"), visible_text(sentence)), soft_wrap=True, highlight=False
-    )
+    said = Text.assemble((label, "bold red"), visible_text(sentence))
+    VisibleConsole(stderr=True).print(said, soft_wrap=True, highlight=False)

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_positive
-from topk_lightning.cli._errors import UsageError, check_share, usage
+from topk_lightning.cli._errors import UsageError, check_all_read, check_share, usage
 from topk_lightning.cli._out import check_out, print_line, write_json
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
@@ -45,6 +45,7 @@ def main(words: Sequence[str]) -> None:
     # Only now: --help and mistakes need no torch.
     fit_on, test, model, _ = validation_and_test(options)
     counts = None if model is None else _class_counts(model)
+    read = fit_on, test
     classes = possible_classes(options, fit_on.names)
     fit_on, test = possible_scores(classes, fit_on, "validation "), possible_scores(classes, test, "test ")
     if classes is not None and counts is not None:
@@ -64,6 +65,7 @@ def main(words: Sequence[str]) -> None:
         print_line(
             f"saved in {checkpoint}: topk-lightning predict {checkpoint} PICTURES --coverage {options.coverage:g}{more}"
         )
+    check_all_read(*read)
 
 
 def _class_counts(model: TrainedModel) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
-from topk_lightning.cli._errors import UsageError, usage
+from topk_lightning.cli._errors import UsageError, check_all_read, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
@@ -78,7 +78,9 @@ def _test_possible(checkpoint: str, options: Any) -> None:
         wanted = "be left out with --classes: scores are kept of all classes"
         raise UsageError(must("--save-scores", wanted, repr(options.save_scores)))
     model = TrainedModel.load(checkpoint, options.network, trust=options.trust)
-    _say_scores(score_images(model, trained_data(options.data, model)), options)
+    scores = score_images(model, trained_data(options.data, model))
+    _say_scores(scores, options)
+    check_all_read(scores)
 
 
 def _test(checkpoint: str, options: Any) -> None:
@@ -116,6 +118,7 @@ def _test(checkpoint: str, options: Any) -> None:
     show_test(trainer, result)
     if options.save_scores is not None:
         _save(trained, data, options)
+    check_all_read(dict.fromkeys(data.skipped, ""))
 
 
 def _save(model: TrainedModel, data: Any, options: Any) -> None:

@@ -96,7 +96,7 @@ def preparation(kind: Any, trained: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     arguments = {
         "image_size": prepared["image_size"],
-        "resize": prepared["resize"],
+        "resize": prepared.get("resize", "crop"),
         "statistics": [prepared["mean"], prepared["std"]],
         "interpolation": prepared.get("interpolation", "bilinear"),
     }

@@ -8,6 +8,7 @@ from ._errors import (
     LeftOutWarning as LeftOutWarning,
     TooLargeImageError as TooLargeImageError,
     UnreadableImageError as UnreadableImageError,
+    skipped_sentence as skipped_sentence,
     unreadable_image as unreadable_image,
 )
 from ._image_table import (

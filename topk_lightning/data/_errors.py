@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from topk_lightning._checks import InvalidValueError, UserError, must
@@ -16,6 +17,7 @@ __all__ = [
     "NotAFolderError",
     "TooLargeImageError",
     "UnreadableImageError",
+    "skipped_sentence",
     "unreadable_image",
 ]
 
@@ -69,3 +71,10 @@ def unreadable_image(path: str | Path, error: Exception) -> UnreadableImageError
     """Return the error for a file that is no image, or that ends early."""
     reason = f"{type(error).__name__} ({error})".replace(f" {str(path)!r}", "")
     return UnreadableImageError(must(str(path), "be a readable image", reason))
+
+
+def skipped_sentence(names: Sequence[str], shown: int = 5) -> str:
+    """Return the sentence of a warning that images could not be read."""
+    more = f" and {len(names) - shown} more (see .skipped)" if len(names) > shown else ""
+    count = "1 unreadable image was" if len(names) == 1 else f"{len(names)} unreadable images were"
+    return f"{count} skipped: {', '.join(names[:shown])}{more}."

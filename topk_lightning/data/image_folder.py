@@ -12,7 +12,7 @@ from typing import Any
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_fraction, check_integer
 from topk_lightning.data._augmentation import Augmentation
-from topk_lightning.data._errors import BadImageWarning, DeeperFoldersWarning, LeftOutWarning
+from topk_lightning.data._errors import BadImageWarning, DeeperFoldersWarning, LeftOutWarning, skipped_sentence
 from topk_lightning.data._image_table import is_table, read_table
 from topk_lightning.data._inspection import Look
 from topk_lightning.data._look_cache import LookCache
@@ -217,7 +217,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
         if self.test_on_val and not self._samples["test"].targets:
             self._samples["test"] = self._samples["val"]
         if first and self.skipped and first_process():
-            warnings.warn(_skipped_sentence(self.skipped), BadImageWarning, stacklevel=2)
+            warnings.warn(skipped_sentence(self.skipped), BadImageWarning, stacklevel=2)
         if first and self._deeper and first_process():
             warnings.warn(_deeper_sentence(self._deeper, self.root, self.levels), DeeperFoldersWarning, stacklevel=2)
         if first and self.left_out and first_process():
@@ -238,9 +238,3 @@ def _deeper_sentence(folders: Sequence[str], root: Path, levels: int) -> str:
     more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
     lie = f"All images of {root} lie in folders below those of the classes ({', '.join(folders[:3])}{more})"
     return f"{lie} and count for the class above. Pass levels={levels + 1} to make each of these folders a class."
-
-
-def _skipped_sentence(names: Sequence[str], shown: int = 5) -> str:
-    more = f" and {len(names) - shown} more (see .skipped)" if len(names) > shown else ""
-    count = "1 unreadable image was" if len(names) == 1 else f"{len(names)} unreadable images were"
-    return f"{count} skipped: {', '.join(names[:shown])}{more}."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, MissingFileError, must
-from topk_lightning._files import csv_text, write_file
+from topk_lightning._files import csv_text, utf8, write_file
 
 __all__ = [
     "TABLE_NAME",
@@ -67,7 +67,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable
         text = json.dumps(finite, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     else:
         text = csv_text([names, *(row.values() for row in table)])
-    write_file(path, text.encode())
+    write_file(path, utf8(text))
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:

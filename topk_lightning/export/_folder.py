@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
-from topk_lightning._files import write_file
+from topk_lightning._files import utf8, write_file
 from topk_lightning.data import Preprocessing
 from topk_lightning.export._card import model_card
 from topk_lightning.export._missing import check_installed
@@ -61,7 +61,7 @@ def write_folder(
     _write_json(folder / CONFIG, {**config, OPTIONS: options})
     if model.preprocessing is not None:
         _write_json(folder / "preprocessor_config.json", _processor(model.preprocessing))
-    write_file(folder / "README.md", model_card(model, names, measured, folder.resolve().name, readers).encode())
+    write_file(folder / "README.md", utf8(model_card(model, names, measured, folder.resolve().name, readers)))
     return readers
 
 
@@ -75,9 +75,12 @@ def _report(model: TrainedModel, given: str | Path | None, names: list[str]) -> 
         return None
     if not path.is_file():
         raise MissingFileError(must("report", "be an existing report.json", repr(str(path))))
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if sorted(row["name"] for row in content["sections"]["classes"]["classes"]) == sorted(names):
-        return content
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if sorted(row["name"] for row in content["sections"]["classes"]["classes"]) == sorted(names):
+            return content
+    except (ValueError, LookupError, TypeError, OSError):  # another file of that name
+        pass
     if given is None:
         return None
     raise InvalidValueError(must("report", "be of the classes of this model", repr(str(path))))
@@ -150,4 +153,4 @@ def _processor(prepared: Preprocessing) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_file(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+    write_file(path, utf8(json.dumps(content, ensure_ascii=False, indent=1) + "\n"))

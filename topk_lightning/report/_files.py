@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 import topk_lightning.report._sections as report_sections
-from topk_lightning._files import csv_text, write_file
+from topk_lightning._files import csv_text, utf8, write_file
 from topk_lightning.findings import grade
 from topk_lightning.report._page import render
 from topk_lightning.report._results import Results
@@ -55,8 +55,8 @@ def write_files(results: Results, title: str, path: Path) -> None:
         write_file(suspects_path(path), table)
     else:
         suspects_path(path).unlink(missing_ok=True)  # of a report that was here before
-    write_file(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
-    write_file(path, render(title, head, sections).encode(errors="backslashreplace"))
+    write_file(path.with_suffix(".json"), utf8(text))
+    write_file(path, utf8(render(title, head, sections)))
 
 
 def class_table_path(path: Path) -> Path:
@@ -74,7 +74,7 @@ def _csv(rows: Sequence[Any], k: int) -> bytes:
     names = {"name": "class", "recall_topk": f"recall_top{k}", "taken_for": "most_often_taken_for", "taken": "times"}
     header = [names.get(f.name, f.name) for f in fields(rows[0])]
     table = (["" if cell is None else cell for cell in row.values()] for row in map(plain, rows))
-    return csv_text([header, *table], spreadsheet_safe=True).encode(errors="backslashreplace")
+    return utf8(csv_text([header, *table], spreadsheet_safe=True))
 
 
 def plain(value: Any) -> Any:

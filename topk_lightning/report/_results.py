@@ -74,9 +74,7 @@ class Results:
     @property
     def unreadable(self) -> dict[str, str]:
         """Why an image could not be read, by its name: of the test, and what the data module left out of any split."""
-        skipped = dict.fromkeys(self.data.skipped, "left out by the data module")
-        of_test = self.evaluation.outside.unreadable.items()
-        return {**skipped, **{self.data.test.name(index): reason for index, reason in of_test}}
+        return self.data.unreadable(self.data.test, self.evaluation.outside.unreadable)
 
     @cached_property
     def values(self) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice
+from topk_lightning.data import BadImageWarning, skipped_sentence
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
 from topk_lightning.report._evaluation import Evaluator, Outside
@@ -33,11 +35,12 @@ def score_images(
     class_names: Sequence[str] | Mapping[Any, Any] | None = None,
     preprocessing: Any = None,
     batch_size: int = 32,
+    on_bad_image: str = "skip",
     trust: Iterable[str] = (),
 ) -> Scores:
     """Return the logits of labelled images with their classes and names, in the dtype of the network, on the CPU.
 
-    Images that cannot be read are left out; of several accepted labels an image keeps the one that its scores put first.
+    Of several accepted labels an image keeps the one that its scores put first.
 
     Args:
         model: as for :func:`topk_lightning.write_report`.
@@ -47,6 +50,8 @@ def score_images(
         class_names: as there.
         preprocessing: as there.
         batch_size: images at a time, where the data does not say.
+        on_bad_image: "skip": leave images out that cannot be read, name them in ``Scores.unreadable`` and warn once; or
+            "raise".
         trust: as there.
 
     Raises:
@@ -59,8 +64,9 @@ def score_images(
         Scores(3 × 3 logits in torch.float32, with target)
     """
     check_choice("split", split, _SPLITS)
+    check_choice("on_bad_image", on_bad_image, ("skip", "raise"))
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
-    splits = read_splits(data, trained, batch_size=batch_size)
+    splits = read_splits(data, trained, batch_size=batch_size, skip_unreadable=on_bad_image == "skip")
     images = getattr(splits, _SPLITS[split])
     if images is None or not len(images):
         raise InvalidValueError(must("data", f"have {_SPLITS[split]} images", "none"))
@@ -72,7 +78,11 @@ def score_images(
     logits, target, indices = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     ids = _names(images, indices.tolist())
     known = trained.class_names is not None or splits.class_names is not None
-    return Scores(logits, target, kind="logits", class_names=names if known else None, ids=ids)
+    scores = Scores(logits, target, kind="logits", class_names=names if known else None, ids=ids)
+    scores.unreadable = splits.unreadable(images, outside.unreadable)
+    if outside.unreadable:  # of a data module's own it has warned
+        warnings.warn(skipped_sentence([*map(images.name, outside.unreadable)]), BadImageWarning, stacklevel=2)
+    return scores
 
 
 def pictures_by_name(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from topk_lightning.data import Leak
@@ -38,3 +38,8 @@ class DataSplits:
     levels: dict[str, Hierarchy] = field(default_factory=dict)
     leaks: Sequence[Leak] = ()
     skipped: Sequence[str] = ()
+
+    def unreadable(self, images: LabelledImages, reasons: Mapping[int, str]) -> dict[str, str]:
+        """Return why an image could not be read, by its name: of some, and what the data module left out of any split."""
+        skipped = dict.fromkeys(self.skipped, "left out by the data module")
+        return {**skipped, **{images.name(index): reason for index, reason in reasons.items()}}

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from topk_lightning._files import csv_text
+from topk_lightning._files import csv_text, utf8
 from topk_lightning.decisions import MergePair, confident_errors, pairs_to_merge
 from topk_lightning.findings import SuspectLabel
 from topk_lightning.ranking import topk_indices
@@ -111,4 +111,4 @@ def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int
                 shares = f"{of.probability:.3g}", of.suggested, f"{of.suggested_probability:.3g}"
                 yield (number, of.image, of.label, *shares, yes, "", "")
 
-    return csv_text(itertools.chain([_COLUMNS], table()), spreadsheet_safe=True).encode(errors="backslashreplace")
+    return utf8(csv_text(itertools.chain([_COLUMNS], table()), spreadsheet_safe=True))

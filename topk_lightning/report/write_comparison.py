@@ -13,7 +13,7 @@ from PIL import Image
 import topk_lightning.report._comparison as comparison_sections
 from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning._checks.options import check_integer
-from topk_lightning._files import write_file
+from topk_lightning._files import utf8, write_file
 from topk_lightning.data import load_image
 from topk_lightning.decisions import SeedsComparison, compare_scores, compare_seeds
 from topk_lightning.report._compared import Compared, p_text, signed
@@ -125,8 +125,8 @@ def write_comparison(
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     page = render(heading, head, sections, folder="comparison", footer=_FOOTER, has_script=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path.with_suffix(".json"), text.encode(errors="backslashreplace"))
-    write_file(path, page.encode(errors="backslashreplace"))
+    write_file(path.with_suffix(".json"), utf8(text))
+    write_file(path, utf8(page))
     return path
 
 

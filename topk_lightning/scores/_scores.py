@@ -48,6 +48,7 @@ class Scores:
         target: as above, int64 or float; None.
         best: classes of :meth:`of_topk`, (N, k), best first; None where the scores of all classes are known.
         progress: called with (rows done, N) by :meth:`blocks`; None.
+        unreadable: why an image could not be read, by its name, of images that have no row therefore.
 
     Raises:
         TypeError: a wrong type or dtype.
@@ -85,6 +86,7 @@ class Scores:
         if self.sample_weight is not None:
             check_weights(self.sample_weight, self.values.shape[:1])
         self.progress: Callable[[int, int], None] | None = None
+        self.unreadable: Mapping[str, str] = {}
 
     @classmethod
     def of_topk(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must, shown
-from topk_lightning._files import csv_text, replacing
+from topk_lightning._files import csv_text, replacing, utf8
 
 __all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
 
@@ -108,11 +108,11 @@ def _topk_rows(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 def write_csv(path: str | Path, rows: Iterable[Sequence[Any]], score: str, has_target: bool) -> None:
     """Write a row for each of the k best classes of an image: image, rank, class, the score, and the target if there is one."""
     header = [_IMAGE, _RANK, _CLASS, {kind: name for name, kind in _SCORES.items()}[score]]
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        file.write(csv_text([[*header, *(["target"] if has_target else [])]]))
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(utf8(csv_text([[*header, *(["target"] if has_target else [])]])))
         lines = iter(rows)
         while some := list(islice(lines, 1000)):
-            file.write(csv_text(some))
+            file.write(utf8(csv_text(some)))
 
 
 def write_parquet(
@@ -123,7 +123,7 @@ def write_parquet(
     parquet: Any = importlib.import_module("pyarrow.parquet")
     notes = {"dtype": str(dtype).removeprefix("torch.")}
     if content.get("class_names") is not None:
-        notes["class_names"] = json.dumps(content["class_names"], ensure_ascii=False)
+        notes["class_names"] = utf8(json.dumps(content["class_names"], ensure_ascii=False)).decode()
     with replacing(path) as part:
         writer = None
         for start, values in blocks:
@@ -133,7 +133,10 @@ def write_parquet(
             for name, column in (("ids", "id"), ("target", "target"), ("sample_weight", "sample_weight")):
                 if content.get(name) is not None:
                     part_of = content[name][rows]
-                    columns[column] = pyarrow.array(part_of if isinstance(part_of, list) else part_of.tolist())
+                    plain = part_of if isinstance(part_of, list) else part_of.tolist()
+                    columns[column] = pyarrow.array(
+                        [utf8(cell).decode() if isinstance(cell, str) else cell for cell in plain]
+                    )
             table = pyarrow.table(columns).replace_schema_metadata(notes)
             writer = writer or parquet.ParquetWriter(part, table.schema)
             writer.write_table(table)
