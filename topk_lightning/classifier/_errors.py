@@ -84,7 +84,7 @@ def check_data_module(module: object, trainer: Any) -> None:
 
 def check_images_fit(network: nn.Module, data: Any, trainer: Any) -> None:
     """Raise for a network that does not take images of the size of a data module of this library, before a training."""
-    if trainer.state.fn == "fit" and hasattr(data, "prepare_for"):
+    if trainer.state.fn == "fit" and hasattr(data, "prepare_for") and hasattr(data, "image_size"):
         check_image_size(original_module(network), data.image_size)
 
 
