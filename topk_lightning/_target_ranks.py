@@ -177,7 +177,8 @@ def _first_same(scores: Tensor, target_score: Tensor) -> Tensor:
 
 def _put_in_rows(rows: Tensor, scores: Tensor, target_score: Tensor, label: Tensor, at_most: Tensor) -> None:
     """Take the classes of lower index with the target's score from `at_most` in these rows, some at a time."""
-    for some in torch.split(rows, max(1, _LEAST_BLOCK // scores.shape[1])) if len(rows) else ():
+    size = max(1, _LEAST_BLOCK // (2 * scores.shape[1]))  # scores of two such blocks are held at once
+    for some in torch.split(rows, size) if len(rows) else ():
         chosen = scores.index_select(0, some)
         same = torch.eq(chosen, target_score.index_select(0, some), out=chosen)
         tied = (torch.sum(same, 1, dtype=at_most.dtype) > 1).nonzero().squeeze(1)
