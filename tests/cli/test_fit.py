@@ -184,6 +184,21 @@ def test_a_class_keeps_its_own_defaults(words, key, capsys):
     assert given == {name: value for name, value in defaults.items() if name != "class_names"}
 
 
+def test_a_short_option_may_stand_anywhere_beside_the_class_whose_option_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = ["--data", "TorchvisionDataModule", "--data.name", "CIFAR10"]
+    for words in (
+        [*data, "--image-size", "28"],
+        ["--image-size", "28", *data],
+        ["--image-size=28", "--epochs=2", *data],
+    ):
+        assert printed(words, capsys)["data"]["init_args"]["image_size"] == 28
+    model = printed(["--lr", "0.5", "--model", "topk_lightning.TopKClassifier", "--data.root", "photos"], capsys)[
+        "model"
+    ]
+    assert model["init_args"]["lr"] == 0.5
+
+
 def test_a_folder_of_heic_without_its_reader_is_one_sentence_that_names_the_extra(run, tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -63,6 +63,9 @@ _LONG = {short: long for group in OPTIONS.values() for short, (long, _, _) in gr
 # Options of Lightning's command line that have no dot.
 _OTHERS = frozenset(("ckpt_path", "config", "data", "find_lr", "help", "logger", "model", "out", "print_config", "report", "seed_everything", "show_batch", "trainer", "version", "weights_only"))  # fmt: skip
 
+# What chooses a class.
+_CHOICES = ("--data", "--model", "--data.class_path", "--model.class_path")
+
 FOLDER_DATA = "topk_lightning.data.ImageFolderDataModule"
 DEFAULT_DATA = "topk_lightning.data.EmojiDataModule"
 DEFAULT_MODEL = "topk_lightning.classifier.TopKClassifier"
@@ -112,7 +115,8 @@ def long_words(words: Sequence[str]) -> list[str]:
     # After a yaml file, which they change; before what is written out by hand.
     config = [index + 2 for index, word in enumerate(others) if word in ("--config", "-c")]
     start = max(config, default=0)
-    result = [*others[:start], *written, *others[start:]]
+    chosen, others[start:] = _choices(others[start:])
+    result = [*others[:start], *chosen, *written, *others[start:]]
     if short.patience is not None:
         result += ["--trainer.callbacks+", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
         result += ["--trainer.callbacks.patience", short.patience]
@@ -173,12 +177,25 @@ def _check_option(word: str) -> None:
         raise UsageError(must(f"--{name}", "be an option of fit", "an unknown one", remedy or "fit --help lists them."))
 
 
+def _choices(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words that choose a class of data or model, which stand before its options, and the others."""
+    chosen: list[str] = []
+    others: list[str] = []
+    waits = False  # for the value of a choice
+    for word in words:
+        name, equals, _ = word.partition("=")
+        is_choice = name in _CHOICES
+        (chosen if is_choice or waits else others).append(word)
+        waits = is_choice and not equals
+    return chosen, others
+
+
 def _configured(words: Sequence[str]) -> set[str]:
     """Return which of "data" and "model" are chosen by an option or in a yaml file."""
     seen: set[str] = set()
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
-        if name in ("--data", "--model", "--data.class_path", "--model.class_path"):
+        if name in _CHOICES:
             seen.add(name[2:].partition(".")[0])
         elif name in ("--config", "-c"):
             seen |= _chosen_in(value if equals else next(iter(words[index + 1 :]), ""))
