@@ -1,5 +1,6 @@
 """TrainedModel: read once from a checkpoint, or taken from a module, and shared by every command."""
 
+import shutil
 import subprocess
 import sys
 
@@ -75,6 +76,19 @@ def test_a_checkpoint_says_all_that_is_known_of_its_network(folder):
     assert (model.kind, model.class_names, model.preprocessing) == ("SmallCNN", NAMES, PREPROCESSING)
     assert (model.k, model.epochs, model.steps, model.path) == ((1,), ROWS, 7, folder / "model.ckpt")
     assert model.hyperparameters["network"]["class_path"] == "small_cnn"
+
+
+def test_the_folder_of_a_run_stands_for_its_best_checkpoint(folder, tmp_path):
+    assert TrainedModel.load(folder / "model.ckpt").path == folder / "model.ckpt"
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(FileNotFoundError, match="model must be an existing checkpoint"):
+        TrainedModel.load(run)
+    for name in ("last.ckpt", "best.ckpt"):
+        shutil.copy(folder / "model.ckpt", run / name)
+        assert TrainedModel.load(run).path == run / name
+    picture = folder / "images" / "ant" / "0.png"
+    assert predict_topk(str(run), picture) == predict_topk(folder / "model.ckpt", picture)
 
 
 def test_a_module_says_what_it_holds_and_what_is_given_goes_first():

@@ -28,8 +28,6 @@ __all__ = [
 BEST, LAST, INTERRUPTED = "best.ckpt", "last.ckpt", "interrupted.ckpt"
 CONFIG, TABLE, REPORT = "config.yaml", "epochs.csv", "report.html"
 BATCH = "batch.png"
-# What a folder holds that export --format hf wrote.
-EXPORTED = ("config.json", "model.safetensors")
 
 _RUNS = Path("runs")
 _LOCK = ".lock"
@@ -74,12 +72,12 @@ def checkpoint_of(path: str) -> str:
         return path
     if not given.is_dir():
         raise MissingFileError(must("checkpoint", "be an existing file or the folder of a run", repr(path)))
-    for name in (BEST, LAST):
-        if (given / name).is_file():
-            return str(given / name)
-    if all((given / name).is_file() for name in EXPORTED):
-        return path
-    raise MissingFileError(must("checkpoint", f"be a file, or a folder with {BEST}", repr(path)))
+    from topk_lightning.prediction import find_checkpoint
+
+    found = find_checkpoint(given)
+    if found is None:
+        raise MissingFileError(must("checkpoint", f"be a file, or a folder with {BEST}", repr(path)))
+    return path if found == given else str(found)
 
 
 def check_writable(path: Path, option: str = "--out") -> None:

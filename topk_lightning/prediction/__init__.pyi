@@ -14,6 +14,7 @@ from ._folder import (
     CONFIG as CONFIG,
     OPTIONS as OPTIONS,
     WEIGHTS as WEIGHTS,
+    find_checkpoint as find_checkpoint,
     is_model_folder as is_model_folder,
 )
 from ._image_sources import (

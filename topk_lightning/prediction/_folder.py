@@ -10,11 +10,29 @@ from typing import Any
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning.prediction._errors import missing_checkpoint
 
-__all__ = ["CONFIG", "OPTIONS", "WEIGHTS", "is_model_folder", "read_folder"]
+__all__ = ["CONFIG", "OPTIONS", "WEIGHTS", "find_checkpoint", "is_model_folder", "read_folder"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 #: The key of config.json under which the options of the classifier stand.
 OPTIONS = "topk_lightning"
+# The checkpoints in the folder of a run, the better one first.
+_OF_A_RUN = ("best.ckpt", "last.ckpt")
+
+
+def find_checkpoint(path: str | Path) -> Path | None:
+    """Return a file itself, of the folder of a run its best checkpoint, an exported folder as it is; None where nothing is.
+
+    Args:
+        path: of any of these.
+
+    Examples:
+        >>> find_checkpoint("runs/nowhere") is None
+        True
+    """
+    given = Path(path)
+    if given.is_file() or is_model_folder(given):
+        return given
+    return next((given / name for name in _OF_A_RUN if (given / name).is_file()), None)
 
 
 def is_model_folder(path: str | Path) -> bool:

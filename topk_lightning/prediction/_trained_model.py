@@ -20,6 +20,7 @@ from topk_lightning.networks.outputs import check_logits, warn_of_probabilities
 from topk_lightning.prediction._checkpoint import read_checkpoint, trained_network
 from topk_lightning.prediction._errors import check_prepared_images, content_of, missing_preprocessing, not_normalised
 from topk_lightning.prediction._fitted import Fitted
+from topk_lightning.prediction._folder import find_checkpoint
 from topk_lightning.prediction._logit_adjustment import LogitAdjustment, adjustment_of
 from topk_lightning.prediction._preprocessing import as_preprocessing, picture_of
 
@@ -87,13 +88,12 @@ class TrainedModel:
         other packages are imported only where they are trusted by name, since importing runs their code.
 
         Args:
-            model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, any nn.Module that returns logits, or a
+            model: path of a checkpoint that TopKClassifier saved, or of the folder of a run, a TopKClassifier, any nn.Module that returns logits, or a
                 model that was loaded before.
             network: the network of a checkpoint that cannot name it, or "package.module:function" that returns it.
             class_names: a list, {index: name} or {name: index}; None: those of the model.
             preprocessing: a Preprocessing or the dict of one; None: that of the model.
-            logit_adjustment: strength of :func:`topk_lightning.losses.adjust_logits`, for a model that plain cross
-                entropy has trained on a long tail; 0: a model that was loaded before stays as it is.
+            logit_adjustment: strength of :func:`topk_lightning.losses.adjust_logits`; 0: what was loaded before stays as it is.
             class_counts: training images per class (C,) for it; None: those that the checkpoint keeps.
             trust: packages of others that the checkpoint may name.
 
@@ -107,7 +107,7 @@ class TrainedModel:
         elif isinstance(model, nn.Module):
             loaded = _from_module(model)
         else:
-            loaded = _from_checkpoint(Path(model), network, trust)
+            loaded = _from_checkpoint(find_checkpoint(model) or Path(model), network, trust)
         adjustment = adjustment_of(logit_adjustment, class_counts, loaded.hyperparameters, loaded.training_data)
         if adjustment is not None:
             loaded = replace(loaded, adjustment=adjustment)
