@@ -11,7 +11,7 @@ __all__ = ["TopKPrediction"]
 
 
 class TopKPrediction:
-    """Name one class and its probability; unpacks as (label, probability).
+    """Name one class and its probability; unpacks, and is indexed, as (label, probability).
 
     It is immutable, compares by value and can be pickled.
 
@@ -24,6 +24,8 @@ class TopKPrediction:
         >>> label, probability = TopKPrediction("cat", 3, 0.75)
         >>> label, probability
         ('cat', 0.75)
+        >>> TopKPrediction("cat", 3, 0.75)[0]
+        'cat'
     """
 
     # Not a dataclass: Lightning walks through the dataclasses, tuples and lists that predict_step returns, copies what
@@ -41,6 +43,12 @@ class TopKPrediction:
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.label, self.probability))
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, at: Any) -> Any:
+        return (self.label, self.probability)[at]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(must(f"the {name} of a TopKPrediction", "stay as it is", "an assignment"))
