@@ -15,6 +15,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from topk_lightning import TopKClassifier, write_report
 from topk_lightning.data import find_class_names
+from topk_lightning.report import score_images
 
 NAMES = ["apple", "lemon", "plum"]
 COLOURS = {"apple": (200, 30, 40), "lemon": (230, 200, 60), "plum": (90, 20, 110)}
@@ -53,6 +54,24 @@ def reports(model, loader, tmp_path):
     assert "of 6 images" in json.loads((tmp_path / "report.json").read_text())["sentence"]
 
 
+def reports_a_stream(model, loader, tmp_path):
+    """A report of a stream is that of the scores of its images; it has no pictures."""
+    write_report(model, loader, tmp_path / "stream.html")
+    page = (tmp_path / "stream.html").read_text()
+    assert all(name in page for name in NAMES)
+    assert "<img" not in page
+    written = json.loads((tmp_path / "stream.json").read_text())
+    assert "of 6 images" in written["sentence"]
+    scores = score_images(model, loader)
+    right = int((scores.values.argmax(1) == scores.target).sum())
+    assert f"right for {right} of 6 images" in written["sentence"]
+    assert list(scores.ids) == [f"image {number} of the stream" for number in range(1, 7)]
+
+
+def as_row(row):
+    return {"pixel_values": as_tensors({"image": [row["image"]], "label": [0]})["pixel_values"][0], "labels": 0}
+
+
 @pytest.mark.parametrize("streaming", [False, True], ids=["in memory", "streaming"])
 def test_a_data_set_of_hugging_face_is_trained_on_with_its_names(streaming, tmp_path):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
@@ -69,10 +88,11 @@ def test_a_data_set_of_hugging_face_is_trained_on_with_its_names(streaming, tmp_
     model = fit(loader)
     assert model.class_names == NAMES
     if streaming:
+        reports_a_stream(model, loader, tmp_path)
         with pytest.raises(
-            TypeError, match=r"got IterableDataset\. list\(data set\) holds a stream's images in memory"
+            TypeError, match=r"data must yield batches of images and targets, got single images\. Pass a D"
         ):
-            write_report(model, loader, tmp_path / "report.html")
+            write_report(model, data.map(as_row), tmp_path / "report.html")
         loader = DataLoader(list(data), batch_size=3, collate_fn=collate)
     reports(model, loader, tmp_path)
 
@@ -95,4 +115,7 @@ def test_tars_are_trained_on_with_the_names_of_the_file_beside_them(tmp_path):
     assert find_class_names(loader) == NAMES
     model = fit(loader)
     assert model.class_names == NAMES
+    reports_a_stream(model, loader, tmp_path)
+    batched = webdataset.WebLoader(data.to_tuple("png", "cls").batched(4), batch_size=None)
+    reports_a_stream(model, batched, tmp_path)
     reports(model, DataLoader(list(data.to_tuple("png", "cls")), batch_size=3), tmp_path)

@@ -21,12 +21,13 @@ from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._folder_splits import splits_of_folder
 from topk_lightning.report._labelled_images import LabelledImages, images_of_loader
 from topk_lightning.report._splits import MOST_COMPARED, DataSplits
+from topk_lightning.report._streamed_images import is_stream, streamed_images
 
 __all__ = ["read_splits"]
 
 
 def read_splits(data: Any, model: TrainedModel, *, batch_size: int = 32, skip_unreadable: bool = True) -> DataSplits:
-    """Return the images of a data module, a DataLoader, a folder of test images, one folder a class, or a csv table.
+    """Return the images of a data module, a DataLoader, a stream, a folder of test images, one folder a class, or a csv table.
 
     Args:
         data: as in :func:`topk_lightning.write_report`.
@@ -38,12 +39,20 @@ def read_splits(data: Any, model: TrainedModel, *, batch_size: int = 32, skip_un
         return splits_of_folder(Path(data), model, batch_size, skip_unreadable)
     if isinstance(data, ImageDataModuleBase):
         return _of_our_module(data, model, skip_unreadable)
+    if is_stream(data):
+        return _of_stream(data, f"a stream: {type(data).__name__}")
     if isinstance(data, DataLoader):
         test = images_of_loader(data, model, skip_unreadable)
         return DataSplits(test, f"{len(test)} images of a {type(data.dataset).__name__}", find_class_names(data))
     if hasattr(data, "test_dataloader"):
         return _of_other_module(data, model, skip_unreadable)
     raise _unknown_data(data)
+
+
+def _of_stream(loader: Any, description: str) -> DataSplits:
+    dataset = getattr(loader, "dataset", None)
+    of = "" if dataset is None else f" of a {type(dataset).__name__}"
+    return DataSplits(streamed_images(loader), f"{description}{of}", find_class_names(loader))
 
 
 def _unknown_data(data: object) -> InvalidTypeError:
@@ -104,6 +113,8 @@ def _of_other_module(data: Any, model: TrainedModel, skip_unreadable: bool) -> D
     loader = data.test_dataloader()
     if isinstance(loader, list | tuple) and len(loader) == 1:
         loader = loader[0]
+    if is_stream(loader):
+        return _of_stream(loader, f"{type(data).__name__}, a stream: {type(loader).__name__}")
     if not isinstance(loader, DataLoader):
         raise _unknown_data(loader)
     test = images_of_loader(loader, model, skip_unreadable)

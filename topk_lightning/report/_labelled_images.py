@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, default_collate
 
-from topk_lightning._checks import InvalidTypeError, InvalidValueError, UserError, must
+from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning.classifier import images_and_target
 from topk_lightning.data import ImageDataset, file_digests, load_image, pixel_digest
 from topk_lightning.prediction import TrainedModel
@@ -135,10 +135,6 @@ def images_of_loader(loader: DataLoader[Any], model: TrainedModel, skip_unreadab
     with the normalisation of `model` undone.
     """
     dataset: Any = loader.dataset
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        remedy = "list(data set) holds a stream's images in memory: pass a DataLoader over it."
-        wanted = "be a data set with a length and images by index"
-        raise InvalidTypeError(must("data", wanted, type(dataset).__name__, remedy))
     if not len(dataset):
         raise InvalidValueError(must("data", "hold at least one test image", "none"))
     options = {

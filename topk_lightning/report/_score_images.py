@@ -19,6 +19,7 @@ from topk_lightning.report._data_splits import read_splits
 from topk_lightning.report._evaluation import Evaluator, Outside
 from topk_lightning.report._labelled_images import LabelledImages
 from topk_lightning.report._run_test import classes_of
+from topk_lightning.report._streamed_images import StreamedImages
 from topk_lightning.scores import Scores
 
 __all__ = ["pictures_by_name", "score_images"]
@@ -68,7 +69,7 @@ def score_images(
     trained = TrainedModel.load(model, network, class_names=class_names, preprocessing=preprocessing, trust=trust)
     splits = read_splits(data, trained, batch_size=batch_size, skip_unreadable=on_bad_image == "skip")
     images = getattr(splits, _SPLITS[split])
-    if images is None or not len(images):
+    if images is None or not (isinstance(images, StreamedImages) or len(images)):
         raise InvalidValueError(must("data", f"have {_SPLITS[split]} images", "none"))
     names, match = classes_of(trained, splits, class_names is not None)
     outside = Outside()
@@ -97,6 +98,8 @@ def pictures_by_name(
     """
     check_choice("split", split, _SPLITS)
     images = getattr(read_splits(data, TrainedModel.load(model)), _SPLITS[split])
+    if isinstance(images, StreamedImages):
+        return lambda name: None
     names = [images.name(index) for index in range(len(images))]
     numbered = {f"{index}: {name}": index for index, name in enumerate(names)}
     index_of = {**numbered, **{name: index for index, name in enumerate(names)}}

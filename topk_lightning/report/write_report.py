@@ -59,7 +59,8 @@ def write_report(
         model: path of a checkpoint that TopKClassifier saved, a TopKClassifier, or any nn.Module that returns logits (N, C);
             or :class:`topk_lightning.Scores`, of any framework: then there is no data, and what needs pictures says so.
         data: a data module, a DataLoader (read in the order of its data set, each image once), a folder of test images
-            with one folder a class, or a csv table; with train, val and test the last is the test. A target is a class index,
+            with one folder a class, a csv table, or a stream (a loader of a data set without a length, read as it comes, of
+            which no pictures are shown); with train, val and test the last is the test. A target is a class index,
             or the accepted labels of an image as 0 and 1 (C,), of which any is right. Classes are recognised by name where
             the data names them.
         out: the .html file; its folder is made.
