@@ -45,11 +45,23 @@ print(
 )
 """
 COMMANDS = [
-    ["--version"],
-    ["--help"],
-    ["fit", "emoji", "--data.classes", "[food-fruit]", "--image-size", "16", "--epochs", "1", "--device", "cpu"],
-    ["predict", "runs/emoji", "picture.png", "--k", "3"],
+    "--version",
+    "--help",
+    "fit emoji --data.classes [food-fruit] --image-size 16 --epochs 1 --device cpu",
+    "resume runs/emoji --epochs 2",
+    "test runs/emoji --save-scores test.npz",
+    "report runs/emoji --out page.html",
+    "calibrate test.npz",
+    "sets test.npz --test test.npz --coverage 0.8",
+    "review test.npz --test test.npz",
+    "compare test.npz test.npz --out comparison.html",
+    "predict runs/emoji picture.png --k 3",
+    "predict runs/emoji picture.png --out names.csv",
+    "trace runs/emoji picture.png --picture trace.png",
+    "export runs/emoji --format torch",
+    "serve --help",
 ]
+WRITTEN = ("runs/emoji/report.html", "page.html", "comparison.html", "names.csv", "trace.png", "model.pt2")
 
 
 def python_of(version: str) -> str:
@@ -73,11 +85,13 @@ def try_wheel(wheel: Path, version: str) -> None:
         subprocess.run([scripts / "python", "-m", "pip", "install", "--quiet", str(wheel)], **run)
         subprocess.run([scripts / "python", "-c", TRIAL], **run)
         for words in COMMANDS:
-            done = subprocess.run([scripts / "topk-lightning", *words], **{**run, "check": False}, capture_output=True)
+            command = [scripts / "topk-lightning", *words.split()]
+            done = subprocess.run(command, **{**run, "check": False}, capture_output=True)
             if done.returncode:
-                sys.exit(f"topk-lightning {' '.join(words)}\n{done.stdout.decode()}{done.stderr.decode()}")
-        if not (folder / "runs/emoji/report.html").is_file():
-            sys.exit("fit must write runs/emoji/report.html, got none.")
+                sys.exit(f"topk-lightning {words}\n{done.stdout.decode()}{done.stderr.decode()}")
+        for name in WRITTEN:
+            if not (folder / name).is_file():
+                sys.exit(f"The commands must write {name}, got none.")
 
 
 if __name__ == "__main__":
