@@ -79,7 +79,8 @@ _CUT = """() => [...document.querySelectorAll("pre > code")].filter(c => c.scrol
 _BROKEN = """() => [...document.querySelectorAll(".md-typeset table:not([class]) :is(td, th)")].filter(cell => {
     const style = getComputedStyle(cell);
     return style.wordBreak === "break-all" || style.overflowWrap === "anywhere"
-        || [...cell.querySelectorAll("code")].some(code => code.getClientRects().length > 1);
+        || [...cell.querySelectorAll("code, .whole")].some(
+            code => code.getClientRects().length > 1 && !code.innerText.includes(" "));
 }).map(cell => cell.innerText.slice(0, 60))"""
 _WIDE_FORMULAS = """() => [...document.querySelectorAll(".formula")].filter(
     f => f.scrollWidth > f.clientWidth && getComputedStyle(f).overflowX !== "auto").length"""

@@ -2,7 +2,7 @@
 
 The first page is the README, the changelog is CHANGELOG.md, the reference is what each package exports (a name whose
 ``:::`` stands on a page of docs/ is a link to it), and the page of errors is every sentence that the package raises. Notebooks
-are pages with their outputs. Formulas stand as LaTeX between dollars, as on code forges, and become MathML; a picture
+are pages with their outputs. Tables of words know their headings, so that a phone can show a row as lines. Formulas stand as LaTeX between dollars, as on code forges, and become MathML; a picture
 ``x.png`` with a twin ``x_dark.png`` follows the scheme.
 """
 
@@ -58,6 +58,10 @@ _IN_CODE = re.compile(r"(```.*?^```|`[^`\n]+`|<!--.*?-->)", re.MULTILINE | re.DO
 _BLOCK = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.MULTILINE | re.DOTALL)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s#]+)\.(png|svg)\)(\{[^}\n]*\})?")
 _PICTURE_ELEMENT = re.compile(r"<picture>.*?<img ([^>]*?)src=\"([^\"]+)\.png\"[^>]*>.*?</picture>", re.DOTALL)
+_PRE = re.compile(r"(<pre.*?</pre>)", re.DOTALL)
+_CODE = re.compile(r"(<code[^>]*>)([^<]+)(</code>)")
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+_TAG = re.compile(r"<[^>]+>")
 _INLINE = re.compile(r"(?<![\\$\w])\$(?! )([^$\n]+?)(?<! )\$(?![$\w])")
 
 
@@ -107,6 +111,31 @@ def on_page_markdown(markdown: str, page: Any = None, **_: Any) -> str:
     parts = _IN_CODE.split(blocks)
     parts[::2] = [_INLINE.sub(lambda match: _draw(match[1], "inline"), text) for text in parts[::2]]
     return "".join(parts)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep the words of code whole in a line, and give the cells of tables without numbers their headings."""
+    parts = _PRE.split(html)
+    parts[::2] = [_CODE.sub(_whole_words, _TABLE.sub(_with_labels, text)) for text in parts[::2]]
+    return "".join(parts)
+
+
+def _whole_words(code: re.Match[str]) -> str:
+    """Return code in which no word is broken at its hyphens."""
+    return code[1] + re.sub(r"[^\s<>]*-[^\s<>]{1,40}", r'<span class="whole">\g<0></span>', code[2]) + code[3]
+
+
+def _with_labels(table: re.Match[str]) -> str:
+    text = table[0]
+    headings = [_TAG.sub("", heading).strip() for heading in re.findall(r"<th[^>]*>(.*?)</th>", text, re.DOTALL)]
+    if len(headings) < 3 or 'style="text-align: right;"' in text:
+        return text
+
+    def labelled(row: re.Match[str]) -> str:
+        labels = iter(headings)
+        return re.sub("<td", lambda _: f'<td data-label="{next(labels, "")}"'.replace("&quot;", ""), row[0])
+
+    return re.sub(r"<tr>.*?</tr>", labelled, text.replace("<table", "<table data-rows", 1), flags=re.DOTALL)
 
 
 def _dark(path: str) -> str:
