@@ -317,6 +317,15 @@ def test_data_are_told_of_the_published_preprocessing_before_they_are_loaded(tmp
     assert data.asked == [model.published_preprocessing]
 
 
+def test_a_network_that_takes_no_such_images_is_told_before_the_data_are_loaded(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    data = Module()
+    data.image_size, data.setup = 16, lambda stage: pytest.fail("the data are looked at")
+    network = torchvision.models.VisionTransformer(32, 16, 1, 1, 8, 8, num_classes=3)
+    with pytest.raises(ValueError, match=r"^image size must be one that this network takes, such as 32, got 16\.$"):
+        quiet(tmp_path).fit(TopKClassifier(network, 3), datamodule=data)
+
+
 def test_outputs_are_looked_at_anew_in_each_run(tmp_path):
     model, data = classifier(), Module()
     quiet(tmp_path).test(model, datamodule=data, verbose=False)

@@ -27,6 +27,15 @@ def test_a_setting_that_is_none_is_refused_by_its_name(settings, name):
         Counting(**settings)
 
 
+@pytest.mark.parametrize(
+    ("preds", "target", "name"), [(SCORES, [0, 1, 2], "target"), ([[1.0]], torch.zeros(1), "preds")]
+)
+def test_what_is_no_tensor_is_told_by_its_name(preds, target, name):
+    sentence = f"{name} must be a torch.Tensor, got list. Convert it with torch.as_tensor."
+    with pytest.raises(TypeError, match=f"^{re.escape(sentence)}$"):
+        Counting(1).count(preds, target)
+
+
 def test_settings_at_their_bounds_are_taken():
     assert Counting(4, num_classes=3, fits=False).max_k == 4
     assert Counting(1, ignore_index=-(2**63)).ignore_index == -(2**63)

@@ -12,6 +12,7 @@ from torch import nn
 
 from topk_lightning import SmallCNN, TopKClassifier, TrainedModel, predict_topk
 from topk_lightning.cli import main
+from topk_lightning.cli._lightning_parser import check_class_paths
 from topk_lightning.hierarchy import load_pretrained
 from topk_lightning.networks import build_network
 from topk_lightning.networks.class_paths import import_class, trusted_options
@@ -217,6 +218,49 @@ def test_a_pickle_runs_nothing_wherever_it_is_read(read, tmp_path):
     with pytest.raises(ValueError, match="must"):
         read(path, IMAGE)
     assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Lightning's command line
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("data: ", "--data must be the name or import path of a class that fits there"),
+        ("model: ", "--model must be the name or import path of a class that fits there"),
+        ("model: {class_path: TopKClassifier, init_args: {network: PAYLOAD}}", "network must be the import path of"),
+        ("model: {class_path: TopKClassifier, init_args: {loss: PAYLOAD}}", "loss must be the import path of"),
+        ("model: {class_path: TopKClassifier, init_args: {optimizer: PAYLOAD}}", "optimizer must be the import path of"),
+        ("trainer: {callbacks: [{class_path: TemperatureAnnealing, init_args: {schedule: PAYLOAD}}]}", "schedule must be the"),
+        ("trainer: {callbacks: [{class_path: CoarseToFine, init_args: {schedule: PAYLOAD}}]}", "schedule must be the"),
+        ("trainer: {callbacks: [{class_path: TopKMonitor, init_args: {read: PAYLOAD}}]}", "read must be the import path"),
+        ("trainer: {logger: PAYLOAD}", "--trainer.logger must be"),
+    ],
+)  # fmt: skip
+def test_a_yaml_file_calls_nothing_of_another_kind(place, said, tmp_path, capsys):
+    pytest.importorskip("torchvision")
+    payload = f"{{class_path: os.system, init_args: {{command: mkdir {tmp_path / 'mark'}}}}}"
+    (tmp_path / "evil.yaml").write_text(place.replace("PAYLOAD", payload) if "PAYLOAD" in place else place + payload)
+    words = [] if place.startswith("data") else ["emoji"]
+    assert main(["fit", *words, "--config", str(tmp_path / "evil.yaml"), "--out", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "mark").exists()
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error
+
+
+def test_a_schedule_may_be_a_class_of_its_kind_a_function_but_no_call():
+    curve = {"class_path": "topk_lightning.TemperatureAnnealing", "init_args": {"schedule": {}}}
+    for schedule in (
+        {"class_path": "topk_lightning.schedules.Cosine", "init_args": {"start": 1}},
+        {"class_path": "torch.sin"},
+    ):
+        check_class_paths({"callbacks": [{**curve, "init_args": {"schedule": schedule}}]})
+    with pytest.raises(
+        ValueError, match=r"^schedule must be a Schedule class, or a function alone, got 'torch.load' with"
+    ):
+        check_class_paths({**curve, "init_args": {"schedule": {"class_path": "torch.load", "init_args": {"f": "x"}}}})
+    check_class_paths(
+        {"class_path": "other.DDPStrategy", "init_args": {"timeout": {"class_path": "datetime.timedelta"}}}
+    )
 
 
 def test_no_tag_of_a_yaml_file_runs_anything(tmp_path, capsys):

@@ -24,7 +24,7 @@ from topk_lightning.classifier import TopKClassifier
 from topk_lightning.cli._before_training import find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say, say_how_to_go_on, show_test
-from topk_lightning.cli._lightning_parser import FitParser, check_loss_options
+from topk_lightning.cli._lightning_parser import FitParser, check_class_paths, check_loss_options
 from topk_lightning.cli._loggers import logger_options
 from topk_lightning.cli._progress import LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
@@ -101,7 +101,10 @@ class FitAndTest(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the words that were given; Lightning's own method warns where the program's words differ."""
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except UnicodeDecodeError as error:
+            raise UsageError(must("--config", "be a yaml file in UTF-8", "another one")) from error
 
     def _parse_ckpt_path(self) -> None:
         """Take the options from the configuration alone; a test builds the classifier from its checkpoint."""
@@ -110,6 +113,8 @@ class FitAndTest(LightningCLI):
         """Find the run's folder and the checkpoint, and let a test prepare the images as the checkpoint was trained."""
         self.result = TestResult()
         config = self.config[self.subcommand]
+        with usage():
+            check_class_paths(config)
         if self.subcommand == "fit":
             clip = config.trainer.gradient_clip_val
             if clip is not None and not clip >= 0:  # the trainer would not clip, and say nothing

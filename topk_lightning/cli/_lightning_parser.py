@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from argparse import Action
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from jsonargparse import DefaultHelpFormatter
+from jsonargparse import DefaultHelpFormatter, Namespace
 from pytorch_lightning.cli import LightningArgumentParser
 from torch.nn.modules.loss import _Loss
 
 from topk_lightning import losses
-from topk_lightning._checks import must
+from topk_lightning._checks import must, shown
 from topk_lightning.cli._errors import UsageError, nearest
 from topk_lightning.cli._parser import OneSentence, with_subclasses
+from topk_lightning.networks.class_paths import import_class
 
-__all__ = ["FitParser", "check_loss_options"]
+__all__ = ["FitParser", "check_class_paths", "check_loss_options"]
+
+# Of Python's own modules those whose classes are values, such as a time.
+_VALUES = ("collections", "datetime", "decimal", "fractions", "pathlib")
 
 
 class _Help(DefaultHelpFormatter):
@@ -57,3 +62,32 @@ def check_loss_options(words: Sequence[str]) -> None:
             if taken.removeprefix("init_args.") not in known:
                 remedy = nearest(taken, known).replace("Did you mean ", "Did you mean --model.loss.")
                 raise UsageError(must(option, f"be an option of {kind.__name__}", "an unknown one", remedy))
+
+
+def check_class_paths(config: Any, name: str = "", ours: bool = False) -> None:
+    """Raise, before anything is called, for a class path of another kind than is asked for.
+
+    Where any callable would do, the parser calls what it is given, be it ``os.system``.
+
+    Args:
+        config: what was parsed, or a part of it.
+        name: of the option that it is.
+        ours: whether it is an option of a class of this library.
+    """
+    if isinstance(config, list | tuple):
+        for part in config:
+            check_class_paths(part, name, ours)
+    if not isinstance(config, Namespace | dict):
+        return
+    path = config.get("class_path")
+    if isinstance(path, str):
+        if ours and name in ("optimizer", "schedule"):
+            made = import_class(name, path)
+            if name == "schedule" and not isinstance(made, type) and config.get("init_args"):
+                wrong = f"{shown(path)} with arguments, with which it would be called now"
+                raise UsageError(must(name, "be a Schedule class, or a function alone", wrong))
+        elif path.partition(".")[0] in sys.stdlib_module_names.difference(_VALUES):
+            raise UsageError(must(name, "be the import path of a class that fits there", shown(path)))
+        ours = path.startswith("topk_lightning.")
+    for key, value in (vars(config) if isinstance(config, Namespace) else config).items():
+        check_class_paths(value, name if key == "init_args" else str(key), ours)

@@ -30,6 +30,7 @@ def check_out(path: str | None, suffixes: Sequence[str] = (".json",)) -> None:
     if not path.lower().endswith(tuple(suffixes)):
         raise UsageError(must("--out", f"end in {' or '.join(suffixes)}", repr(path)))
     check_writable(Path(path))
+    check_writable(Path(path).with_suffix(".json"))  # beside a page
 
 
 def write_json(path: str, content: Any, what: str) -> None:

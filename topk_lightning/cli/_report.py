@@ -28,6 +28,7 @@ def main(words: Sequence[str]) -> None:
         check_report_path(options.out)
         check_logit_adjustment(options.logit_adjustment)
     check_writable(Path(options.out))
+    check_writable(Path(options.out).with_suffix(".json"))
     if is_scores(options.checkpoint):
         check_used(
             options, {"data": None, "batch_size": 32, "network": None, "trust": [], "logit_adjustment": 0.0}, NO_IMAGES

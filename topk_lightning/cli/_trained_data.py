@@ -80,7 +80,7 @@ def _of_config(path: str) -> Mapping[str, Any]:
 
     try:
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeDecodeError):
         config = None
     section = config.get("data") if isinstance(config, dict) else None
     section = {"class_path": section} if isinstance(section, str) else section

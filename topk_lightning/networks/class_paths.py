@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 import topk_lightning.losses as losses
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must, shown
+from topk_lightning.schedules import Schedule
 
 __all__ = ["TRUSTED", "as_function", "import_class", "trusted_options"]
 
@@ -45,7 +46,7 @@ _SOURCES = {
     "weights_backbone",
 }
 
-_KINDS = {"network": nn.Module, "loss": nn.Module, "optimizer": Optimizer}
+_KINDS = {"network": nn.Module, "loss": nn.Module, "optimizer": Optimizer, "schedule": Schedule}
 
 
 def trusted_options(
@@ -82,7 +83,7 @@ def import_class(argument: str, path: str) -> Any:
 
     Args:
         argument: "network" (an nn.Module class), "loss" (one, or a function of logits and target), "optimizer" (an
-            Optimizer class, or a function that returns one) or another word, for which any class or function will do.
+            Optimizer class, or a function that returns one), "schedule" (a Schedule class, or a function) or another word, for which any class or function will do.
         path: such as "package.module.Class".
 
     Raises:
@@ -174,6 +175,7 @@ def _unknown_path(argument: str, path: str) -> ValueError:
         "network": "an nn.Module class",
         "loss": "an nn.Module class or of a function of (logits, target)",
         "optimizer": "an Optimizer class or of a function that returns one",
+        "schedule": "a Schedule class or of a function of the progress",
     }
     wanted = f"be the import path of {kinds.get(argument, 'a class or function')}"
     return InvalidValueError(must(argument, wanted, shown(path)))
