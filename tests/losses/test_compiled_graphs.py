@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.losses.cases import CASES
+from topk_lightning.losses import NoisedTopKHingeLoss
 
 C = 40
 # Operations that pass over all scores at once and are fused with their neighbours by no compiler.
@@ -60,3 +61,25 @@ def test_a_compiled_loss_sorts_no_row_and_searches_rows_no_more_often_than_an_ea
         case.make(C)(logits, target).backward()
     assert not any("sort" in name for name in (*compiled, *eager.found)), (compiled, eager.found)
     assert sum(compiled.values()) <= max(1, sum(eager.found.values())), (compiled, eager.found)
+
+
+def test_a_compiled_loss_draws_noise_as_an_eager_one_does():
+    drawn = []
+
+    def record(graph, inputs):
+        drawn.extend(
+            node for module in graph.modules() for node in getattr(getattr(module, "graph", None), "nodes", ())
+        )
+        return graph
+
+    torch._dynamo.reset()
+    loss, (logits, target) = NoisedTopKHingeLoss(k=3), batch()
+    compiled = torch.compile(loss, fullgraph=True, backend=record)
+    values = []
+    for each in (loss, compiled):
+        torch.manual_seed(0)
+        values.append(each(logits, target))
+    assert torch.equal(*values)
+    # torch's own compiler would make a slow loop of this.
+    assert not [node for node in drawn if "randn" in str(node.target)]
+    assert len([node for node in drawn if "standard_normal" in str(node.target)]) == 1
