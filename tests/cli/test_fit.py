@@ -7,6 +7,7 @@ import inspect
 import os
 import pkgutil
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -94,6 +95,20 @@ def test_the_tests_of_a_run_are_those_of_its_split_whatever_names_the_folder(run
     for words in ([], ["--data", str(photos)]):
         assert main(["report", str(folder), *words, "--out", str(tmp_path / "page.html")]) == 0
         assert "36 images (" in (tmp_path / "page.html").read_text()
+
+
+def test_a_run_that_was_copied_elsewhere_keeps_its_best_checkpoint(run, tmp_path, monkeypatch, capsys):
+    copy = shutil.copytree(run[0], tmp_path / "copy")
+    state = torch.load(copy / "last.ckpt", weights_only=True)
+    (best,) = (of for name, of in state["callbacks"].items() if name.startswith("ModelCheckpoint"))
+    best["best_model_score"] = best["kth_value"] = torch.tensor(0.0)  # no epoch to come is better
+    best["best_k_models"] = dict.fromkeys(best["best_k_models"], torch.tensor(0.0))
+    torch.save(state, copy / "last.ckpt")
+    before = (copy / "best.ckpt").read_bytes(), (run[0] / "best.ckpt").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", "copy", "--epochs", "3", "--report", "false"]) == 0
+    assert "checkpoint:      copy/best.ckpt" in capsys.readouterr().out
+    assert ((copy / "best.ckpt").read_bytes(), (run[0] / "best.ckpt").read_bytes()) == before
 
 
 def test_a_table_is_trained_on_as_a_folder_is(photos, tmp_path, monkeypatch, capsys):

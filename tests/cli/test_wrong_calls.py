@@ -6,6 +6,8 @@ import shlex
 import socket
 
 import pytest
+import torch
+from PIL import Image
 
 from topk_lightning.cli import main
 from topk_lightning.cli._running import run_command
@@ -95,6 +97,43 @@ CASES = [
     ("serve nothing.ckpt", 1, CHECKPOINT),
     ("report nothing.ckpt", 1, CHECKPOINT),
     ("trace nothing.ckpt x.png", 1, CHECKPOINT),
+    ("fit text.jpg", 2, "the folder of images must be an existing folder or csv table, got 'text.jpg'."),
+    ("fit --seed -1", 2, "--seed must be at least 0, got -1."),
+    ("fit --lr nan", 2, "--model.lr must be a number, got 'nan'."),
+    ("fit --lr 1e400", 2, "lr must be a finite number above 0, got inf."),
+    ("fit --lr=", 2, "--model.lr must be a number, got ''."),
+    ("fit --k 1 1", 2, "k must hold each k once, got (1, 1)."),
+    ("fit --patience -3", 2, "--patience must be at least 1, got -3."),
+    ("fit --image-size 1.5", 2, "--data.image_size must be a whole number, got '1.5'."),
+    ("fit --image-size 8", 1, "images must be at least 16 x 16 pixels, got 8 x 8."),
+    ("fit --out text.jpg", 1, "--out must be a folder, got 'text.jpg', where a file stands."),
+    ("fit --logger comet", 2, "--logger must be one of 'tensorboard', 'csv', 'wandb', got 'comet'."),
+    ("fit --report maybe", 2, "--report must be true or false, got 'maybe'."),
+    ("fit emoji --balance false", 2, "fit must be given one folder, got 'emoji' and 'false'."),
+    ("fit --network json:loads", 2, "network must be given the arguments that it takes, got json:loads ['num_classes'] (missing a required argument: 's')."),
+    ("fit --network torch.nn.Linear", 2, "network must be given the arguments that it takes, got torch.nn.Linear [] (missing a required argument: 'in_features')."),
+    ("fit --network os.system", 2, "network must be the import path of an nn.Module class, got 'os.system'."),
+    ("fit --network maxvit_t", 1, "image size must be one that this network takes, such as 224, got 16."),
+    ("fit --loss json.loads", 2, "--model.loss must be the name or import path of a class that fits there, got 'json.loads'."),
+    ("fit --loss TopKAccuracy", 2, "loss must be differentiable, got TopKAccuracy"),
+    ("fit --config half.yaml", 2, "--config must be a yaml file of options, name: value, got while parsing a flow node"),
+    ("fit --config wrong.yaml", 2, "--config must hold options of fit, got 'modle.lr'. Did you mean model?"),
+    ("fit --config list.yaml", 2, "--config must be a yaml file of options, name: value, got - 1."),
+    ("fit --config empty.yaml", 2, "--config must be a yaml file of options, name: value, got nothing."),
+    ("fit --ckpt_path plain.ckpt", 1, "ckpt_path must be a checkpoint that a training saved, got 'plain.ckpt', which holds something else."),
+    ("fit --ckpt_path folder", 1, "ckpt_path must be an existing file, got 'folder'."),
+    ("predict folder text.jpg", 1, "checkpoint must be a file, or a folder with best.ckpt, got 'folder'."),
+    ("predict plain.ckpt text.jpg", 1, "model must be a checkpoint that TopKClassifier saved, got 'plain.ckpt'."),
+    ("predict text.jpg folder", 1, "images must hold a file that ends in .avif, "),
+    ("predict text.jpg http://a.org/a.png", 1, "images must be existing files or folders, got 'http://a.org/a.png'."),
+    ("predict text.jpg text.jpg --batch-size x", 2, "--batch-size must be a whole number, got 'x'."),
+    ("predict text.jpg text.jpg --coverage 90", 2, "--coverage must lie between 0 and 1, got 90.0."),
+    ("predict", 2, "topk-lightning predict must be given checkpoint, images, got none."),
+    ("trace text.jpg text.jpg text.jpg", 2, "text.jpg must be an option of topk-lightning trace, got an unknown one."),
+    ("report text.jpg --out x.pdf", 2, "out must be the name of an .html file, got 'x.pdf'."),
+    ("compare text.jpg", 2, "the models must be two models, or as many on each side of --against, got 1."),
+    ("export text.jpg", 2, "topk-lightning export must be given format, got none."),
+    ("resume folder", 1, "resume must be given a folder with config.yaml and last.ckpt, got 'folder'."),
 ]  # fmt: skip
 
 
@@ -102,11 +141,16 @@ CASES = [
 def test_a_wrong_call_is_one_sentence(words, status, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.jpg").write_text("neither a picture nor a checkpoint")
+    (tmp_path / "folder").mkdir()
+    for name, text in (("half", "model: [\n"), ("wrong", "modle:\n  lr: 1\n"), ("list", "- 1\n"), ("empty", "")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    torch.save({"a": 1}, tmp_path / "plain.ckpt")
     given = shlex.split(words)
     if given[0] == "fit" and "photos" not in given and "--data" not in given:
-        given += [word for word in shlex.split(SMALL) if word not in given]
-        if "--epochs" in words:  # the option in question stands last
-            given = ["fit", *shlex.split("--data.classes 6 --image-size 16"), *shlex.split(words)[1:]]
+        small = shlex.split(SMALL)
+        # The option in question stands last.
+        pairs = zip(small[::2], small[1::2], strict=True)
+        given[1:1] = [word for pair in pairs if pair[0] not in given for word in pair]
     assert main(given) == status
     shown = capsys.readouterr()
     assert shown.err.startswith("error: ")
@@ -162,3 +206,16 @@ def test_a_half_checkpoint_is_said_in_one_sentence(tmp_path, monkeypatch, capsys
         assert said.startswith("error: ")
         assert "last.ckpt" in said
         assert said.count("\n") == 1
+
+
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *shlex.split(SMALL), "--out", "run"]) == 0
+    Image.new("RGB", (8, 8)).save("a.png")
+    capsys.readouterr()
+    assert main(["predict", "run", "a.png", "--device", "cuda"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: --device must be one that works here, got 'cuda' (")
+    assert said.count("\n") == 1

@@ -253,6 +253,65 @@ def test_what_is_wrong_with_a_table_is_named(tmp_path, rows, sentence):
     assert str(raised.value) == sentence.format(path=path)
 
 
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("tree frog", "tree  frog"), ("caf\u00e9", "cafe\u0301")])
+def test_classes_whose_names_look_alike_are_said_and_kept(tmp_path, names):
+    table = tmp_path / "photos.csv"
+    paths = fill(tmp_path / "images", 8)
+    rows = [["path", "label"], *([f"images/{p.name}", names[i % 2]] for i, p in enumerate(paths))]
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    with pytest.warns(UserWarning, match=" differ in capitals or blanks alone"):
+        assert set(ImageFolderDataModule(table).class_names) == set(names)
+    with pytest.warns(UserWarning, match=" differ in capitals or blanks alone"):
+        assert len(ImageFolderDataModule(class_folders(tmp_path / "photos", dict.fromkeys(names, 3))).class_names) == 2
+
+
+def test_a_comma_within_a_label_that_is_not_quoted_is_no_other_label(tmp_path):
+    table = tmp_path / "photos.csv"
+    table.write_text("path,label\na.png,cat, tabby\nb.png,dog\n")
+    sentence = "^root must hold 2 cells in line 2 of .*, got 3. Put a cell that holds a comma between quotes.$"
+    with pytest.raises(ValueError, match=sentence):
+        _ = ImageFolderDataModule(table).class_names
+
+
+def test_a_table_may_begin_with_a_byte_order_mark_and_hold_empty_lines_and_quoted_commas(tmp_path):
+    paths = fill(tmp_path / "images", 8)
+    lines = [f'"images/{path.name}","{("cat, tabby", "dog")[i % 2]}"' for i, path in enumerate(paths)]
+    (tmp_path / "photos.csv").write_text("\n".join(["\ufeffPath,Label", *lines, "", ""]), encoding="utf-8")
+    data = ready(tmp_path / "photos.csv")
+    assert data.class_names == ["cat, tabby", "dog"]
+    assert sum(sizes(data)) == 8
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_table_in_another_encoding_is_named(tmp_path, encoding):
+    (tmp_path / "photos.csv").write_bytes("path,label\na.png,größe\n".encode(encoding))
+    with pytest.raises(ValueError, match=r"^root must be a csv table, text in UTF-8, got '.*photos\.csv'\.$"):
+        _ = ImageFolderDataModule(tmp_path / "photos.csv").class_names
+
+
+def test_suffixes_in_any_case_and_names_of_any_script_are_read(tmp_path):
+    for name in ("Äpfel", "it's; <b>", "10", "-rf", "a,b"):
+        (tmp_path / name).mkdir()
+        for suffix in (".JPG", ".Png", ".JPEG", ".Tiff", ".bmp"):
+            noise().save(tmp_path / name / f"x{suffix}")
+    data = ready(tmp_path)
+    assert data.class_names == ["-rf", "10", "a,b", "it's; <b>", "Äpfel"]
+    assert sum(sizes(data)) == 25
+
+
+def test_images_of_detection_sets_and_images_without_folders_are_refused(tmp_path):
+    for split in ("train", "val"):  # images/train/*.png beside labels/train/*.txt
+        fill(tmp_path / "yolo" / "images" / split, 2)
+        (tmp_path / "yolo" / "labels" / split).mkdir(parents=True)
+        (tmp_path / "yolo" / "labels" / split / "00.txt").write_text("0 .5 .5 .1 .1")
+    with pytest.raises(ValueError, match=r"^root must hold at least one image in .*/labels, got 2 \.txt\.$"):
+        ready(tmp_path / "yolo")
+    fill(tmp_path / "flat", 3)
+    with pytest.raises(ValueError, match=r"^root must hold at least two class folders in .*/flat, got none\.$"):
+        ready(tmp_path / "flat")
+
+
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^root must be a folder or a csv table, got no such file \("):
         ready(tmp_path / "nowhere.csv")

@@ -71,6 +71,12 @@ def test_links_in_a_circle_end(tmp_path):
     assert find_images(tmp_path / "photos/cat").names == ("a.png", "dogs/b.png")
 
 
+def test_a_link_to_itself_is_passed_over(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "me").symlink_to(tmp_path / "me")
+    assert find_images(tmp_path).names == ("a.png",)
+
+
 def test_a_folder_is_entered_once_under_its_own_name(tmp_path):
     touch(tmp_path, "real/a.png")
     (tmp_path / "alias").symlink_to(tmp_path / "real")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import check_differentiable, refuse_metric
 from topk_lightning._checks.options import check_integer
+from topk_lightning.data import MAX_PIXELS
 from topk_lightning.networks.compiled import original_module
 from topk_lightning.networks.misfit import check_image_size
 
@@ -84,8 +85,9 @@ def check_data_module(module: object, trainer: Any) -> None:
 
 def check_images_fit(network: nn.Module, data: Any, trainer: Any) -> None:
     """Raise for a network that does not take images of the size of a data module of this library, before a training."""
-    if trainer.state.fn == "fit" and hasattr(data, "prepare_for") and hasattr(data, "image_size"):
-        check_image_size(original_module(network), data.image_size)
+    size = getattr(data, "image_size", None) if hasattr(data, "prepare_for") else None
+    if trainer.state.fn == "fit" and size is not None and size**2 <= MAX_PIXELS:
+        check_image_size(original_module(network), size)
 
 
 def lightning_package(module: object) -> str | None:

@@ -168,6 +168,17 @@ def check_share(coverage: float, option: str = "--coverage") -> None:
         raise InvalidValueError(must(option, "lie between 0 and 1", coverage, remedy))
 
 
+@contextlib.contextmanager
+def has_device(name: str) -> Iterator[None]:
+    """Within it, what is moved to a device says that this machine has none."""
+    try:
+        yield
+    except (AssertionError, RuntimeError) as error:
+        raise InvalidValueError(
+            must("--device", "be one that works here", f"{name!r} ({one_line(str(error))})")
+        ) from error
+
+
 def check_max_pixels(number: int | None) -> None:
     """Raise for a bound that lets no image in, before anything large is imported."""
     if number is not None and number < 1:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["KeepLast", "WholeCheckpointIO"]
 
 
+_CHECKPOINT = "be a checkpoint that a training saved"
+
+
 class WholeCheckpointIO(TorchCheckpointIO):
     """Lightning's writer and reader of checkpoints: a file under the final name is a whole one, and a damaged one is told."""
 
@@ -38,8 +41,11 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
         """Check the checksums of a file that lies here, and read it."""
         if os.path.isfile(path):
-            check_archive(path, "ckpt_path", "be a checkpoint that a training saved")
-        return super().load_checkpoint(path, *args, **options)
+            check_archive(path, "ckpt_path", _CHECKPOINT)
+        checkpoint = super().load_checkpoint(path, *args, **options)
+        if "pytorch-lightning_version" not in checkpoint:
+            raise InvalidValueError(must("ckpt_path", _CHECKPOINT, f"{str(path)!r}, which holds something else"))
+        return checkpoint
 
 
 class KeepLast(Checkpoint):

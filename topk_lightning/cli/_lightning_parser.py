@@ -8,7 +8,7 @@ import sys
 from argparse import Action
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter, Namespace
 from pytorch_lightning.cli import LightningArgumentParser
@@ -26,6 +26,9 @@ __all__ = ["FitParser", "check_class_paths", "check_loss_options"]
 _VALUES = ("collections", "datetime", "decimal", "fractions", "pathlib")
 
 
+_GROUPS = ("ckpt_path", "data", "logger", "model", "out", "report", "seed_everything", "trainer")
+
+
 class _Help(DefaultHelpFormatter):
     """A help without the hundreds of classes that derive from what an option takes."""
 
@@ -38,6 +41,19 @@ class FitParser(OneSentence, LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"prog": "topk-lightning fit", "formatter_class": _Help, **kwargs})
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong with a yaml file; other mistakes as every parser here does."""
+        unknown = re.search(r"does not accept option '([\w.]+)'", message)
+        if unknown is not None:
+            remedy = nearest(unknown[1].partition(".")[0], _GROUPS)
+            raise UsageError(must("--config", "hold options of fit", repr(unknown[1]), remedy)) from ex
+        if re.match(r"Problems? parsing config|Unexpected config", message):
+            reason = " ".join(message.partition("config:")[2].split()) or "nothing"
+            raise UsageError(
+                must("--config", "be a yaml file of options, name: value", reason[:200].rstrip("."))
+            ) from ex
+        super().error(message, ex)
 
 
 def check_loss_options(words: Sequence[str]) -> None:

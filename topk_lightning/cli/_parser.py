@@ -100,6 +100,8 @@ def sentence_of(parser: Any, message: str, error: BaseException | None) -> str:
     key = "".join(keys[0]) if keys else ""
     given = re.search(r"NestedArg\(key='([\w.]+)', val=(.*)\)", text)
     option = f"--{key}.{given[1]}" if given else f"--{key}"
+    if option.replace("_", "-") in _options(parser):  # a command's own option, as it is written
+        option = option.replace("_", "-")
     kinds = re.findall(r"Problem with given class_path '([^']+)'", text)
     for say in (_unknown_word, _unknown_option, _missing, _no_class, _no_choice, _wrong_value):
         said = say(parser, text, option, key, kinds)

@@ -15,7 +15,7 @@ from jsonargparse import Namespace
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
 from topk_lightning.cli._console import VisibleConsole, write_data
-from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, usage
+from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, has_device, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option, add_sure_options, check_sure
@@ -58,7 +58,8 @@ def main(words: Sequence[str]) -> None:
         checkpoint, options.network, logit_adjustment=options.logit_adjustment, trust=options.trust
     )
     if options.device != "auto":
-        model.network.to(options.device)
+        with has_device(options.device):
+            model.network.to(options.device)
     if options.classes is not None:
         model = model.only(options.classes)
         VisibleConsole(stderr=True).print(model.classes.sentence, highlight=False, markup=False)  # type: ignore[union-attr]

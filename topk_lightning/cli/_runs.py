@@ -94,7 +94,10 @@ def sole_training(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: another training writes there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InvalidValueError(must("--out", "be a folder", f"{str(folder)!r}, where a file stands")) from error
     path = folder / _LOCK
     # Not truncated: the number in it may be that of another training.
     with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:

@@ -102,10 +102,10 @@ def long_words(words: Sequence[str]) -> list[str]:
     elif folder is not None or not configured & {"data"}:
         rooted = any(word.partition("=")[0] == "--data.root" for word in others)
         written += ["--data", FOLDER_DATA if rooted else DEFAULT_DATA]
-    for name in ("epochs", "patience"):
+    for name, least in (("epochs", 1), ("patience", 1), ("seed", 0)):
         if (given := getattr(short, name)) is not None and given.lstrip("-").isdigit():
             with usage():
-                check_integer(f"--{name}", int(given))
+                check_integer(f"--{name}", int(given), minimum=least)
     for name, value in vars(short).items():
         if value is None or name in ("patience", "resume"):
             continue
@@ -156,9 +156,9 @@ def _folder(rest: Sequence[str]) -> tuple[str | None, list[str]]:
             raise UsageError(must("fit", "be given one folder", f"{folder!r} and {word!r}"))
         after_option = is_option and "=" not in word and not word.startswith("--print_config")
     if folder is not None and not _is_embedded(folder) and not Path(folder).is_dir():
-        is_table = Path(folder).suffix.lower() == ".csv"
-        if not (is_table and Path(folder).is_file()):
-            wanted = "be an existing folder" + " or csv table" * is_table
+        is_table, is_file = Path(folder).suffix.lower() == ".csv", Path(folder).is_file()
+        if not (is_table and is_file):
+            wanted = "be an existing folder" + " or csv table" * (is_table or is_file)
             raise UsageError(must("the folder of images", wanted, repr(folder)))
     return folder, others
 

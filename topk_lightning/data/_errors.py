@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from topk_lightning._checks import InvalidValueError, UserError, must
+from topk_lightning._checks import InvalidValueError, UserError, must, shown
 
 __all__ = [
     "SPLITS",
@@ -19,6 +21,7 @@ __all__ = [
     "UnreadableImageError",
     "skipped_sentence",
     "unreadable_image",
+    "warn_of_like_names",
 ]
 
 SPLITS = ("train", "val", "test")
@@ -73,8 +76,18 @@ def unreadable_image(path: str | Path, error: Exception) -> UnreadableImageError
     return UnreadableImageError(must(str(path), "be a readable image", reason))
 
 
-def skipped_sentence(names: Sequence[str], shown: int = 5) -> str:
+def warn_of_like_names(names: Iterable[str], where: str | Path) -> None:
+    """Warn of two classes whose names look alike to people: they differ in capitals or blanks alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if (other := seen.setdefault(plain, name)) != name:
+            differ = f"Classes {shown(other)} and {shown(name)} of {where} differ in capitals or blanks alone"
+            warnings.warn(f"{differ}. If they are the same, give both one name.", stacklevel=3)
+
+
+def skipped_sentence(names: Sequence[str], at_most: int = 5) -> str:
     """Return the sentence of a warning that images could not be read."""
-    more = f" and {len(names) - shown} more (see .skipped)" if len(names) > shown else ""
+    more = f" and {len(names) - at_most} more (see .skipped)" if len(names) > at_most else ""
     count = "1 unreadable image was" if len(names) == 1 else f"{len(names)} unreadable images were"
-    return f"{count} skipped: {', '.join(names[:shown])}{more}."
+    return f"{count} skipped: {', '.join(names[:at_most])}{more}."

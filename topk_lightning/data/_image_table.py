@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must, shown
+from topk_lightning.data._errors import warn_of_like_names
 from topk_lightning.data.folder_layout import Labelled, split_of
 from topk_lightning.data.image_files import composed
 
@@ -61,6 +62,7 @@ def read_table(path: Path, to_train: bool = True) -> tuple[list[str], dict[str, 
     if len(names) < 2:
         actual = f"one class only ({shown(names[0])})" if names else "none"
         raise InvalidValueError(must("root", f"hold at least two classes in {path}", actual))
+    warn_of_like_names(names, path)
     untrained = set(range(len(names))) - {label for _, label in splits.get("train", ())}
     if untrained:
         requirement = f"hold an image to train on of each class in {path}"
@@ -80,5 +82,12 @@ def _read(path: Path) -> tuple[set[str], list[tuple[int, dict[str, str]]]]:
         if not {"path", "label"} <= set(columns):
             requirement = f"name the columns path and label in the first line of {path}"
             raise InvalidValueError(must("root", requirement, shown(", ".join(columns)) if columns else "none"))
-        rows = [(reader.line_num, {key: (row[name] or "").strip() for key, name in columns.items()}) for row in reader]
-        return set(columns), rows
+        lines = [(reader.line_num, row) for row in reader]
+        for line, row in lines:
+            if None in row:  # a comma within a label, not quoted
+                requirement = f"hold {len(reader.fieldnames or ())} cells in line {line} of {path}"
+                remedy = "Put a cell that holds a comma between quotes."
+                raise InvalidValueError(must("root", requirement, len(row) - 1 + len(row[None]), remedy))
+        return set(columns), [
+            (line, {key: (row[name] or "").strip() for key, name in columns.items()}) for line, row in lines
+        ]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
-from topk_lightning.data._errors import SPLITS, NotAFolderError
+from topk_lightning.data._errors import SPLITS, NotAFolderError, warn_of_like_names
 from topk_lightning.data.image_files import (
     composed,
     find_images,
@@ -113,6 +113,7 @@ def class_folders(root: Path, levels: int = 1) -> dict[str, str]:
             if path not in paths.values():
                 requirement = f"hold the same classes in every split ({train} has no {path!r})"
                 raise InvalidValueError(must("root", requirement, str(folder / path)))
+    warn_of_like_names(paths, root)
     return paths
 
 

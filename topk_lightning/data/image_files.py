@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 from collections import Counter, deque
@@ -153,9 +154,18 @@ def _walk(root: Path) -> Iterator[str]:
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _LITTER]
+            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _LITTER]
+            return [entry for entry in found if not _leads_to_itself(entry)]
     except PermissionError:
         raise InvalidValueError(must(str(folder), "be a folder that may be read", "no permission")) from None
+
+
+def _leads_to_itself(entry: os.DirEntry[str]) -> bool:
+    try:
+        entry.is_dir()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _holds(folder: str, other: str) -> bool:

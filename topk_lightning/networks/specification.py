@@ -61,6 +61,7 @@ def build_network(specification: str | dict[str, Any], num_classes: int, weights
             arguments["weights"] = weights
     if weights is None and _takes_num_classes(builder):
         arguments = {"num_classes": num_classes, **arguments}
+    _check_arguments(name, builder, arguments)
     network = builder(**arguments)
     if not isinstance(network, nn.Module):
         raise InvalidTypeError(must("network", f"be an nn.Module where {name} returns one", type(network).__name__))
@@ -82,6 +83,17 @@ def build_callable(argument: str, specification: dict[str, Any]) -> Callable[...
             arguments["weight"] = torch.tensor(arguments["weight"])
         return named_class(**arguments)
     return functools.partial(named_class, **arguments) if arguments else named_class
+
+
+def _check_arguments(name: str, builder: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    """Raise for arguments that a builder does not take, and for those that it lacks."""
+    try:
+        inspect.signature(builder).bind(**arguments)
+    except TypeError as error:
+        given = f"{name} {sorted(arguments)}"
+        raise InvalidTypeError(must("network", "be given the arguments that it takes", f"{given} ({error})")) from error
+    except ValueError:  # a builder in C, which has no signature
+        return
 
 
 def _takes_num_classes(builder: Callable[..., Any]) -> bool:
