@@ -31,6 +31,10 @@ CASES = [
     ("report a.npz --logit-adjustment 1", 2, "--logit-adjustment must be left out for a file of scores"),
     ("sets a.npz --data emoji", 2, "--data must be left out for a file of scores"),
     ("sets a.npz --test-target target.npy", 2, "--test-target must be left out without --test, got 'target.npy'."),
+    ("sets a.npz --k 3", 2, "--k must be left out for lac: it is of raps, got 3."),
+    ("sets a.npz --method rank --penalty 0.1", 2, "--penalty must be left out for rank: it is of raps, got 0.1."),
+    ("review weights.npz", 2, "scores must count all images alike for a review plan, got weights of samples."),
+    ("review a.npz --test weights.npz", 1, "scores must count all images alike for the outcome of a review plan, got weights"),
     ("sets a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
     ("test values.ckpt --save-scores folder.npz", 1, "--save-scores must be a file that can be written, got 'folder.npz'."),
     ("calibrate a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
@@ -52,6 +56,7 @@ def here(tmp_path, monkeypatch):
     folder.mkdir()
     np.savez("a.npz", logits=logits, target=target, class_names=NAMES)
     np.savez("other.npz", logits=logits, target=target, class_names=["c0", "c1", "c2"])
+    np.savez("weights.npz", logits=logits, target=target, class_names=NAMES, sample_weight=np.linspace(0, 2, 100))
     np.savez("none.npz", logits=logits, class_names=NAMES)
     np.savez("nan.npz", logits=np.full_like(logits, np.nan), target=target)
     logits[:3] = np.nan

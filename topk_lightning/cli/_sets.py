@@ -34,6 +34,9 @@ def main(words: Sequence[str]) -> None:
     with usage():
         check_share(options.coverage)
         check_choice("--method", options.method, ("lac", "aps", "raps", "rank"))
+        for name in ("penalty", "k"):
+            if options[name] is not None and options.method != "raps":
+                raise UsageError(must(f"--{name}", f"be left out for {options.method}: it is of raps", options[name]))
         if options.temperature != "fit":
             try:
                 check_positive("--temperature", float(options.temperature))
@@ -97,9 +100,8 @@ def _fitted(fit_on: Scores, counts: Any, options: Namespace) -> PredictionSets:
         temperature=float(temperature),
         by="class" if options.by_class else None,
         prevalence=None if not options.macro else "fit" if counts is None else counts,
-        penalty=options.penalty,
-        k=options.k,
         allow_empty=options.allow_empty,
+        **{name: options[name] for name in ("penalty", "k") if options[name] is not None},
     ).fit(fit_on)
 
 
@@ -175,8 +177,8 @@ def _parser() -> OptionParser:
     parser.add_argument("--macro", action="store_true", help="lac by the share of each class: covers rare ones better")
     parser.add_argument("--allow-empty", action="store_true", help="show no name where none is likely enough")
     parser.add_argument("--temperature", type=str, default="1", help='divides the logits; "fit": the calibrated one')
-    parser.add_argument("--penalty", type=float, default=0.01, help="of raps, for each rank beyond --k")
-    parser.add_argument("--k", type=int, default=5, help="of raps, ranks without a penalty")
+    parser.add_optional("--penalty", float, "of raps, for each rank beyond --k (default: 0.01)")
+    parser.add_optional("--k", int, "of raps, ranks without a penalty (default: 5)")
     add_classes_option(parser)
     parser.add_optional("--out", str, "a .json file for the fit as plain data")
     add_validation_options(parser)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.options import check_number
-from topk_lightning.decisions._confidences import as_scores
+from topk_lightning.decisions._confidences import as_scores, labels_alike
 from topk_lightning.decisions._review_meter import ReviewMeter
 
 __all__ = ["MOST_NAMES", "BestK", "Costs", "best_k"]
@@ -114,6 +114,7 @@ def best_k(
         rank, num_classes = scores.compute().rank, scores.num_classes
     else:
         given = as_scores(scores, target, kind)
+        labels_alike(given, "the best k")
         rank, num_classes = given.target_ranks(), given.num_classes
     number = min(MOST_NAMES if most is None else most, num_classes)
     ks = torch.arange(1, number + 1)

@@ -11,7 +11,7 @@ from topk_lightning._checks import InvalidValueError, must
 from topk_lightning.ranking import topk_indices
 from topk_lightning.scores import Scores
 
-__all__ = ["Confidences", "as_scores", "confidences", "confidences_up_to"]
+__all__ = ["Confidences", "as_scores", "confidences", "confidences_up_to", "labels_alike"]
 
 
 class Confidences(NamedTuple):
@@ -48,6 +48,17 @@ def as_scores(scores: Any, target: Any = None, kind: str = "logits") -> Scores:
     if target is not None:
         raise InvalidValueError(must("target", "be left out beside Scores, which hold it", "one"))
     return scores
+
+
+def labels_alike(scores: Scores, question: str) -> Tensor:
+    """Return the class of each image, for a question that counts all images alike.
+
+    Raises:
+        ValueError: weights of samples, which would be lost; no target.
+    """
+    if scores.sample_weight is not None:
+        raise InvalidValueError(must("scores", f"count all images alike for {question}", "weights of samples"))
+    return scores.labels(question)
 
 
 def confidences(scores: Scores, k: int, question: str = "a review plan") -> Confidences:

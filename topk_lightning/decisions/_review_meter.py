@@ -13,7 +13,7 @@ from torchmetrics import Metric
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer, check_k
-from topk_lightning.decisions._confidences import Confidences, as_scores, confidences
+from topk_lightning.decisions._confidences import Confidences, as_scores, confidences, labels_alike
 from topk_lightning.scores import Scores
 
 __all__ = ["KeptRows", "ReviewMeter", "seen_of"]
@@ -120,6 +120,6 @@ def seen_of(scores: Any, target: Any, kind: str, k: int | None, question: str) -
             raise InvalidValueError(must("k", f"be that of the meter ({scores.k})", k))
         return scores.compute(), scores.k, scores.num_classes
     given = as_scores(scores, target, kind)
-    given.labels(question)
+    labels_alike(given, question)
     k = min(5, given.num_classes) if k is None else check_k(check_integer("k", k), given.num_classes)
     return confidences(given, k, question), k, given.num_classes

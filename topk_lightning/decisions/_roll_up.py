@@ -13,7 +13,7 @@ from torch import Tensor
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.decisions._binomial import check_inner
-from topk_lightning.decisions._confidences import as_scores
+from topk_lightning.decisions._confidences import as_scores, labels_alike
 from topk_lightning.decisions._level_guesses import LevelGuesses, level_guesses
 from topk_lightning.decisions._level_meter import LevelMeter
 from topk_lightning.decisions._promise import nothing_promised, plain_threshold, threshold_of_plain
@@ -111,7 +111,7 @@ class RollUp:
             guesses, labels = scores.compute()
         else:
             given = as_scores(scores, target, kind)
-            guesses, labels = self._guesses(given), given.labels("the outcome of a roll-up")
+            guesses, labels = self._guesses(given), labels_alike(given, "the outcome of a roll-up")
         wrong = guesses.wrong(labels, self.levels)
         return RollUpOutcome.of(self.level_names, guesses.level(self.threshold), wrong)
 
@@ -236,7 +236,7 @@ def roll_up(
             wanted = f"name the {given.num_classes} classes of the scores"
             raise InvalidValueError(must("class_names", wanted, len(names)))
         levels = dict(read_levels(hierarchy, names))
-        guesses, labels = level_guesses(given, levels), given.labels("a roll-up")
+        guesses, labels = level_guesses(given, levels), labels_alike(given, "a roll-up")
     threshold = fitted_threshold(guesses, guesses.wrong(labels, levels), target_error, confidence)
     return RollUp(threshold, float(target_error), float(confidence), len(labels), names, levels)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topk_lightning._checks.options import check_integer
-from topk_lightning.decisions._confidences import as_scores
+from topk_lightning.decisions._confidences import as_scores, labels_alike
 from topk_lightning.ranking import topk_indices
 from topk_lightning.scores import Scores
 
@@ -66,7 +66,7 @@ def suspect_labels(scores: Any, target: Any = None, *, most: int | None = None, 
     Source: Northcutt, Jiang and Chuang, Confident learning, 2021, where this order is called self-confidence.
     """
     given = as_scores(scores, target, kind)
-    label = given.labels("suspect labels")
+    label = labels_alike(given, "suspect labels")
     if most is not None:
         check_integer("most", most)
     own_log, best, first = [], [], []
@@ -163,7 +163,7 @@ def confident_joint(scores: Any, target: Any = None, *, kind: str = "logits") ->
     Source: Northcutt, Jiang and Chuang, Confident learning, 2021, equation 1.
     """
     given = as_scores(scores, target, kind)
-    label = given.labels("the confident joint")
+    label = labels_alike(given, "the confident joint")
     classes = given.num_classes
     images = torch.bincount(label, minlength=classes)
     # A class without images is nobody's label: no image can confidently be it.
