@@ -152,6 +152,24 @@ def test_a_name_that_is_no_text_in_utf_8_ends_no_table(place, tmp_path, capsys):
         assert read.ids[0] == (name if suffix == ".npz" else written)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_class_whose_name_is_no_text_in_utf_8_is_trained_and_reported(tmp_path, capsys):
+    for number, name in enumerate((b"caf\xe9", b"tea", "thé".encode())):
+        (folder := tmp_path / "photos" / os.fsdecode(name)).mkdir(parents=True)
+        for index in range(8):
+            Image.new("RGB", (8, 8), (80 * number, 10 * index, 90)).save(folder / f"{index}.png")
+    with within(tmp_path):
+        assert main(["fit", "photos", "--image-size", "16", "--epochs", "1", "--device", "cpu", "--out", "run"]) == 0
+        assert main(["sets", "run", "--by-class", "--coverage", "0.5", "--out", "sets.json"]) == 0
+        assert main(["export", "run", "--format", "hf", "--out", "exported"]) == 0
+        assert main(["predict", "run", "photos/tea/0.png"]) == 0
+    assert "caf\\udce9" in capsys.readouterr().out
+    assert (
+        os.fsdecode(b"caf\xe9") in json.loads((tmp_path / "exported" / "config.json").read_text())["id2label"].values()
+    )
+    assert "caf\\udce9" in (tmp_path / "run" / "classes.csv").read_text()
+
+
 def test_data_for_programs_come_as_they_are_and_act_on_no_terminal(capfdbinary, monkeypatch):
     data = f"{EVIL},é\r\n".encode()
     write_data(data)

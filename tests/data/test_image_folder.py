@@ -7,6 +7,7 @@ import pickle
 import random
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from topk_lightning.data import (
     UnreadableImageError,
     _processes,
 )
+from topk_lightning.data._random_split import complete_splits
 
 SPLITS = ("train", "val", "test")
 
@@ -63,6 +65,22 @@ def test_the_split_depends_on_seed_and_names_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", in_any_order)
     assert names(ready(tmp_path / "there")) == first
     assert names(ready(root, seed=1)) != first
+
+
+def test_the_split_of_a_class_is_the_same_where_the_locale_knows_no_utf_8():
+    name = "thé"
+    unknown = name.encode().decode("ascii", "surrogateescape")
+    files = {"train": [(f"{number}.png", index) for index in (0, 1) for number in range(20)]}
+    splits = [
+        complete_splits(files, [name, "tea"], Path(), 0.2, 0.2, 0),
+        complete_splits(files, [unknown, "tea"], Path(), 0.2, 0.2, 0),
+    ]
+    assert splits[0] == splits[1]
+    taken = [name for name, index in splits[0]["test"] if index == 0]
+    shuffled = [f"{number}.png" for number in range(20)]
+    shuffled.sort()
+    random.Random("0/thé").shuffle(shuffled)  # as before
+    assert sorted(shuffled[:4]) == taken
 
 
 def test_another_class_moves_no_file(tmp_path):

@@ -56,7 +56,8 @@ def _taken(files: Labelled, classes: Sequence[str], fractions: Mapping[str, floa
     for index, (label, names) in enumerate(zip(classes, of_class, strict=True)):
         count = len(names)
         names.sort(key=composed)
-        random.Random(f"{seed}/{composed(label)}").shuffle(names)
+        # By the bytes of the name, also of one that is no text where the locale knows no UTF-8.
+        random.Random(f"{seed}/{composed(label)}".encode(errors="surrogateescape")).shuffle(names)
         left = count - 1
         for split, fraction in fractions.items():
             share = max(0, min(max(1, round(count * fraction)), left)) if fraction else 0
