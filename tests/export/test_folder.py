@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -127,6 +128,33 @@ def test_a_report_of_other_classes_is_refused(checkpoint, tmp_path):
 def test_the_folder_holds_nothing_of_the_training_data(checkpoint, tmp_path):
     folder = export_model(checkpoint, tmp_path / "fruit", format="hf").path
     assert "training_data" not in (folder / "config.json").read_text()
+
+
+def test_damage_in_the_weights_is_an_error_and_a_folder_without_checksum_says_so(checkpoint, tmp_path):
+    folder = Path(export_model(checkpoint, tmp_path / "exported", format="hf").path)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:-100] + bytes([whole[-100] ^ 64]) + whole[-99:])
+    with pytest.raises(ValueError, match="undamaged") as raised:
+        TrainedModel.load(folder)
+    assert str(raised.value) == (
+        f"model must be an undamaged file, got {str(folder / 'model.safetensors')!r}, which does not match its checksum in "
+        "config.json. Export it again, or copy both files: its numbers cannot be trusted."
+    )
+    config = json.loads((folder / "config.json").read_text())
+    del config["topk_lightning_weights_crc32"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(whole)
+    with pytest.warns(UserWarning, match=r"^model .* holds no checksum: damage to its numbers is not noticed\.$"):
+        TrainedModel.load(folder)
+
+
+def test_a_report_json_of_something_else_is_no_matter_unless_it_is_named(checkpoint, tmp_path):
+    model = shutil.copy(checkpoint, tmp_path / "model.ckpt")
+    for content in ("{", "[]", '{"sections": 3}'):
+        (tmp_path / "report.json").write_text(content)
+        export_model(model, tmp_path / "exported", format="hf")
+        with pytest.raises(ValueError, match=r"^report must be of the classes of this model"):
+            export_model(model, tmp_path / "exported", format="hf", report=tmp_path / "report.json")
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

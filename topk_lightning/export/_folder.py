@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from topk_lightning.data import Preprocessing
 from topk_lightning.export._card import model_card
 from topk_lightning.export._missing import check_installed
 from topk_lightning.networks.description import describe_network
-from topk_lightning.prediction import CONFIG, OPTIONS, WEIGHTS, TrainedModel
+from topk_lightning.prediction import CHECKSUM, CONFIG, OPTIONS, WEIGHTS, TrainedModel
 
 __all__ = ["write_folder"]
 
@@ -57,8 +58,9 @@ def write_folder(
     folder.mkdir(parents=True, exist_ok=True)
     # A tensor that two layers share is written for each: safetensors knows no sharing.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
-    write_file(folder / WEIGHTS, save(state, metadata={"format": "pt"}))
-    _write_json(folder / CONFIG, {**config, OPTIONS: options})
+    weights = save(state, metadata={"format": "pt"})
+    write_file(folder / WEIGHTS, weights)
+    _write_json(folder / CONFIG, {**config, OPTIONS: options, CHECKSUM: zlib.crc32(weights)})
     if model.preprocessing is not None:
         _write_json(folder / "preprocessor_config.json", _processor(model.preprocessing))
     write_file(folder / "README.md", utf8(model_card(model, names, measured, folder.resolve().name, readers)))

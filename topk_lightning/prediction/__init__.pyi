@@ -11,6 +11,7 @@ from ._fitted import (
     Fitted as Fitted,
 )
 from ._folder import (
+    CHECKSUM as CHECKSUM,
     CONFIG as CONFIG,
     OPTIONS as OPTIONS,
     WEIGHTS as WEIGHTS,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ from typing import Any
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning.prediction._errors import missing_checkpoint
 
-__all__ = ["CONFIG", "OPTIONS", "WEIGHTS", "find_checkpoint", "is_model_folder", "read_folder"]
+__all__ = ["CHECKSUM", "CONFIG", "OPTIONS", "WEIGHTS", "find_checkpoint", "is_model_folder", "read_folder"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 #: The key of config.json under which the options of the classifier stand.
 OPTIONS = "topk_lightning"
+#: The key under which the CRC-32 of the file of weights stands, which safetensors has no place for.
+CHECKSUM = "topk_lightning_weights_crc32"
 # The checkpoints in the folder of a run, the better one first.
 _OF_A_RUN = ("best.ckpt", "last.ckpt")
 
@@ -64,6 +68,12 @@ def read_folder(folder: Path) -> dict[str, Any]:
         raise _foreign(folder) from error
     if not isinstance(config, dict) or OPTIONS not in config:
         raise _foreign(folder)
+    if CHECKSUM not in config:
+        warnings.warn(f"model {str(folder)!r} holds no checksum: damage to its numbers is not noticed.", stacklevel=2)
+    elif config[CHECKSUM] != zlib.crc32((folder / WEIGHTS).read_bytes()):
+        way_out = "Export it again, or copy both files: its numbers cannot be trusted."
+        wrong = f"{str(folder / WEIGHTS)!r}, which does not match its checksum in {CONFIG}"
+        raise InvalidValueError(must("model", "be an undamaged file", wrong, way_out))
     named = {f"network.{name}": tensor for name, tensor in state.items()}
     return {"hyper_parameters": config[OPTIONS], "state_dict": named}
 
