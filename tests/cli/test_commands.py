@@ -217,6 +217,17 @@ def test_table_stays_readable_in_a_narrow_terminal(trained, tmp_path, capsys, mo
     assert f"{predict_topk(checkpoint, file, k=2)[0].probability:.3f}" in "\n".join(lines)
 
 
+def test_a_table_in_a_file_or_pipe_keeps_names_whole(trained, tmp_path, capsys, monkeypatch):
+    _, checkpoint = trained
+    (file, *_) = pictures(tmp_path / f"a_folder_with_a_name_{'longer_than_a_terminal_' * 4}of_80")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert main(["predict", str(checkpoint), str(file), "--k", "2"]) == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    best = predict_topk(checkpoint, file, k=2)
+    assert first.split() == [str(file), "1", *best[0].label.split(), f"{best[0].probability:.3f}"]
+    assert second.split() == ["2", *best[1].label.split(), f"{best[1].probability:.3f}"]
+
+
 @pytest.mark.parametrize("name", [name for name in losses.__all__ if name.endswith("Loss")])
 def test_every_loss_trains_by_class_path(tmp_path, name):
     words = ["fit", "--config", str(CONFIG), "--trainer.default_root_dir", str(tmp_path)]

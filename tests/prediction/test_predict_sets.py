@@ -100,7 +100,7 @@ def test_predict_shows_the_set_and_says_what_is_missing(checkpoint, picture, tmp
         (
             "0.9",
             plain,
-        ): f"the model must have prediction sets that were fitted for it, got none. Run topk-lightning sets {plain} first.",
+        ): f"the model must have prediction sets fitted for it, got none. Run topk-lightning sets {plain} first.",
         (
             "1",
             checkpoint,

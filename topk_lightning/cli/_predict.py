@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _WIDE = 100  # columns of a terminal with room for bars
+_UNBOUNDED = 100_000  # columns that no table has
 _MANY = 100  # images that take long enough for a bar
 _NAMED = 5  # unreadable files in one sentence
 
@@ -102,7 +104,10 @@ def _answer(named: Sequence[Any], form: str, options: Namespace) -> None:
         write_file(out, WRITERS[form](named, options.spreadsheet_safe, has_groups))
         print_line(f"predictions: {out}")
     elif form == "table":
-        console.print(prediction_table(named, bars=console.width >= _WIDE))
+        table = prediction_table(named, bars=console.width >= _WIDE)
+        if not console.is_terminal and "COLUMNS" not in os.environ:  # a file or pipe has room for whole names
+            table.width = table.__rich_measure__(console, console.options.update(max_width=_UNBOUNDED)).maximum
+        console.print(table, crop=False)
     else:
         write_data(WRITERS[form](named, options.spreadsheet_safe, has_groups))
 

@@ -35,7 +35,7 @@ class _Fit:
 FITS = {
     "sets": _Fit(SETS_KEY, "PredictionSets", "as_dict", "sets {}", "prediction sets"),
     "plan": _Fit("review_plan", "ReviewPlan", "to_dict", "review {}", "a review plan"),
-    "sure": _Fit("roll_up", "RollUp", "to_dict", "review {} --hierarchy FILE", "a level that it is sure of"),
+    "sure": _Fit("roll_up", "RollUp", "to_dict", "review {} --hierarchy FILE", "a threshold of being sure"),
 }
 
 
@@ -99,7 +99,7 @@ class Fitted:
         if fitted is None:
             more = "" if classes is None else " with the same --classes"
             raise InvalidValueError(
-                must("the model", f"have {fit.name} that were fitted for it", "none", f"Run {words}{more} first.")
+                must("the model", f"have {fit.name} fitted for it", "none", f"Run {words}{more} first.")
             )
         fitted_for = self.classes.get(name)
         if fitted_for != classes:
