@@ -18,6 +18,7 @@ DIST = Path(__file__).resolve().parents[1] / "dist"
 TRIAL = """
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -38,6 +39,10 @@ trainer.fit(model, data)
 trainer.save_checkpoint("model.ckpt")
 picture = data.pictures("test", [0])[0]
 picture.save("picture.png")
+for image, target in zip(data.pictures("test"), data.targets("test")):
+    folder = Path("photos", data.class_names[target])
+    folder.mkdir(parents=True, exist_ok=True)
+    image.save(folder / "1.png")
 assert len(predict_topk("model.ckpt", picture, k=3)) == 3
 print(
     f"Python {platform.python_version()}: topk-lightning {__version__}, torch {torch.__version__}, "
@@ -51,6 +56,7 @@ COMMANDS = [
     "resume runs/emoji --epochs 2",
     "test runs/emoji --save-scores test.npz",
     "report runs/emoji --out page.html",
+    "report runs/emoji --data photos --out photos.html",
     "calibrate test.npz",
     "sets test.npz --test test.npz --coverage 0.8",
     "review test.npz --test test.npz",
@@ -61,7 +67,15 @@ COMMANDS = [
     "export runs/emoji --format torch",
     "serve --help",
 ]
-WRITTEN = ("runs/emoji/report.html", "page.html", "comparison.html", "names.csv", "trace.png", "model.pt2")
+WRITTEN = (
+    "runs/emoji/report.html",
+    "page.html",
+    "photos.html",
+    "comparison.html",
+    "names.csv",
+    "trace.png",
+    "model.pt2",
+)
 
 
 def python_of(version: str) -> str:
