@@ -118,6 +118,31 @@ def test_a_stop_while_a_command_is_imported(signum, tmp_path):
     assert said == f"{WORDS[signum][0]}.\n"
 
 
+TIDIES_UP = """
+import atexit, sys, time
+from topk_lightning.cli import main
+
+def tidy():
+    print("tidies up", flush=True)
+    time.sleep(0.5)
+
+atexit.register(tidy)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("signum", WORDS)
+def test_a_stop_when_all_is_done_changes_nothing(signum):
+    """Python takes a second to tidy up after torch, when what was asked for is written."""
+    words = [sys.executable, "-c", TIDIES_UP, "--version"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})  # fmt: skip
+    STARTED.append(process)
+    while "tidies up" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    process.send_signal(signum)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+
+
 @pytest.mark.parametrize("signum", WORDS)
 def test_a_stop_while_the_photos_are_looked_at(signum, tmp_path):
     for name in ("ant", "bee"):

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; None: those of the command line.
     """
-    with STOPS:
+    with STOPS if arguments is not None else STOPS.of_a_program():
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
                 stream.reconfigure(errors="backslashreplace")  # an ASCII terminal cannot show every name

@@ -72,6 +72,15 @@ class StopRequests:
             signal.signal(number, handler)
         self._before = {}
 
+    @contextlib.contextmanager
+    def of_a_program(self) -> Iterator[None]:
+        """As the ``with`` block itself, of a process that ends with it: a stop that comes while Python tidies up is too late."""
+        with self:
+            yield
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+
     def install(self) -> None:
         """Put the handlers in their place, also again after a trainer has put its own there."""
         if threading.current_thread() is threading.main_thread():
