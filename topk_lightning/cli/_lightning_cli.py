@@ -29,7 +29,7 @@ from topk_lightning.cli._loggers import logger_options
 from topk_lightning.cli._progress import LookBar, shows_progress
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import until_stopped
-from topk_lightning.cli._runs import BATCH, BEST, CONFIG, LAST, new_run, newest_run, sole_training
+from topk_lightning.cli._runs import BATCH, BEST, CONFIG, LAST, new_run, newest_run, run_name, sole_training
 from topk_lightning.cli._stops import Stopped
 from topk_lightning.cli._test_result import TestResult
 from topk_lightning.cli._trained_data import preparation
@@ -139,7 +139,7 @@ class FitAndTest(LightningCLI):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # newer parsers say skip_unset
             self.saved_config = self._parser(self.subcommand).dump(saved, skip_none=False)
-        name, resumed = _run_name(config), config.ckpt_path == "last"
+        name, resumed = run_name(config), config.ckpt_path == "last"
         folder = Path(given) if given else newest_run(name) if resumed else new_run(name)
         if resumed:
             last = None if folder is None else folder / LAST
@@ -221,16 +221,6 @@ def _class_names(data: LightningDataModule) -> Any:
 def _class_of(config: Namespace) -> type:
     named_class: type = pkgutil.resolve_name(config.class_path)
     return named_class
-
-
-def _run_name(config: Namespace) -> str:
-    """Return what a run is called whose folder is not named: as the folder of images or the table, or as the data."""
-    root = config.data.init_args.get("root") if config.data and config.data.get("init_args") else None
-    if root:
-        path = Path(str(root)).resolve()
-        return (path.stem if path.is_file() else path.name) or "run"
-    name = config.data.class_path.rpartition(".")[2] if config.data else "run"
-    return name.removesuffix("DataModule").lower() or "run"
 
 
 def _existing_checkpoint(path: object) -> Path:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 
@@ -22,6 +23,7 @@ __all__ = [
     "checkpoint_of",
     "new_run",
     "newest_run",
+    "run_name",
     "sole_training",
 ]
 
@@ -46,6 +48,16 @@ def new_run(name: str) -> Path:
         folder = _RUNS / f"{name}-{number}"
     os.environ[_SHARED] = str(folder)
     return folder
+
+
+def run_name(config: Any) -> str:
+    """Return what a run is called whose folder is not named: as the folder of images or the table, or as the data."""
+    root = config.data.init_args.get("root") if config.data and config.data.get("init_args") else None
+    if root:
+        path = Path(str(root)).resolve()
+        return (path.stem if path.is_file() else path.name) or "run"
+    name = config.data.class_path.rpartition(".")[2] if config.data else "run"
+    return name.removesuffix("DataModule").lower() or "run"
 
 
 def newest_run(name: str) -> Path | None:
