@@ -43,7 +43,7 @@ class SmoothTopKSVMLoss(ClassificationLoss):
 
     Args:
         k: how many guesses are allowed, 1 ≤ k ≤ C; None for the largest of 1, 3, 5 below C. Beside one pass over the
-            logits for each, a row costs k · (2k)² operations: meant for k up to about 100.
+            logits for each, a row costs k · 2k operations: meant for k up to about 100.
         temperature: t > 0, in units of the logits; larger is smoother.
         margin: a ≥ 0, in units of the logits.
         units: "logits", or "published" for the paper's form, with temperature and margin in units of the mean of k
