@@ -146,7 +146,7 @@ def test_a_wrong_call_is_one_sentence(words, status, said, tmp_path, monkeypatch
         (tmp_path / f"{name}.yaml").write_text(text)
     torch.save({"a": 1}, tmp_path / "plain.ckpt")
     given = shlex.split(words)
-    if given[0] == "fit" and "photos" not in given and "--data" not in given:
+    if given[0] == "fit" and {"photos", "--data", "--config"}.isdisjoint(given):
         small = shlex.split(SMALL)
         # The option in question stands last.
         pairs = zip(small[::2], small[1::2], strict=True)
