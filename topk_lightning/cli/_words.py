@@ -94,14 +94,14 @@ def long_words(words: Sequence[str]) -> list[str]:
     for word in others:
         _check_option(word)
     configured = _configured(others)
+    # First of all, since options that stand before a yaml file are theirs.
+    defaults = [] if "model" in configured else ["--model", DEFAULT_MODEL]
     written: list[str] = []
-    if not configured & {"model"}:
-        written += ["--model", DEFAULT_MODEL]
     if folder is not None and not _is_embedded(folder):
         written += ["--data", FOLDER_DATA, "--data.root", folder]
     elif folder is not None or not configured & {"data"}:
         rooted = any(word.partition("=")[0] == "--data.root" for word in others)
-        written += ["--data", FOLDER_DATA if rooted else DEFAULT_DATA]
+        (written if folder is not None else defaults).extend(["--data", FOLDER_DATA if rooted else DEFAULT_DATA])
     for name, least in (("epochs", 1), ("patience", 1), ("seed", 0)):
         if (given := getattr(short, name)) is not None and given.lstrip("-").isdigit():
             with usage():
@@ -116,7 +116,7 @@ def long_words(words: Sequence[str]) -> list[str]:
     config = [index + 2 for index, word in enumerate(others) if word in ("--config", "-c")]
     start = max(config, default=0)
     chosen, others[start:] = _choices(others[start:])
-    result = [*others[:start], *chosen, *written, *others[start:]]
+    result = [*defaults, *others[:start], *chosen, *written, *others[start:]]
     if short.patience is not None:
         result += ["--trainer.callbacks+", "EarlyStopping", "--trainer.callbacks.monitor", "val/loss"]
         result += ["--trainer.callbacks.patience", short.patience]
