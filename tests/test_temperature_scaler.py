@@ -85,7 +85,7 @@ def test_the_slope_is_zero_there_to_many_digits():
 
 
 @given(st.floats(0.05, 20), st.floats(-1e3, 1e3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_scaled_logits_have_the_scaled_temperature_and_a_shift_changes_nothing(scale, shift):
     logits, target = data(80)
     expected = scale * temperature(logits, target)
@@ -93,7 +93,7 @@ def test_scaled_logits_have_the_scaled_temperature_and_a_shift_changes_nothing(s
 
 
 @given(st.integers(2, 5), st.integers(2, 12), st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_neighbouring_temperature_is_better_whatever_the_data(classes, rows, seed):
     generator = torch.Generator().manual_seed(seed)
     logits = 10 ** (4 * torch.rand((), generator=generator) - 2) * torch.randn(rows, classes, generator=generator)

@@ -37,14 +37,14 @@ def group_probabilities(logits, groups):
 
 
 @given(grouped_scores())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_softmax_of_coarse_logits_sums_the_probabilities_of_each_group(case):
     groups, logits = case
     torch.testing.assert_close(coarsen_logits(logits, groups).softmax(1), group_probabilities(logits, groups))
 
 
 @given(grouped_scores(), st.floats(-1e4, 1e4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_constant_added_to_all_logits_is_added_to_all_groups(case, shift):
     groups, logits = case
     torch.testing.assert_close(
@@ -53,7 +53,7 @@ def test_a_constant_added_to_all_logits_is_added_to_all_groups(case, shift):
 
 
 @given(grouped_scores(st.floats(-50, 50) | st.just(-INF)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_gradient_is_the_softmax_within_the_group_also_beside_masked_classes(case):
     groups, logits = case
     logits.requires_grad_()
@@ -68,7 +68,7 @@ def test_the_gradient_is_the_softmax_within_the_group_also_beside_masked_classes
 
 
 @given(grouped_scores())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_one_class_a_group_changes_nothing_and_one_group_is_logsumexp(case):
     _, logits = case
     torch.testing.assert_close(coarsen_logits(logits, range(logits.shape[1])), logits)
@@ -76,7 +76,7 @@ def test_one_class_a_group_changes_nothing_and_one_group_is_logsumexp(case):
 
 
 @given(grouped_scores(st.floats(0.125, 1)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_soft_targets_are_summed_and_one_hot_ones_agree_with_labels(case):
     groups, mass = case
     target = mass / mass.sum(1, keepdim=True)

@@ -36,7 +36,7 @@ def nested(draw):
 
 
 @given(nested())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_counts_are_those_of_a_loop_over_images(case):
     images, fine, coarse = case
     found = hierarchy_levels(table(images), {"fine": fine, "coarse": coarse})
@@ -62,7 +62,7 @@ def test_counts_are_those_of_a_loop_over_images(case):
 
 
 @given(nested())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_chance_sends_each_mistake_to_every_other_class_alike(case):
     images, fine, coarse = case
     found = hierarchy_levels(table(images), {"fine": fine, "coarse": coarse})
