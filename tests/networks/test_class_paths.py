@@ -334,7 +334,8 @@ def test_a_module_that_is_not_there_is_named_with_the_places_searched(tmp_path):
 
 def test_what_a_constructor_makes_of_foreign_arguments_is_one_sentence(tmp_path):
     path = checkpoint(tmp_path / "model.ckpt", {"class_path": "torch.nn.Linear", "init_args": {"width": 3}})
-    with pytest.raises(ValueError, match=r"^network must be built as the checkpoint says, got .*unexpected keyword"):
+    said = r"^network must be given the arguments that it takes, got torch\.nn\.Linear \['width'\] \(missing .*'in_features'\)"
+    with pytest.raises(TypeError, match=said):
         TrainedModel.load(path)
 
 
