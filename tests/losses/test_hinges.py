@@ -6,6 +6,8 @@ import copy
 import math
 import pickle
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -172,3 +174,9 @@ def test_imbalanced_margins_fall_with_the_fourth_root_of_the_count():
 def test_what_is_refused_and_in_which_words(error, sentence, call):
     with pytest.raises(error, match=f"^{re.escape(sentence)}$"):
         call()
+
+
+def test_the_file_of_the_noised_hinge_may_be_read_again():
+    """As notebooks do after a change: its operation for the compiler is registered once more."""
+    code = "import importlib, topk_lightning.losses.noised_topk_hinge as file; importlib.reload(file)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -158,19 +158,17 @@ class NoisedTopKHingeLoss(ClassificationLoss):
 
 
 # What torch's compiler makes of randn draws one by one on a CPU, 13 times as slow; an operation of its own it leaves alone.
-torch.library.define(
+@torch.library.custom_op(
     "topk_lightning::standard_normal",
-    "(Tensor scores, SymInt[] shape) -> Tensor",
-    tags=torch.Tag.nondeterministic_seeded,
+    mutates_args=(),
+    schema="(Tensor scores, SymInt[] shape) -> Tensor",
+    tags=[torch.Tag.nondeterministic_seeded],
 )
-
-
-@torch.library.impl("topk_lightning::standard_normal", "cpu")
 def _drawn_at_once(scores: Tensor, shape: Sequence[int]) -> Tensor:
     return torch.randn(shape, dtype=scores.dtype)
 
 
-@torch.library.register_fake("topk_lightning::standard_normal")  # type: ignore[untyped-decorator]
+@_drawn_at_once.register_fake
 def _as_if_drawn(scores: Tensor, shape: Sequence[int]) -> Tensor:
     return scores.new_empty(shape)
 
