@@ -125,11 +125,9 @@ class _Threshold(torch.autograd.Function):
         threshold, scale = Threshold(*saved), grad_u / ctx.temperature
         gradient = torch.empty_like(threshold.powers)
         blocks = list(row_blocks(gradient))
-        if len(blocks) == 1:
-            ctx.membership.shares(threshold, scale, gradient)
-            blocks = []
         for block in blocks:
-            ctx.membership.shares(Threshold(*(part[block] for part in threshold)), scale[block], gradient[block])
+            of_block = threshold if len(blocks) == 1 else Threshold(*(part[block] for part in threshold))
+            ctx.membership.shares(of_block, scale[block], gradient[block])
         if column is not None:
             gradient.scatter_add_(1, column, grad_own.to(gradient.dtype))
         return gradient, None, None, None, None
