@@ -147,10 +147,11 @@ def _is_ours(argument: str, path: str) -> bool:
         return True
     # By the shorter paths that a user may have written.
     named = re.fullmatch(r"topk_lightning\.(?:lightning\.)?(\w+)", path)
-    import topk_lightning.losses as losses  # a checkpoint that is read to predict needs none of them
+    if named is None or argument != "loss":
+        return named is not None and argument == "network" and named[1] == "SmallCNN"
+    import topk_lightning.losses as losses  # only now: who predicts needs none of them
 
-    names = losses.__all__ if argument == "loss" else ["SmallCNN"] if argument == "network" else []
-    return named is not None and named[1] in names
+    return named[1] in losses.__all__
 
 
 def _without_sources(arguments: Mapping[str, Any]) -> dict[str, Any]:
