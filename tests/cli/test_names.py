@@ -9,6 +9,7 @@ import pytest
 import pytorch_lightning
 from lightning_fabric.utilities.warnings import _custom_format_warning
 
+import topk_lightning.data
 from topk_lightning.cli._finish import say
 from topk_lightning.cli._quiet import quiet_lightning
 from topk_lightning.cli._running import run_command
@@ -50,3 +51,16 @@ def test_warnings(capsys, monkeypatch):
 
     assert run_command(told_after_an_import) == 0
     assert capsys.readouterr().err == f"warning: {SHOWN}\n"
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_of_ours_names_no_line_of_code(capsys, monkeypatch):
+    """Whatever its category is: what is warned of are the user's files."""
+    monkeypatch.setattr(warnings, "showwarning", lambda *told: sys.stderr.write(warnings.formatwarning(*told[:4])))
+
+    def command():
+        for file in (topk_lightning.data.__file__, "theirs.py"):
+            warnings.warn_explicit("Look.", UserWarning, file, 3)
+
+    assert run_command(command) == 0
+    assert capsys.readouterr().err.splitlines()[:2] == ["warning: Look.", "theirs.py:3: UserWarning: Look."]

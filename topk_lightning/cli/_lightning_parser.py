@@ -24,8 +24,7 @@ __all__ = ["FitParser", "check_class_paths", "check_loss_options"]
 
 # Of Python's own modules those whose classes are values, such as a time.
 _VALUES = ("collections", "datetime", "decimal", "fractions", "pathlib")
-
-
+# What a yaml file of fit begins with.
 _GROUPS = ("ckpt_path", "data", "logger", "model", "out", "report", "seed_everything", "trainer")
 
 

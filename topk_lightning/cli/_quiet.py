@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 __all__ = ["quiet_lightning", "visible_warnings"]
@@ -24,6 +26,10 @@ _HINTS = (
     ".*The WeightAveraging state cannot be restored",
     ".*`tensorboardX` has been removed",
 )
+
+
+# Where the lines of this library stand.
+_OURS = str(Path(__file__).parents[1]) + os.sep
 
 
 @contextmanager
@@ -59,7 +65,7 @@ def visible_warnings() -> Iterator[None]:
     def visible(message: Any, category: type[Warning], *place: Any) -> str:
         from topk_lightning.drawing import visible_text
 
-        ours = category.__module__.partition(".")[0] == "topk_lightning"
+        ours = category.__module__.partition(".")[0] == "topk_lightning" or str(place[0]).startswith(_OURS)
         return visible_text(f"warning: {message}\n" if ours else form(message, category, *place))
 
     def shown(*warning: Any) -> None:

@@ -64,8 +64,7 @@ def _say(label: str, sentence: str) -> None:
     from rich.text import Text
 
     from topk_lightning.cli._console import VisibleConsole
-    from topk_lightning.drawing import visible_text
 
     # Not wrapped by rich: a path broken over two lines could not be copied.
-    said = Text.assemble((label, "bold red"), visible_text(sentence))
+    said = Text.assemble((label, "bold red"), sentence)
     VisibleConsole(stderr=True).print(said, soft_wrap=True, highlight=False)
