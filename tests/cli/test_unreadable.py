@@ -94,6 +94,7 @@ def test_a_command_answers_the_rest_and_names_them_at_the_end(place, words, data
     assert last.startswith("error: data must be readable, got 4 images that cannot be read: '")
     for name in UNREADABLE:
         assert f"test/bee/{name}'" in last
+    assert last.endswith(" A yaml file as --data, with a larger max_pixels, lets larger ones in.")
     assert "\x1b" not in said.out + said.err
     assert "\u202e" not in said.out + said.err
     if words[0] == "sets":
@@ -122,6 +123,8 @@ def test_scores_of_images_name_the_unreadable_or_raise_as_asked(place):
         score_images(place / "model.ckpt", folder, on_bad_image="raise")
     data = ImageFolderDataModule(folder, image_size=16, num_workers=0, on_bad_image="skip", statistics=[[0.5] * 3] * 2)
     assert sorted(score_images(place / "model.ckpt", data).unreadable) == [f"test/bee/{name}" for name in UNREADABLE]
+    assert data.skipped == list(data.unreadable) == [f"test/bee/{name}" for name in UNREADABLE]
+    assert "larger max_pixels" in data.unreadable["test/bee/strip.png"]
     assert score_images(place / "model.ckpt", folder, "val").unreadable == {}
 
 

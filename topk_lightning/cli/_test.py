@@ -118,7 +118,7 @@ def _test(checkpoint: str, options: Any) -> None:
     show_test(trainer, result)
     if options.save_scores is not None:
         _save(trained, data, options)
-    check_all_read(dict.fromkeys(data.skipped, ""))
+    check_all_read(data.unreadable)
 
 
 def _save(model: TrainedModel, data: Any, options: Any) -> None:

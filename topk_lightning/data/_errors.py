@@ -88,6 +88,6 @@ def warn_of_like_names(names: Iterable[str], where: str | Path) -> None:
 
 def skipped_sentence(names: Sequence[str], at_most: int = 5) -> str:
     """Return the sentence of a warning that images could not be read."""
-    more = f" and {len(names) - at_most} more (see .skipped)" if len(names) > at_most else ""
+    more = f" and {len(names) - at_most} more (see .unreadable)" if len(names) > at_most else ""
     count = "1 unreadable image was" if len(names) == 1 else f"{len(names)} unreadable images were"
     return f"{count} skipped: {', '.join(names[:at_most])}{more}."

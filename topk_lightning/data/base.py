@@ -68,7 +68,8 @@ class ImageDataModuleBase(ImageLoaders):
             raise InvalidValueError(must("statistics", "be given where check_images=False", None, remedy))
         self.check_images = check_images
         self.duplicates: list[tuple[str, ...]] = []
-        self.skipped: list[str] = []
+        #: Why an image that was left out could not be read, by its name.
+        self.unreadable: dict[str, str] = {}
         self.left_out: dict[str, int] = {}
         #: Called with how many of how many images were looked at; the last call has them equal, also after an error.
         self.on_look: Callable[[int, int], None] | None = None
@@ -128,7 +129,7 @@ class ImageDataModuleBase(ImageLoaders):
         """Find the samples, read each image once, measure the statistics and look for leakage; all stages at once."""
         if self._preprocessing is not None:
             return
-        self.skipped = []
+        self.unreadable = {}
         self._samples = self._find_samples()
         looks = self._looks() if self.check_images else {}
         digests = {split: [look.digest for look in of_split] for split, of_split in looks.items()}
@@ -139,6 +140,11 @@ class ImageDataModuleBase(ImageLoaders):
         statistics = self.statistics or statistics_of(looks["train"])
         self._digests = {split: torch.tensor(of_split, dtype=torch.int64) for split, of_split in digests.items()}
         self._preprocessing = replace(self._resizing, mean=statistics[0], std=statistics[1])
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the unreadable images that were left out."""
+        return list(self.unreadable)
 
     def prepare_for(self, published: Mapping[str, Any]) -> None:
         """Prepare images as published weights were trained, unless `statistics` say another way.

@@ -61,7 +61,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
             from a uint8 tensor (3, S, S) to another, such as a torchvision v2 transform.
         balance: draw the images of an epoch at random with replacement so that each class comes equally often, however
             many images it has. Probabilities are then those of a world where all classes are as frequent.
-        on_bad_image: "raise", or "skip": leave unreadable images out, list them in `skipped`, and warn once.
+        on_bad_image: "raise", or "skip": leave unreadable images out, list them with the reasons in `unreadable`, and warn once.
         statistics: mean and standard deviation per channel to normalise with, or "imagenet" for a network that was
             pretrained on it; None: those of the network's published weights, or measured.
         resize: "crop" (shorter side to S, then the centre), "stretch", or the length of the shorter side before the centre.
@@ -205,8 +205,7 @@ class ImageFolderDataModule(ImageDataModuleBase):
             if split == "train" or not targets:
                 requirement = f"hold a readable image of class {self.class_names[label]!r} in {split}"
                 raise InvalidValueError(must("root", requirement, "unreadable ones only"))
-        bad = [samples.names[index] for index in unreadable]
-        self.skipped += bad
+        self.unreadable |= {samples.names[index]: str(error) for index, error in unreadable.items()}
         kept_samples: Samples = replace(samples, names=tuple(samples.names[index] for index in kept), targets=targets)
         return kept_samples
 

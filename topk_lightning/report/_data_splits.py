@@ -102,7 +102,7 @@ def _of_our_module(data: ImageDataModuleBase, model: TrainedModel, skip_unreadab
         images("train"),
         levels,
         tuple(leaks),
-        skipped=data.skipped,
+        skipped=data.unreadable,
     )
 
 

@@ -27,7 +27,7 @@ class DataSplits:
         training: images seen in training, as evaluation sees them.
         levels: groups of classes by the name of their level, from fine to coarse.
         leaks: images of one split that stand in another, or look almost like one there.
-        skipped: names of images that the data module could not read.
+        skipped: why an image could not be read that the data module left out of any split, by its name.
     """
 
     test: LabelledImages
@@ -37,9 +37,8 @@ class DataSplits:
     training: LabelledImages | None = None
     levels: dict[str, Hierarchy] = field(default_factory=dict)
     leaks: Sequence[Leak] = ()
-    skipped: Sequence[str] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def unreadable(self, images: LabelledImages, reasons: Mapping[int, str]) -> dict[str, str]:
         """Return why an image could not be read, by its name: of some, and what the data module left out of any split."""
-        skipped = dict.fromkeys(self.skipped, "left out by the data module")
-        return {**skipped, **{images.name(index): reason for index, reason in reasons.items()}}
+        return {**self.skipped, **{images.name(index): reason for index, reason in reasons.items()}}
