@@ -64,6 +64,7 @@ def give(opened, kind, files, mime="image/png"):
 def shown(opened):
     """What the page shows of each picture: its classes with their shares, in their order."""
     opened.wait_for_count(".note", 0)
+    opened.wait_for_count(".bar[style='width: 0px;']", 0)  # a bar grows from nothing two frames later
     return opened.page.eval_on_selector_all(
         ".picture",
         """items => items.map(item => [...item.querySelectorAll(".guesses li")].map(line => [
