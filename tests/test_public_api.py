@@ -75,7 +75,7 @@ def test_each_loss_module_has_its_function_with_the_same_options(name):
 
 
 def test_every_public_name_has_a_page():
-    reference = ast.parse((DOCS / "programs" / "site_pages.py").read_text())
+    reference = ast.parse((DOCS / "programs" / "reference_pages.py").read_text())
     (packages,) = (
         ast.literal_eval(node.value)
         for node in reference.body

@@ -32,9 +32,9 @@ def hook(site):
     return importlib.import_module("site_pages")
 
 
-def test_each_public_name_has_one_home(site, hook):
+def test_each_public_name_has_one_home(site, hook):  # which puts the programs on the path
     pages = {path: path.read_text() for path in site.rglob("*.html")}
-    for package, names in hook._packages().items():
+    for package, names in importlib.import_module("reference_pages").packages().items():
         text = pages[site / f"reference/{package.replace('.', '_')}.html"]
         for name in names:
             if not callable(getattr(importlib.import_module(f"topk_lightning.{package}"), name)):
@@ -65,6 +65,23 @@ def test_a_formula_of_a_page_is_drawn_and_code_is_left_alone(hook):
     assert "`$y$`" in drawn
     assert "echo $HOME$x" in drawn
     assert "5 $ and 6 $" in drawn
+
+
+def test_no_markup_is_left_in_a_text(site):
+    """No LaTeX between dollars, no table of rules, no role, no stars: all that a page says has been drawn."""
+    for path in site.rglob("*.html"):
+        words = re.sub(
+            r"<(pre|code|script|style|annotation)\b.*?</\1>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        left = re.search(r"\$\$|\\[a-z]{2,}|={4,}|``|:(?:class|func|meth|math):|\*\*", re.sub(r"<[^>]+>", "", words))
+        assert left is None, f"{path.name}: {left[0]} at {words[left.start() : left.end() + 60]!r}"
+
+
+def test_each_name_of_the_reference_says_what_it_is(site):
+    for path in (site / "reference").glob("*.html"):
+        assert not re.findall(
+            r"<tr[^>]*>\s*<td[^>]*>(.*?)</td>\s*<td[^>]*>\s*</td>", path.read_text(encoding="utf-8")
+        ), path.name
 
 
 def test_a_line_may_begin_with_a_formula(site):

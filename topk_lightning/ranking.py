@@ -24,6 +24,7 @@ from topk_lightning.class_shards import ClassShard, is_sharded
 
 __all__ = ["TIES", "count_ahead", "count_ahead_and_tied", "in_topk", "target_rank", "topk_indices"]
 
+#: What stands of equal scores: the lower class index first, or the target last or first.
 TIES = ("index", "strict", "optimistic")
 
 

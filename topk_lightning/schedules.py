@@ -2,13 +2,11 @@ r"""Schedules: pure functions of the progress of training, from [0, 1] to a valu
 
 With h the hold fraction, f the finish fraction and u = clip((progress − h)/(f − h), 0, 1):
 
-=============  =====================================================
-Linear         start + u · (end − start)
-Cosine         start + (1 − cos πu)/2 · (end − start)
-Exponential    start · (end/start)^u, for start, end > 0
-Steps          the last value whose progress has come
-Constant       one value
-=============  =====================================================
+- Linear: start + u · (end − start)
+- Cosine: start + (1 − cos πu)/2 · (end − start)
+- Exponential: start · (end/start)^u, for start, end > 0
+- Steps: the last value whose progress has come
+- Constant: one value
 
 A ramp is exactly `start` up to h, exactly `end` from f on, never leaves [start, end] and may rise or fall. All are frozen
 dataclasses of plain numbers: they pickle, compare, and can be written in a yaml file.

@@ -62,6 +62,7 @@ def _text(node: ast.expr, constants: dict[str, ast.expr]) -> str:
 
 
 def _escaped(sentence: str) -> str:
+    sentence = sentence.replace("›‹", "› ‹")
     for special in "\\|*_<>[]`":
         sentence = sentence.replace(special, f"\\{special}")
     return " ".join(sentence.replace("‹", "*").replace("›", "*").split())

@@ -24,6 +24,7 @@ __all__ = [
     "warn_of_like_names",
 ]
 
+#: The names of the three parts of a data set.
 SPLITS = ("train", "val", "test")
 
 

@@ -17,6 +17,7 @@ from topk_lightning.data.images import load_image
 
 __all__ = ["EMBEDDED_SHEET", "EmojiSheet", "load_sheet", "read_index"]
 
+#: The sheet of drawings that the package carries.
 EMBEDDED_SHEET = Path(__file__).with_name("emoji_sheet.webp")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES_KEY", "FITS", "SETS_KEY", "Fitted"]
 
+#: The keys of a checkpoint under which its prediction sets and their classes stand.
 SETS_KEY, CLASSES_KEY = "prediction_sets", "fitted_for_classes"
 
 

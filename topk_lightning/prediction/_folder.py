@@ -14,6 +14,7 @@ from topk_lightning.prediction._errors import missing_checkpoint
 
 __all__ = ["CHECKSUM", "CONFIG", "OPTIONS", "WEIGHTS", "find_checkpoint", "is_model_folder", "read_folder"]
 
+#: The two files of an exported folder.
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 #: The key of config.json under which the options of the classifier stand.
 OPTIONS = "topk_lightning"

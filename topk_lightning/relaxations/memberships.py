@@ -242,4 +242,5 @@ def check_membership(membership: Membership | str, known: Mapping[str, Membershi
 logistic = Logistic()
 laplace = Laplace()
 clipped_line = ClippedLine()
+#: The curves of :func:`soft_topk_mask` by the names that it takes.
 MEMBERSHIPS = {curve.name: curve for curve in (logistic, laplace, clipped_line)}

@@ -30,12 +30,11 @@ def read_scores(
 ) -> Scores:
     """Return the scores of a file; arrays of numpy stay on the disk, memory-mapped, until they are asked for.
 
-    ====================  ===========================================================================================
-    ``.npz``              arrays "logits" or "probabilities" (N, C), and "target", "class_names", "ids", "sample_weight"
-    ``.npy``              the values (N, C) alone; `kind` has to be said, the rest may be given
-    ``.parquet``          a row an image: a list "logits" or "probabilities", "target", "id", "sample_weight"
-    ``.csv``, .parquet    the k best classes: a row for each with image, rank, class, probability or logit, and target
-    ====================  ===========================================================================================
+    - ``.npz``: arrays "logits" or "probabilities" (N, C), and "target", "class_names", "ids", "sample_weight";
+    - ``.npy``: the values (N, C) alone; `kind` has to be said, the rest may be given;
+    - ``.parquet``: a row an image: a list "logits" or "probabilities", "target", "id", "sample_weight";
+    - ``.csv`` or ``.parquet``: the k best classes: a row for each with image, rank, class, probability or logit, and
+      target.
 
     Args:
         path: the file.

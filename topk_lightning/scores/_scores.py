@@ -19,6 +19,7 @@ from topk_lightning.scores._block import ScoreBlock
 
 __all__ = ["KINDS", "Scores"]
 
+#: What stored values may be.
 KINDS = ("logits", "probabilities")
 
 #: Scores in a block: what is made of them, in float64 too, stays small.
