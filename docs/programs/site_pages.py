@@ -32,6 +32,7 @@ _PICTURE_ELEMENT = re.compile(r"<picture>.*?<img ([^>]*?)src=\"([^\"]+)\.png\"[^
 _PRE = re.compile(r"(<pre.*?</pre>)", re.DOTALL)
 _CODE = re.compile(r"(<code[^>]*>)([^<]+)(</code>)")
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+_HEADING = re.compile(r">topk_lightning\.[\w.]+<")
 _TAG = re.compile(r"<[^>]+>")
 _INLINE = re.compile(r"(?<![\\$\w])\$(?! )([^$\n]+?)(?<! )\$(?![$\w])")
 
@@ -89,9 +90,10 @@ def on_page_markdown(markdown: str, page: Any = None, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Keep the words of code whole in a line, and give the cells of tables without numbers their headings."""
+    """Keep the words of code whole in a line, break long names after dots, and give cells of words their headings."""
     parts = _PRE.split(html)
     parts[::2] = [_CODE.sub(_whole_words, _TABLE.sub(_with_labels, text)) for text in parts[::2]]
+    parts[::2] = [_HEADING.sub(lambda heading: heading[0].replace(".", ".<wbr>"), text) for text in parts[::2]]
     return "".join(parts)
 
 
