@@ -33,6 +33,14 @@ def test_a_formula_in_a_sentence_stays_in_it(to_markdown):
     assert re.sub("<[^>]*>", "", to_markdown(r"With :math:`n_{ap}` images.", "m")) == "With nap images."
 
 
+def test_a_plain_formula_has_its_indices_and_powers_in_place(to_markdown):
+    text = to_markdown("s_{∖y,[k]} − s_y < s_[k+1], e^−x and n^(−1/4); max_k and `a_b` stay.\n\n>>> a_b\n", "m")
+    assert text == (
+        "s<sub>∖y,[k]</sub> − s<sub>y</sub> < s<sub>[k+1]</sub>, e<sup>−x</sup> and n<sup>−1/4</sup>; max_k and `a_b` "
+        "stay.\n\n>>> a_b\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("role", "path", "shown"),
     [

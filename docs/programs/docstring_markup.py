@@ -16,6 +16,9 @@ from latex2mathml.converter import convert
 
 _BLOCK = re.compile(r"^\.\. math:: *(.+(?:\n +\S.*)*)", re.MULTILINE)
 _INLINE = re.compile(r":math:`([^`]+)`")
+_CODE = re.compile(r"(``.*?``|`[^`\n]+`|^ *(?:>>>|\.\.\.).*$|</?[a-z][^<>]*>)", re.MULTILINE)
+_BELOW = re.compile(r"(?<![\w.])([^\W\d_]′?|1)_(?:\{([^}\n]+)\}|(\[[^\]\n]+\]|[^\W_]))(?!\w)")
+_ABOVE = re.compile(r"(?<=[\w)])\^(?:\(([^)\n]+)\)|([−\w]+))")
 _ROLE = re.compile(r":(?:class|func|meth|attr|mod):`(~?)([\w.]+)`")
 
 
@@ -64,7 +67,21 @@ def to_markdown(text: str, scope: str) -> str:
     """
     text = _BLOCK.sub(lambda found: f'<div class="formula">{_draw(found[1], "block")}</div>', text)
     text = _INLINE.sub(lambda found: _draw(found[1], "inline"), text)
+    text = with_indices(text)
     return _ROLE.sub(lambda found: _link(found[2], scope, short=found[1] == "~"), text)
+
+
+def with_indices(text: str) -> str:
+    """Return a text whose plain formulas, such as s_y, s_[k] and e^x, have their indices and powers in place."""
+    parts = _CODE.split(text)
+    parts[::2] = [
+        _ABOVE.sub(
+            lambda found: f"<sup>{found[1] or found[2]}</sup>",
+            _BELOW.sub(lambda found: f"{found[1]}<sub>{found[2] or found[3]}</sub>", part),
+        )
+        for part in parts[::2]
+    ]
+    return "".join(parts)
 
 
 def _draw(formula: str, display: str) -> str:

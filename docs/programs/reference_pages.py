@@ -11,6 +11,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from docstring_markup import with_indices
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGES = {
@@ -106,7 +108,7 @@ def _one_line(sentence: str) -> str:
     sentence = re.sub(
         r":(?:class|func|meth|attr|mod|math):`~?(?:[\w.]*\.)?([^`]+)`", r"`\1`", " ".join(sentence.split())
     )
-    return sentence.replace("|", "\\|").replace("``", "`")
+    return with_indices(sentence.replace("|", "\\|").replace("``", "`"))
 
 
 def index() -> str:
