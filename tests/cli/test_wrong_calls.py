@@ -11,6 +11,7 @@ from PIL import Image
 
 from topk_lightning.cli import main
 from topk_lightning.cli._running import run_command
+from topk_lightning.cli._words import OPTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -23,14 +24,14 @@ CASES = [
     ("fit --Epochs 3", 2, "--Epochs must be an option of fit, got an unknown one. Did you mean --epochs?"),
     ("fit emoji --epochs", 2, "--epochs must be followed by its value, got none."),
     ("fit emoji --epochs 0", 2, "--epochs must be at least 1, got 0."),
-    ("fit emoji --epochs many", 2, "--trainer.max_epochs must be a whole number, got 'many'."),
+    ("fit emoji --epochs many", 2, "--epochs must be a whole number, got 'many'."),
     ("fit photos", 2, "the folder of images must be an existing folder, got 'photos'."),
     ("fit emoji photos", 2, "fit must be given one folder, got 'emoji' and 'photos'."),
     ("fit --trainer.max_epoch 3", 2, "Did you mean --trainer.max_epochs?"),
-    ("fit --lr fast", 2, "--model.lr must be a number, got 'fast'."),
-    ("fit --seed x", 2, "--seed_everything must be a whole number, got 'x'."),
-    ("fit --precision 17", 2, "--trainer.precision must be one of 64, 32, 16, transformer-engine, "),
-    ("fit --device tpuu", 2, "You selected an invalid accelerator name: `accelerator='tpuu'`. Available names are: "),
+    ("fit --lr fast", 2, "--lr must be a number, got 'fast'."),
+    ("fit --seed x", 2, "--seed must be a whole number, got 'x'."),
+    ("fit --precision 17", 2, "--precision must be one of 64, 32, 16, transformer-engine, "),
+    ("fit --device tpuu", 2, "--device must be one of auto, "),
     ("fit --data.clases 6", 2, "--data.clases must be an option of EmojiDataModule, got an unknown one. Did you mean --data.classes?"),
     ("fit --data NoData", 2, "--data must be the name or import path of a class that fits there, got 'NoData'."),
     ("fit --data ImageFolderDataModule", 2, "ImageFolderDataModule must be given root, got none. Add --data.root."),
@@ -51,21 +52,21 @@ CASES = [
     ("fit --ckpt_path last", 1, "--resume must find last.ckpt of an earlier run, got none in 'runs/emoji'."),
     ("fit --resume", 1, "--resume must find last.ckpt of an earlier run, got none in 'runs/emoji'."),
     ("fit emoji --show-batches", 2, "--show-batches must be an option of fit, got an unknown one. Did you mean --show-batch?"),
-    ("fit --freeze-backbone-epochs -1", 2, "freeze_backbone_epochs must be at least 0, got -1."),
+    ("fit --freeze-backbone-epochs -1", 2, "--freeze-backbone-epochs must be at least 0, got -1."),
     ("fit --mixup -1", 2, "mixup must be at least 0, got -1.0."),
-    ("fit --label-smoothing 1.0", 2, "label_smoothing must be at least 0 and below 1, got 1.0."),
+    ("fit --label-smoothing 1.0", 2, "--label-smoothing must be at least 0 and below 1, got 1.0."),
     ("fit --ema 2", 2, "ema must be a fraction in [0, 1], got 2.0."),
     ("fit --lr 0", 2, "lr must be a finite number above 0, got 0.0."),
-    ("fit --batch-size 0", 2, "batch_size must be at least 1, got 0."),
-    ("fit --workers -1", 2, "num_workers must be at least 0, got -1."),
+    ("fit --batch-size 0", 2, "--batch-size must be at least 1, got 0."),
+    ("fit --workers -1", 2, "--workers must be at least 0, got -1."),
     ("fit --network googlenet", 2, "network must return logits alone, got 'googlenet', which returns several outputs in training."),
     ("fit --network inception_v3", 2, "Use 'timm/inception_v3', which returns one."),
     ("fit --network timm/resnet1", 2, "network must be "),
     ("fit --weights DEFAULT", 2, "weights must be a file for this network, got 'DEFAULT' for small_cnn."),
     ("fit --model.num_classes -1", 2, "num_classes must be at least 2, got -1."),
-    ("fit --balance", 2, "--data.balance must be an option of EmojiDataModule, got an unknown one."),
+    ("fit --balance", 2, "--balance must be an option of EmojiDataModule, got an unknown one."),
     ("fit --clip -1", 2, "--clip must be a number of at least 0, got -1."),
-    ("fit --clip hard", 2, "--trainer.gradient_clip_val must be a number, got 'hard'."),
+    ("fit --clip hard", 2, "--clip must be a number, got 'hard'."),
     ("fit --model topk_lightning.TopKClassifiers", 2, "--model must be the name or import path of a class that fits there, got 'topk_lightning.TopKClassifiers'. Did you mean TopKClassifier?"),
     ("fit --data topk_lightning.data.ImageFolderDataModul", 2, "Did you mean ImageFolderDataModule?"),
     ("fit --trainer.callbacks+ topk_lightning.TrainingTrac", 2, "Did you mean TrainingTrace?"),
@@ -99,12 +100,12 @@ CASES = [
     ("trace nothing.ckpt x.png", 1, CHECKPOINT),
     ("fit text.jpg", 2, "the folder of images must be an existing folder or csv table, got 'text.jpg'."),
     ("fit --seed -1", 2, "--seed must be at least 0, got -1."),
-    ("fit --lr nan", 2, "--model.lr must be a number, got 'nan'."),
+    ("fit --lr nan", 2, "--lr must be a number, got 'nan'."),
     ("fit --lr 1e400", 2, "lr must be a finite number above 0, got inf."),
-    ("fit --lr=", 2, "--model.lr must be a number, got ''."),
+    ("fit --lr=", 2, "--lr must be a number, got ''."),
     ("fit --k 1 1", 2, "k must hold each k once, got (1, 1)."),
     ("fit --patience -3", 2, "--patience must be at least 1, got -3."),
-    ("fit --image-size 1.5", 2, "--data.image_size must be a whole number, got '1.5'."),
+    ("fit --image-size 1.5", 2, "--image-size must be a whole number, got '1.5'."),
     ("fit --image-size 8", 1, "images must be at least 16 x 16 pixels, got 8 x 8."),
     ("fit --out text.jpg", 1, "--out must be a folder, got 'text.jpg', where a file stands."),
     ("fit --logger comet", 2, "--logger must be one of 'tensorboard', 'csv', 'wandb', got 'comet'."),
@@ -114,7 +115,7 @@ CASES = [
     ("fit --network torch.nn.Linear", 2, "network must be given the arguments that it takes, got torch.nn.Linear [] (missing a required argument: 'in_features')."),
     ("fit --network os.system", 2, "network must be the import path of an nn.Module class, got 'os.system'."),
     ("fit --network maxvit_t", 1, "image size must be one that this network takes, such as 224, got 16."),
-    ("fit --loss json.loads", 2, "--model.loss must be the name or import path of a class that fits there, got 'json.loads'."),
+    ("fit --loss json.loads", 2, "--loss must be the name or import path of a class that fits there, got 'json.loads'."),
     ("fit --loss TopKAccuracy", 2, "loss must be differentiable, got TopKAccuracy"),
     ("fit --config half.yaml", 2, "--config must be a yaml file of options, name: value, got while parsing a flow node"),
     ("fit --config wrong.yaml", 2, "--config must hold options of fit, got 'modle.lr'. Did you mean model?"),
@@ -133,6 +134,8 @@ CASES = [
     ("report text.jpg --out x.pdf", 2, "out must be the name of an .html file, got 'x.pdf'."),
     ("compare text.jpg", 2, "the models must be two models, or as many on each side of --against, got 1."),
     ("export text.jpg", 2, "topk-lightning export must be given format, got none."),
+    ("fit --model.lr fast", 2, "--model.lr must be a number, got 'fast'."),
+    ("fit --device cpu --trainer.devices 99999", 2, "--trainer.devices must be at most "),
     ("resume folder", 1, "resume must be given a folder with config.yaml and last.ckpt, got 'folder'."),
 ]  # fmt: skip
 
@@ -157,6 +160,16 @@ def test_a_wrong_call_is_one_sentence(words, status, said, tmp_path, monkeypatch
     assert said in shown.err
     assert shown.err.count("\n") == 1
     assert "usage" not in shown.err
+
+
+@pytest.mark.parametrize("name", [name for of in OPTIONS.values() for name, (_, value, _) in of.items() if value])
+def test_a_wrong_value_names_the_option_that_was_typed(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text("a file where a folder should be")
+    assert main(["fit", "emoji", f"--{name}", "a"]) in (1, 2)
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: --{name} must ")
+    assert said.count("\n") == 1
 
 
 def test_weights_that_cannot_be_downloaded_are_one_sentence(tmp_path, monkeypatch, capsys):

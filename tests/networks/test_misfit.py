@@ -221,3 +221,51 @@ def test_a_network_that_takes_another_size_says_so_before_an_image_is_looked_at(
         quiet(tmp_path).fit(TopKClassifier("vit_b_32", 2), data)
     with pytest.raises(AssertionError, match="looked at"):
         quiet(tmp_path).fit(TopKClassifier(SmallCNN(2, width=2), 2), data)
+
+
+class ByBatches(nn.Module):
+    """A network that is written for batches of 4 images alone, and draws random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3 * 16 * 16, 2)
+
+    def forward(self, x):
+        return self.fc((x + torch.rand(())).view(4, -1))
+
+
+class Smaller(TopKClassifier):
+    """Gives its network smaller images than the data module's."""
+
+    def forward(self, images):
+        return super().forward(images[:, :, ::2, ::2])
+
+
+def before_looking(tmp_path, module, size):
+    """Start a training and return how many images were looked at, with the error that ended it."""
+    data = ImageFolderDataModule(
+        class_folders(tmp_path / "photos", {"cat": 8, "dog": 8}), size, batch_size=4, num_workers=0
+    )
+    looked = []
+    data.on_look = lambda *_: looked.append(torch.random.get_rng_state())
+    try:
+        quiet(tmp_path, max_steps=1, limit_val_batches=0).fit(module, data)
+    except ValueError as error:
+        return looked, str(error)
+    return looked, ""
+
+
+def test_a_network_of_ones_own_of_another_size_says_so_before_an_image_is_looked_at(tmp_path):
+    wrong = WRONG["flattened"][1]
+    assert before_looking(tmp_path, TopKClassifier(Net(), 10, k=1), 64) == ([], wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
+def test_a_network_of_ones_own_is_not_refused_for_what_its_batches_do_not_show(tmp_path):
+    module = TopKClassifier(ByBatches(), 2, k=1)
+    state = torch.random.get_rng_state()
+    looked, error = before_looking(tmp_path, module, 16)
+    assert (len(looked), error) == (16, "")
+    assert looked[0].equal(state)
+    looked, error = before_looking(tmp_path, Smaller(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)), 2, k=1), 16)
+    assert (len(looked), error) == (16, "")

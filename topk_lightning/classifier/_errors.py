@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.metric_as_loss import check_differentiable, refuse_metric
 from topk_lightning._checks.options import check_integer
 from topk_lightning.data import MAX_PIXELS
 from topk_lightning.networks.compiled import original_module
-from topk_lightning.networks.misfit import check_image_size
+from topk_lightning.networks.misfit import check_image_size, check_own_network
 
 __all__ = [
     "channels_last",
@@ -83,11 +83,17 @@ def check_data_module(module: object, trainer: Any) -> None:
             raise InvalidTypeError(must("datamodule", wanted, f"one of {other}", remedy))
 
 
-def check_images_fit(network: nn.Module, data: Any, trainer: Any) -> None:
-    """Raise for a network that does not take images of the size of a data module of this library, before a training."""
+def check_images_fit(module: Any, data: Any, trainer: Any) -> None:
+    """Raise for a network that does not take images of the size of a data module of this library, before a training.
+
+    A network of the user's own is called where no class of theirs stands between: it may make other images of these.
+    """
+    network = original_module(module.network)
     size = getattr(data, "image_size", None) if hasattr(data, "prepare_for") else None
     if trainer.state.fn == "fit" and size is not None and size**2 <= MAX_PIXELS:
-        check_image_size(original_module(network), size)
+        check_image_size(network, size)
+        if all(type(part).__module__.startswith("topk_lightning.") for part in (module, data)):
+            check_own_network(network, size, data.batch_size)
 
 
 def lightning_package(module: object) -> str | None:

@@ -84,7 +84,7 @@ class MeasuredSteps(_Module):
         data: Any = getattr(self.trainer, "datamodule", None)
         if self.published_preprocessing is not None and hasattr(data, "prepare_for"):
             data.prepare_for(self.published_preprocessing)
-        check_images_fit(self.network, data, self.trainer)
+        check_images_fit(self, data, self.trainer)
         if not self.ema:
             return super().configure_callbacks()
         callbacks = importlib.import_module(f"{lightning_package(self)}.callbacks")

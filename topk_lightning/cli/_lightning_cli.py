@@ -33,7 +33,7 @@ from topk_lightning.cli._runs import BATCH, BEST, CONFIG, LAST, new_run, newest_
 from topk_lightning.cli._stops import Stopped
 from topk_lightning.cli._test_result import TestResult
 from topk_lightning.cli._trained_data import preparation
-from topk_lightning.cli._trainer import as_list, fit_callbacks, trainer_options
+from topk_lightning.cli._trainer import as_list, check_processes, fit_callbacks, trainer_options
 from topk_lightning.data import ImageDataModuleBase
 from topk_lightning.prediction import read_checkpoint
 
@@ -115,6 +115,7 @@ class FitAndTest(LightningCLI):
         config = self.config[self.subcommand]
         with usage():
             check_class_paths(config)
+        check_processes(config.trainer)
         if self.subcommand == "fit":
             clip = config.trainer.gradient_clip_val
             if clip is not None and not clip >= 0:  # the trainer would not clip, and say nothing

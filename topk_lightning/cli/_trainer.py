@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint, ProgressBar
 from pytorch_lightning.plugins import CheckpointIO
 
+from topk_lightning._checks import must
 from topk_lightning.callbacks import TrainingTrace
+from topk_lightning.cli._errors import UsageError
 from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
 from topk_lightning.cli._progress import EpochProgressBar, shows_progress
 from topk_lightning.cli._runs import BEST, TABLE
 
-__all__ = ["as_list", "fit_callbacks", "trainer_options"]
+__all__ = ["as_list", "check_processes", "fit_callbacks", "trainer_options"]
 
 # Strategies that write a checkpoint as one file; others bring a writer of their own.
 _WHOLE_FILES = ("auto", "ddp", "single_device")
@@ -42,6 +46,24 @@ def trainer_options(config: Namespace, callbacks: Sequence[Callback]) -> dict[st
     if config.get("enable_model_summary") is None:
         options["enable_model_summary"] = False
     return options
+
+
+def check_processes(config: Namespace) -> None:
+    """Raise, before one is started, for many more processes on the CPU than it has processors.
+
+    Args:
+        config: the options of the trainer.
+    """
+    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    devices = str(config.get("devices"))
+    if config.get("accelerator") not in ("cpu", *(() if has_gpu else ("auto", None))) or not devices.isdigit():
+        return
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = max(8, 4 * processors)
+    if int(devices) > most:
+        wanted = f"be at most {most} on {processors} processor{'s' if processors > 1 else ''}"
+        remedy = f"Each is a process of its own: {processors} keep all processors busy."
+        raise UsageError(must("--trainer.devices", wanted, devices, remedy))
 
 
 def fit_callbacks(given: Sequence[Callback], folder: Path, monitor: str | None, saves: bool) -> list[Callback]:

@@ -11,7 +11,7 @@ from topk_lightning._checks import must
 from topk_lightning._checks.options import check_integer
 from topk_lightning.cli._errors import UsageError, nearest, usage
 
-__all__ = ["DEFAULT_MODEL", "FOLDER_DATA", "FitHelp", "long_words"]
+__all__ = ["DEFAULT_MODEL", "FOLDER_DATA", "LONG", "FitHelp", "long_words"]
 
 #: The short options of ``fit``: their long names, what a help calls their values ("": they have none), what they say.
 OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
@@ -37,7 +37,7 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     },
     "training": {
         "epochs": ("trainer.max_epochs", "N", "passes through the training images (default: 30)"),
-        "patience": ("", "N", "end early after N epochs without a better validation loss"),
+        "patience": ("trainer.callbacks.patience", "N", "end early after N epochs without a better validation loss"),
         "device": ("trainer.accelerator", "NAME", "auto (default), cpu, gpu or mps"),
         "precision": ("trainer.precision", "NAME", "16-mixed, bf16-mixed or 32 (default)"),
         "label-smoothing": (
@@ -59,7 +59,8 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     },
 }
 
-_LONG = {short: long for group in OPTIONS.values() for short, (long, _, _) in group.items()}
+#: The long name of each short option.
+LONG = {short: long for group in OPTIONS.values() for short, (long, _, _) in group.items()}
 # Options of Lightning's command line that have no dot.
 _OTHERS = frozenset(("ckpt_path", "config", "data", "find_lr", "help", "logger", "model", "out", "print_config", "report", "seed_everything", "show_batch", "trainer", "version", "weights_only"))  # fmt: skip
 
@@ -109,7 +110,7 @@ def long_words(words: Sequence[str]) -> list[str]:
     for name, value in vars(short).items():
         if value is None or name in ("patience", "resume"):
             continue
-        long = _LONG[name.replace("_", "-")]
+        long = LONG[name.replace("_", "-")]
         values = ["true"] if value is True else value if isinstance(value, list) else [value]
         written += [f"--{long}", values[0] if len(values) == 1 else f"[{','.join(values)}]"]
     # After a yaml file, which they change; before what is written out by hand.
@@ -173,7 +174,7 @@ def _check_option(word: str) -> None:
     name = word[2:].partition("=")[0].rstrip("+")
     head = name.partition(".")[0]
     if head not in _OTHERS:
-        remedy = nearest(f"--{name}", [f"--{known}" for known in (*_LONG, *_OTHERS, "resume")])
+        remedy = nearest(f"--{name}", [f"--{known}" for known in (*LONG, *_OTHERS, "resume")])
         raise UsageError(must(f"--{name}", "be an option of fit", "an unknown one", remedy or "fit --help lists them."))
 
 

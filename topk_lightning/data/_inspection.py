@@ -40,10 +40,11 @@ class Look(NamedTuple):
         pixels = image_to_tensor(image)
         if resize is None:
             return cls(pixel_digest(pixels))
-        # NumPy's sums take a third of the time of torch's, and no threads of their own.
-        values = resize(pixels).movedim(0, -1).reshape(-1, 3).numpy().astype(np.uint32)
-        sums, squares = (numbers.sum(0, dtype=np.int64).tolist() for numbers in (values, values * values))
-        return cls(pixel_digest(pixels), len(values), tuple(sums), tuple(squares))
+        # Rows first, which 32 bits hold up to 66,000 pixels: half the time of sums in 64. No threads, unlike torch's.
+        values = resize(pixels).numpy().astype(np.uint32)
+        rows = values.sum(-1, dtype=np.uint32), np.einsum("chw,chw->ch", values, values)
+        sums, squares = (of_rows.sum(-1, dtype=np.int64).tolist() for of_rows in rows)
+        return cls(pixel_digest(pixels), values[0].size, tuple(sums), tuple(squares))
 
 
 def look_at_all(

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 
 from topk_lightning._checks import InvalidTypeError, InvalidValueError, UserError, must
 from topk_lightning.networks._small_cnn import SmallCNN
 from topk_lightning.networks.description import is_library_network
 from topk_lightning.networks.outputs import check_logits
 
-__all__ = ["check_image_size", "check_network", "misfit"]
+__all__ = ["check_image_size", "check_network", "check_own_network", "misfit"]
 
 # What networks say that take images of one size alone; the number may be that of maps within, so it is tried.
 _OF_ONE_SIZE = (
@@ -65,14 +66,28 @@ def check_network(network: nn.Module, image: Tensor) -> int:
 
 
 def check_image_size(network: nn.Module, size: int) -> None:
-    """Raise for square images that a network of torchvision, timm or this library does not fit, before any is loaded.
-
-    Other networks are not called: what they are given is their owner's to say.
-    """
+    """Raise for square images that a network of torchvision, timm or this library does not fit, before any is loaded."""
     if is_library_network(network) or isinstance(network, SmallCNN):
         error = misfit(network, next(network.parameters()).new_zeros((1, 3, size, size)))
         if error is not None:
             raise error
+
+
+def check_own_network(network: nn.Module, size: int, batch_size: int) -> None:
+    """Raise for square images that a network of whatever origin does not fit, before any is loaded.
+
+    It is called with one image, and with a batch where that fails, since it may be written for batches of one size alone.
+    Weights that take their shape from the first batch have none yet, and are not called. Random numbers are given back.
+    """
+    weights = next(network.parameters(), None)
+    if weights is None or any(is_lazy(parameter) for parameter in network.parameters()):
+        return
+    kind = weights.dtype if weights.is_floating_point() else torch.float32
+    with torch.random.fork_rng():
+        errors = (misfit(network, weights.new_zeros((count, 3, size, size), dtype=kind)) for count in (1, batch_size))
+        found = next(errors) and next(errors)
+    if found is not None:
+        raise found
 
 
 def misfit(network: nn.Module, images: Tensor) -> ValueError | None:
