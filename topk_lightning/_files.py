@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-import secrets
 import shutil
 import tarfile
 import warnings
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
+from topk_lightning._checks.places import check_regular, part_of
 
 __all__ = ["check_archive", "csv_rows", "csv_text", "read_archive", "replacing", "utf8", "write_file"]
 
@@ -33,10 +33,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path: the file to replace, or to make; where it is a link, the file that it leads to.
 
     Raises:
-        OSError: what writing raised.
+        OSError: what writing raised, or what is no file (a device would be replaced, too).
     """
     target = Path(os.path.realpath(path))
-    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    check_regular("path", path)
+    part = part_of(target)
     try:
         yield part
         with part.open("rb+") as file:

@@ -151,7 +151,9 @@ def test_a_page_that_cannot_be_written_is_said_before_the_test(fitted, tmp_path,
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setattr("topk_lightning.report.write_report", None)  # it is not reached
     out = tmp_path / "file" / "page.html"
-    assert sentence([fitted, "--out", out], capsys) == f"--out must be a file that can be written, got '{out}'."
+    assert sentence([fitted, "--out", out], capsys) == (
+        f"--out must be a file that can be written, got '{out}' (Not a directory)."
+    )
 
 
 def test_unreadable_images_are_named_at_the_end_and_the_status_is_1(fitted, tmp_path, capsys):

@@ -123,6 +123,8 @@ CASES = [
     ("fit --config empty.yaml", 2, "--config must be a yaml file of options, name: value, got nothing."),
     ("fit --ckpt_path plain.ckpt", 1, "ckpt_path must be a checkpoint that a training saved, got 'plain.ckpt', which holds something else."),
     ("fit --ckpt_path folder", 1, "ckpt_path must be an existing file, got 'folder'."),
+    (f"predict {'n' * 300} text.jpg", 1, "checkpoint must be an existing file or the folder of a run, got 'nnn"),
+    (f"predict text.jpg {'n' * 300}", 1, "images must be existing files or folders, got 'nnn"),
     ("predict folder text.jpg", 1, "checkpoint must be a file, or a folder with best.ckpt, got 'folder'."),
     ("predict plain.ckpt text.jpg", 1, "model must be a checkpoint that TopKClassifier saved, got 'plain.ckpt'."),
     ("predict text.jpg folder", 1, "images must hold a file that ends in .avif, "),

@@ -36,7 +36,7 @@ CASES = [
     ("review weights.npz", 2, "scores must count all images alike for a review plan, got weights of samples."),
     ("review a.npz --test weights.npz", 1, "scores must count all images alike for the outcome of a review plan, got weights"),
     ("sets a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
-    ("test values.ckpt --save-scores folder.npz", 1, "--save-scores must be a file that can be written, got 'folder.npz'."),
+    ("test values.ckpt --save-scores folder.npz", 1, "--save-scores must be a file that can be written, got 'folder.npz', which is a folder."),
     ("calibrate a.npz --out s.txt", 2, "--out must end in .json, got 's.txt'."),
     ("calibrate none.npz", 1, "scores must have a target for a temperature, got none."),
     ("calibrate nan.npz", 1, "validation must hold at least 4 images with finite scores for a temperature, got 0."),

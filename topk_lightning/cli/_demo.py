@@ -12,6 +12,7 @@ import rich
 from jsonargparse import Namespace
 
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning._checks.places import check_folder_place
 from topk_lightning.cli._errors import nothing_to_resume, usage
 from topk_lightning.cli._parser import OptionParser
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> None:
         check_integer("--epochs", options.epochs)
         check_integer("--seed", options.seed, 0)
         check_choice("--accelerator", options.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
+    check_folder_place("--out", options.out)
     from topk_lightning.cli._demo_recipe import shared_cores
     from topk_lightning.cli._quiet import quiet_lightning
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -93,7 +94,11 @@ def _sentence(error: BaseException) -> str | None:
     if isinstance(error, UserError) or type(error).__name__ == "MisconfigurationException":
         return text
     if isinstance(error, OSError):
-        return text if _modules(error) <= _OURS and "\n" not in text else None
+        if not _modules(error) <= _OURS or "\n" in text:
+            return None
+        if error.filename is None or error.strerror is None:
+            return text
+        return must(repr(str(error.filename)), "be a file or folder that can be used", error.strerror)
     if text.startswith("Early stopping conditioned on metric"):
         return _not_logged(text)
     if text.startswith("Error(s) in loading state_dict"):
@@ -141,7 +146,7 @@ def _other_network(text: str) -> str:
 def check_given_files(argument: str, paths: Sequence[str]) -> None:
     """Raise for a path that is not there, before anything large is imported."""
     for path in paths:
-        if not Path(path).exists():
+        if not os.path.exists(path):
             raise MissingFileError(must(argument, "be existing files or folders", repr(path)))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import rich
 
 from topk_lightning._checks.options import check_integer
+from topk_lightning._checks.places import check_file_place, check_folder_place
 from topk_lightning.cli._errors import usage
 from topk_lightning.cli._parser import OptionParser
-from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._runs import checkpoint_of
 
 __all__ = ["main"]
 
@@ -22,17 +22,18 @@ def main(words: Sequence[str]) -> None:
         if options.k is not None:
             check_integer("--k", options.k)
     checkpoint = checkpoint_of(options.checkpoint)
-    if options.out is not None and options.format != "hf":
-        check_writable(Path(options.out))
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._finish import say
     from topk_lightning.export import export_model
+    from topk_lightning.export.export_model import DEFAULT_OUT
 
+    out = DEFAULT_OUT[options.format] if options.out is None else options.out
+    (check_folder_place if options.format == "hf" else check_file_place)("--out", out)
     console = rich.get_console()
     with console.status("Exporting …"):
         written = export_model(
             checkpoint,
-            options.out,
+            out,
             format=options.format,
             k=options.k,
             opset=options.opset,

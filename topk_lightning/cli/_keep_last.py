@@ -36,7 +36,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 super().save_checkpoint(checkpoint, part, storage_options)
         except OSError as error:
             remedy = "What was saved before is whole."
-            raise InvalidValueError(must(str(path), "be a file that can be written", str(error), remedy)) from error
+            raise InvalidValueError(
+                must(str(path), "be a file that can be written", error.strerror or str(error), remedy)
+            ) from error
 
     def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
         """Check the checksums of a file that lies here, and read it."""
@@ -146,7 +148,9 @@ class KeepLast(Checkpoint):
                     trainer.save_checkpoint(path)
                 self.kept = path
             except Exception as error:
-                self.not_kept = " ".join(str(error).split()) or type(error).__name__
+                self.not_kept = (
+                    " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
+                )
         STOPS.release()
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import rich
 
 from topk_lightning._checks import must
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.cli._errors import UsageError
-from topk_lightning.cli._runs import check_writable
 
 __all__ = ["check_out", "print_line", "write_json"]
 
@@ -29,8 +29,10 @@ def check_out(path: str | None, suffixes: Sequence[str] = (".json",)) -> None:
         return
     if not path.lower().endswith(tuple(suffixes)):
         raise UsageError(must("--out", f"end in {' or '.join(suffixes)}", repr(path)))
-    check_writable(Path(path))
-    check_writable(Path(path).with_suffix(".json"))  # beside a page
+    beside = Path(path).with_suffix(".json")  # of a page
+    check_file_place("--out", path, [beside.name])
+    if beside != Path(path):
+        check_file_place("--out", beside)
 
 
 def write_json(path: str, content: Any, what: str) -> None:

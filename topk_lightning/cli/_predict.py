@@ -15,13 +15,14 @@ from jsonargparse import Namespace
 
 from topk_lightning._checks import InvalidValueError, MissingPackageError, must
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.cli._console import VisibleConsole, write_data
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels, check_share, has_device, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option, add_sure_options, check_sure
 from topk_lightning.cli._prediction_forms import WRITERS, prediction_table
-from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._runs import checkpoint_of
 
 if TYPE_CHECKING:
     from topk_lightning.prediction import Decider, TrainedModel
@@ -142,10 +143,10 @@ def _format_of(options: Namespace) -> str:
     """Return the format that was asked for, by its name or by the ending of the file."""
     if options.out is None:
         return str(options.format)
-    check_writable(Path(options.out))
     form = Path(options.out).suffix.lower().removeprefix(".")
     if form not in ("csv", "jsonl", "parquet"):
         raise UsageError(must("--out", "end in .csv, .jsonl or .parquet", repr(options.out)))
+    check_file_place("--out", options.out)
     if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
         remedy = 'Install it with pip install "topk-lightning[parquet]".'
         raise MissingPackageError(must("pyarrow", "be installed for --out .parquet", "none", remedy), name="pyarrow")

@@ -10,11 +10,12 @@ from typing import Any
 
 import rich
 
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.cli._errors import check_all_read, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
 from topk_lightning.cli._possible import add_classes_option
-from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._runs import checkpoint_of
 from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, stored_scores
 from topk_lightning.report import check_report_path
 
@@ -27,8 +28,9 @@ def main(words: Sequence[str]) -> None:
     with usage():
         check_report_path(options.out)
         check_logit_adjustment(options.logit_adjustment)
-    check_writable(Path(options.out))
-    check_writable(Path(options.out).with_suffix(".json"))
+    page = Path(options.out)
+    check_file_place("--out", page, [f"{page.stem}_suspects.csv"])
+    check_file_place("--out", page.with_suffix(".json"))
     if is_scores(options.checkpoint):
         check_used(
             options, {"data": None, "batch_size": 32, "network": None, "trust": [], "logit_adjustment": 0.0}, NO_IMAGES

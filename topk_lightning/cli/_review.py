@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> None:
         with usage():
             check_integer("--k", options.k)
     costs = _costs(options.costs)
-    check_validation(options)
+    check_validation(options, keeps=True)
     check_out(options.out)
     # Only now: --help and mistakes need no torch.
     from topk_lightning.cli._review_lines import plan_lines, sure_lines

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
+from topk_lightning._checks.places import check_folder_place, refused_place
 
 __all__ = [
     "BATCH",
@@ -19,7 +20,6 @@ __all__ = [
     "LAST",
     "REPORT",
     "TABLE",
-    "check_writable",
     "checkpoint_of",
     "new_run",
     "newest_run",
@@ -80,9 +80,9 @@ def checkpoint_of(path: str) -> str:
         FileNotFoundError: nothing there, or a folder without a checkpoint.
     """
     given = Path(path)
-    if given.is_file():
+    if os.path.isfile(given):
         return path
-    if not given.is_dir():
+    if not os.path.isdir(given):
         raise MissingFileError(must("checkpoint", "be an existing file or the folder of a run", repr(path)))
     from topk_lightning.prediction import find_checkpoint
 
@@ -92,27 +92,21 @@ def checkpoint_of(path: str) -> str:
     return path if found == given else str(found)
 
 
-def check_writable(path: Path, option: str = "--out") -> None:
-    """Raise now, not after a test of many minutes, for a file that could not be written."""
-    existing = next(folder for folder in path.resolve().parents if folder.exists())
-    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise InvalidValueError(must(option, "be a file that can be written", repr(str(path))))
-
-
 @contextlib.contextmanager
 def sole_training(folder: Path) -> Iterator[None]:
     """Within it, no other process may train into the folder; the lock ends with the process, however that ends.
 
     Raises:
+        OSError: no file can be written there.
         ValueError: another training writes there.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InvalidValueError(must("--out", "be a folder", f"{str(folder)!r}, where a file stands")) from error
+    check_folder_place("--out", folder)
     path = folder / _LOCK
-    # Not truncated: the number in it may be that of another training.
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
+    with refused_place("--out", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Not truncated: the number in it may be that of another training.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with open(descriptor, "r+") as file:
         try:
             _lock(file.fileno())
         except OSError as error:

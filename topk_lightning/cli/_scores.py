@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich
 
 from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.cli._errors import UsageError, check_given_files
 from topk_lightning.cli._runs import checkpoint_of
 
@@ -73,15 +74,22 @@ def check_used(options: Any, defaults: Mapping[str, Any], why: str) -> None:
             raise UsageError(must(f"--{name.replace('_', '-')}", f"be left out {why}", repr(given)))
 
 
-def check_validation(options: Any) -> None:
-    """Raise for a file that is not there and for an option that nothing would use, before anything large is imported."""
+def check_validation(options: Any, *, keeps: bool = False) -> None:
+    """Raise for a file that is not there and for an option that nothing would use, before anything large is imported.
+
+    Args:
+        options: of the command line.
+        keeps: whether what is fitted is put into the checkpoint, which must then be one that can be written.
+    """
     if is_scores(options.source):
         check_given_files("scores", [path for path in (options.source, options.test) if path is not None])
         check_used(options, {"data": None, "batch_size": None, "network": None, "trust": []}, NO_IMAGES)
         if options.test is None:
             check_used(options, {"test_target": None}, "without --test")
     else:
-        checkpoint_of(options.source)
+        checkpoint = checkpoint_of(options.source)
+        if keeps and not Path(checkpoint).is_dir():
+            check_file_place("checkpoint", checkpoint)
         check_used(options, dict.fromkeys(("test", "test_target", "kind", "target", "class_names")), NO_FILE)
 
 

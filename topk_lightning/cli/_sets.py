@@ -43,7 +43,7 @@ def main(words: Sequence[str]) -> None:
             except ValueError:
                 wanted = 'be a number above 0 or "fit"'
                 raise UsageError(must("--temperature", wanted, repr(options.temperature))) from None
-    check_validation(options)
+    check_validation(options, keeps=True)
     check_out(options.out)
     # Only now: --help and mistakes need no torch.
     fit_on, test, model, _ = validation_and_test(options)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_integer
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.cli._errors import UsageError, check_all_read, usage
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser
 from topk_lightning.cli._possible import add_classes_option, possible_classes, possible_scores
-from topk_lightning.cli._runs import check_writable, checkpoint_of
+from topk_lightning.cli._runs import checkpoint_of
 from topk_lightning.cli._scores import NO_FILE, NO_IMAGES, add_scores_options, check_used, is_scores, stored_scores
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> None:
         return
     checkpoint = checkpoint_of(options.checkpoint)
     if options.save_scores is not None:
-        check_writable(Path(options.save_scores), "--save-scores")
+        check_file_place("--save-scores", options.save_scores)
     else:
         check_used(options, {"scores_dtype": None}, "without --save-scores")
     check_used(options, dict.fromkeys(("kind", "target", "class_names")), NO_FILE)

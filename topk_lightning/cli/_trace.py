@@ -9,6 +9,7 @@ from pathlib import Path
 import rich
 
 from topk_lightning._checks import InvalidValueError, must
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.cli._errors import UsageError, check_given_files, check_max_pixels
 from topk_lightning.cli._out import print_line
 from topk_lightning.cli._parser import OptionParser, check_logit_adjustment
@@ -24,6 +25,8 @@ def main(words: Sequence[str]) -> None:
     check_logit_adjustment(options.logit_adjustment)
     if options.picture is not None and not options.picture.lower().endswith(".png"):
         raise UsageError(must("--picture", "end in .png", repr(options.picture)))
+    if options.picture is not None:
+        check_file_place("--picture", options.picture)
     checkpoint = checkpoint_of(options.checkpoint)
     check_given_files("image", [options.image])
     # Only now: --help and mistakes need no torch.

@@ -12,6 +12,7 @@ from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_k
+from topk_lightning._checks.places import check_file_place, check_folder_place
 from topk_lightning.export._folder import write_folder
 from topk_lightning.export._graph import TopKGraph, core_network, sample_images, what_goes_with_it
 from topk_lightning.export._onnx import OPSET, write_onnx
@@ -83,6 +84,7 @@ def export_model(
     Raises:
         ModuleNotFoundError: a package that the format needs, with the extra that brings it.
         FileNotFoundError: no checkpoint or no report there.
+        OSError: a place that cannot be written to, before anything is exported.
         ValueError: an unknown format, k > C, a network that cannot be exported or answers differently there.
 
     Examples:
@@ -121,4 +123,5 @@ def _checked_path(out: str | Path, form: str) -> Path:
         raise InvalidValueError(must("out", f"end in {ending} for format={form!r}", repr(str(out))))
     if path.is_dir() if ending else path.is_file():
         raise InvalidValueError(must("out", f"be a {'file' if ending else 'folder'}", repr(str(out))))
+    (check_file_place if ending else check_folder_place)("out", path)
     return path

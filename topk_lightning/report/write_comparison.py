@@ -13,6 +13,7 @@ from PIL import Image
 import topk_lightning.report._comparison as comparison_sections
 from topk_lightning._checks import InvalidValueError, UserError, must
 from topk_lightning._checks.options import check_integer
+from topk_lightning._checks.places import check_file_place
 from topk_lightning._files import utf8, write_file
 from topk_lightning.data import load_image
 from topk_lightning.decisions import SeedsComparison, compare_scores, compare_seeds
@@ -73,6 +74,7 @@ def write_comparison(
         The path of the file.
 
     Raises:
+        OSError: a place that cannot be written to, before anything is compared.
         ValueError: what :func:`topk_lightning.decisions.compare_scores` refuses, no .html file, a folder without the images.
 
     Examples:
@@ -85,6 +87,7 @@ def write_comparison(
         True
     """
     seconds, path = stopwatch(), check_report_path(out)
+    check_file_place("out", path)
     check_integer("listed", listed, minimum=0)
     sides = [[scores] if isinstance(scores, Scores) else list(scores) for scores in (first, second)]
     options: dict[str, Any] = {"level": level, "margin": margin, "coverage": coverage}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from torch import nn
 
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._checks.options import check_choice, check_integer
+from topk_lightning._checks.places import check_file_place
 from topk_lightning.decisions import ClassList
 from topk_lightning.epoch_table import find_table, read_table
 from topk_lightning.prediction import TrainedModel
 from topk_lightning.report._data_splits import read_splits
-from topk_lightning.report._files import write_files
+from topk_lightning.report._files import suspects_path, write_files
 from topk_lightning.report._report_path import check_report_path
 from topk_lightning.report._run_test import Labels, run_test
 from topk_lightning.report._stored_test import run_stored_test
@@ -163,9 +163,8 @@ def _check_left_out(given: Mapping[str, Any], why: str) -> None:
 def _writable(out: str | Path) -> Path:
     """Return the path of an .html file in a folder, which is made, that can be written to."""
     path = check_report_path(out)
+    check_file_place("out", path, [suspects_path(path).name])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
     return path
 
 
