@@ -6,6 +6,9 @@ import contextlib
 import io
 import json
 import os
+import pickle
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from PIL import Image
 from topk_lightning import ImageFolderDataModule, TopKClassifier
 from topk_lightning.cli import main
 from topk_lightning.cli._console import write_data
-from topk_lightning.data import BadImageWarning
+from topk_lightning.data import BadImageError, BadImageWarning
 from topk_lightning.report import score_images
 from topk_lightning.scores import Scores, read_scores, write_scores
 
@@ -110,6 +113,37 @@ def test_one_image_at_a_time_is_refused_by_its_size_with_the_option(place, capsy
     assert said.out.count("\n") == 1 + 3 * 12
     assert said.err.startswith("error: images must be readable, got 4 of 16 that are not: ")
     assert said.err.endswith(". A larger --max-pixels lets 1 of them in.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "way_out"),
+    [
+        ("cut.jpg", r" must be a readable image, got OSError \(.+\)\. ", "{skip} leaves it out."),
+        (
+            "strip.png",
+            r" must have at most [0-9,]+ pixels, got .+\. ",
+            "A larger {larger} lets it in, {skip} leaves it out.",
+        ),
+    ],
+)
+def test_a_training_names_the_way_out_of_an_unreadable_image(
+    place, tmp_path, capsys, monkeypatch, name, reason, way_out
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "photos" / "train", "photos")
+    shutil.copy(place / "photos" / "test" / "bee" / name, "photos/bee")
+    options = ["--image-size", "16", "--epochs", "1", "--batch-size", "4", "--device", "cpu", "--report", "false"]
+    assert main(["fit", "photos", *options]) == 1
+    said = capsys.readouterr().err
+    by_options = way_out.format(skip="--data.on_bad_image skip", larger="--data.max_pixels")
+    assert re.fullmatch(f"error: \\S*{re.escape(name)}{reason}{re.escape(by_options)}\n", said), said
+    assert main(["fit", "photos", *options, "--data.on_bad_image", "skip"]) == 0
+    data = ImageFolderDataModule("photos", image_size=16, num_workers=0)
+    with pytest.raises(BadImageError) as raised:
+        data.setup()
+    by_arguments = way_out.format(skip='on_bad_image="skip"', larger="max_pixels")
+    assert str(raised.value).endswith(f". {by_arguments}")
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
 def test_scores_of_images_name_the_unreadable_or_raise_as_asked(place):

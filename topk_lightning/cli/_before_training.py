@@ -1,10 +1,11 @@
-"""What ``fit`` does before it trains, if asked to: find a learning rate, or show what the network would see."""
+"""What ``fit`` does before it trains: say an image that stops it, find a learning rate, show what the network would see."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from torch import Tensor
 from topk_lightning._checks import InvalidValueError, must
 from topk_lightning._files import write_file
 from topk_lightning.classifier import TopKClassifier, images_and_target
+from topk_lightning.cli._errors import chain
 from topk_lightning.cli._progress import shows_progress
+from topk_lightning.data import BadImageError
 from topk_lightning.drawing import NamedPicture, draw_picture, new_figure, png_of, visible_text
 from topk_lightning.prediction import TrainedModel
 
@@ -21,12 +24,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pytorch_lightning import LightningModule, Trainer
 
-__all__ = ["batch_figure", "find_lr", "write_batch"]
+__all__ = ["bad_image_by_options", "batch_figure", "find_lr", "write_batch"]
 
 _SHOWN, _ACROSS = 24, 6  # images of a batch
 _LONGEST = 26  # characters of a name
 _STEPS = 100  # of the search
 _LOWEST = 1e-5  # where it begins: further down the loss hardly moves, and chance decides where it falls fastest
+
+
+@contextlib.contextmanager
+def bad_image_by_options() -> Iterator[None]:
+    """Within it, an image that cannot be read names the ways out as options of the command line."""
+    try:
+        yield
+    except Exception as error:
+        for cause in chain(error):
+            if isinstance(cause, BadImageError):
+                said = cause.said("--data.on_bad_image skip", "--data.max_pixels")
+                raise InvalidValueError(said) from error
+        raise
 
 
 def find_lr(trainer: Trainer, model: LightningModule, data: Any) -> float:

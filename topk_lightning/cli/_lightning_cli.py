@@ -21,7 +21,7 @@ from topk_lightning import callbacks as our_callbacks, data, losses, schedules
 from topk_lightning._checks import InvalidValueError, MissingFileError, must
 from topk_lightning._files import check_archive, read_archive, utf8, write_file
 from topk_lightning.classifier import TopKClassifier
-from topk_lightning.cli._before_training import find_lr, write_batch
+from topk_lightning.cli._before_training import bad_image_by_options, find_lr, write_batch
 from topk_lightning.cli._errors import UsageError, usage
 from topk_lightning.cli._finish import finish_training, say, say_how_to_go_on, show_test
 from topk_lightning.cli._lightning_parser import FitParser, check_class_paths, check_loss_options
@@ -54,7 +54,7 @@ def run(words: Sequence[str]) -> None:
             getattr(module, name)
     check_loss_options(words)
     release = {"version": version("topk-lightning")}
-    with quiet_lightning(), _LOCKS:
+    with quiet_lightning(), _LOCKS, bad_image_by_options():
         FitAndTest(
             LightningModule,
             LightningDataModule,

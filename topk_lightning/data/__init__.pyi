@@ -1,6 +1,7 @@
 # The public names, each with the module that it comes from: the only list of them.
 from ._errors import (
     SPLITS as SPLITS,
+    BadImageError as BadImageError,
     BadImageWarning as BadImageWarning,
     DeeperFoldersWarning as DeeperFoldersWarning,
     ImageSizeWarning as ImageSizeWarning,

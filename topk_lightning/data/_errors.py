@@ -11,6 +11,7 @@ from topk_lightning._checks import InvalidValueError, UserError, must, shown
 
 __all__ = [
     "SPLITS",
+    "BadImageError",
     "BadImageWarning",
     "DeeperFoldersWarning",
     "ImageSizeWarning",
@@ -45,6 +46,27 @@ class TooLargeImageError(UnreadableImageError):
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return type(self), (self.sentence,)  # from a worker process
+
+
+class BadImageError(UnreadableImageError):
+    """The first unreadable image of a data set, which may leave it out.
+
+    Args:
+        error: what is wrong with it.
+    """
+
+    def __init__(self, error: UnreadableImageError) -> None:
+        self.error = error
+        super().__init__(self.said('on_bad_image="skip"', "max_pixels"))
+
+    def __reduce__(self) -> tuple[type, tuple[UnreadableImageError]]:
+        return type(self), (self.error,)
+
+    def said(self, skip: str, max_pixels: str) -> str:
+        """Return the sentence with the ways out, as its reader types them."""
+        if isinstance(self.error, TooLargeImageError):
+            return f"{self.error.sentence} A larger {max_pixels} lets it in, {skip} leaves it out."
+        return f"{self.error} {skip} leaves it out."
 
 
 class NotAFolderError(UserError, NotADirectoryError):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from topk_lightning.data._errors import UnreadableImageError
+from topk_lightning.data._errors import BadImageError, UnreadableImageError
 from topk_lightning.data._fixed_transform import image_to_tensor
 from topk_lightning.data._processes import count_of_threads
 from topk_lightning.data.digests import pixel_digest
@@ -73,7 +73,7 @@ def look_at_all(
             elif skip:
                 bad[split][index] = look
             else:
-                raise look
+                raise BadImageError(look) from look
             tell(done, total)
     except BaseException:
         tell(total, total)
