@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
@@ -91,13 +91,13 @@ def ours(root: Path, batch_size: int, workers: int) -> DataLoader:
     return data.train_dataloader()
 
 
-def theirs(root: Path, batch_size: int, workers: int) -> DataLoader:
-    """Return torchvision's data set with the same augmentation."""
+def theirs(root: Path, images: int, batch_size: int, workers: int) -> DataLoader:
+    """Return torchvision's data set with the same augmentation, of as many images."""
     steps = [
         v2.PILToTensor(), v2.RandomResizedCrop([224, 224], scale=(0.35, 1.0), antialias=True), v2.RandomHorizontalFlip(),
         v2.ColorJitter(0.3, 0.3, 0.3), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,) * 3, (0.2,) * 3),
     ]  # fmt: skip
-    data = ImageFolder(str(root), v2.Compose(steps))
+    data = Subset(ImageFolder(str(root), v2.Compose(steps)), range(images))
     return DataLoader(data, batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
 
@@ -169,7 +169,8 @@ def measure(paths: list[Path], pixels: int, root: Path) -> list[str]:
 
 def ratios(root: Path, batch_size: int, workers: int, clock) -> list[float]:
     """Return our rate by torchvision's, of rounds in turn, after an epoch in which workers begin."""
-    mine, other = ours(root, batch_size, workers), theirs(root, batch_size, workers)
+    mine = ours(root, batch_size, workers)
+    other = theirs(root, len(mine.dataset), batch_size, workers)
     for loader in (mine, other):
         next(iter(loader)) if workers == 0 else rate(loader)
     return [rate(mine, clock) / rate(other, clock) for _ in range(ROUNDS)]

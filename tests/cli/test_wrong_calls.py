@@ -137,6 +137,9 @@ CASES = [
     ("compare text.jpg", 2, "the models must be two models, or as many on each side of --against, got 1."),
     ("export text.jpg", 2, "topk-lightning export must be given format, got none."),
     ("fit --model.lr fast", 2, "--model.lr must be a number, got 'fast'."),
+    ("fit --devices 2", 2, "--devices must be an option of fit, got an unknown one. Did you mean --trainer.devices?"),
+    ("fit --max_epochs 2", 2, "--max_epochs must be an option of fit, got an unknown one. Did you mean --epochs?"),
+    ("fit --num_workers 2", 2, "Did you mean --workers?"),
     ("fit --device cpu --trainer.devices 99999", 2, "--trainer.devices must be at most "),
     ("resume folder", 1, "resume must be given a folder with config.yaml and last.ckpt, got 'folder'."),
 ]  # fmt: skip

@@ -61,6 +61,8 @@ OPTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
 
 #: The long name of each short option.
 LONG = {short: long for group in OPTIONS.values() for short, (long, _, _) in group.items()}
+# What people know by Lightning's names, without a dot.
+_KNOWN = {long.rpartition(".")[2]: short for short, long in LONG.items()} | {"devices": "trainer.devices"}
 # Options of Lightning's command line that have no dot.
 _OTHERS = frozenset(("ckpt_path", "config", "data", "find_lr", "help", "logger", "model", "out", "print_config", "report", "seed_everything", "show_batch", "trainer", "version", "weights_only"))  # fmt: skip
 
@@ -174,7 +176,8 @@ def _check_option(word: str) -> None:
     name = word[2:].partition("=")[0].rstrip("+")
     head = name.partition(".")[0]
     if head not in _OTHERS:
-        remedy = nearest(f"--{name}", [f"--{known}" for known in (*LONG, *_OTHERS, "resume")])
+        same = f"Did you mean --{_KNOWN[name]}?" if name in _KNOWN else ""
+        remedy = same or nearest(f"--{name}", [f"--{known}" for known in (*LONG, *_OTHERS, "resume")])
         raise UsageError(must(f"--{name}", "be an option of fit", "an unknown one", remedy or "fit --help lists them."))
 
 
