@@ -73,6 +73,12 @@ class OptionParser(OneSentence, ArgumentParser):
             metavar="N",
         )
 
+    def add_spreadsheet_safe(self) -> None:
+        """Add what a csv file does with names that a spreadsheet would take for formulas."""
+        self.add_argument(
+            "--spreadsheet-safe", action="store_true", help="csv: no cell that a spreadsheet would take for a formula"
+        )
+
     def add_logit_adjustment(self) -> None:
         """Add the adjustment of a trained model's scores for classes of unequal frequency."""
         self.add_argument(

@@ -171,9 +171,7 @@ def _parser() -> OptionParser:
     parser.add_optional("--out", str, "a .csv, .jsonl or .parquet file to write")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time")
-    parser.add_argument(
-        "--spreadsheet-safe", action="store_true", help="csv: no cell that a spreadsheet would take for a formula"
-    )
+    parser.add_spreadsheet_safe()
     parser.add_max_pixels()
     parser.add_logit_adjustment()
     parser.add_network_options()

@@ -78,7 +78,7 @@ def _report_scores(options: Any, words: Sequence[str]) -> None:
 
 def _shared(options: Any, words: Sequence[str]) -> dict[str, Any]:
     """Return what a report takes of a checkpoint and of scores alike."""
-    names = ("k", "hierarchy", "epoch_table", "hard_images", "title", "classes")
+    names = ("k", "hierarchy", "epoch_table", "hard_images", "title", "classes", "spreadsheet_safe")
     return {name: options[name] for name in names} | {"facts": {"Command": shlex.join(["topk-lightning", *words])}}
 
 
@@ -101,6 +101,7 @@ def _parser() -> OptionParser:
     parser.add_optional("--title", str, "heading of the report")
     parser.add_argument("--hard-images", type=int, default=12, help="how many to show of each kind")
     parser.add_argument("--batch-size", type=int, default=32, help="images at a time, for a folder")
+    parser.add_spreadsheet_safe()
     parser.add_logit_adjustment()
     parser.add_optional("--validation", str, "beside a file of scores: that of validation images")
     add_classes_option(parser)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from topk_lightning.report._page import render
 from topk_lightning.report._results import Results
 from topk_lightning.report._section import sections_in
 from topk_lightning.report._summary import summary
-from topk_lightning.report._suspects import suspects_csv
+from topk_lightning.report._suspects import suspect_rows
 
 __all__ = ["SCHEMA_VERSION", "class_table_path", "plain", "suspects_path", "write_files"]
 
@@ -26,8 +26,15 @@ __all__ = ["SCHEMA_VERSION", "class_table_path", "plain", "suspects_path", "writ
 SCHEMA_VERSION = 1
 
 
-def write_files(results: Results, title: str, path: Path) -> None:
-    """Write the page, the JSON file and the table of classes beside it."""
+def write_files(results: Results, title: str, path: Path, *, spreadsheet_safe: bool = False) -> None:
+    """Write the page, and beside it the JSON file and the tables of classes and of suspect labels.
+
+    Args:
+        results: of a test.
+        title: the heading.
+        path: the page.
+        spreadsheet_safe: of the tables, as in :func:`topk_lightning._files.csv_text`.
+    """
     head, sections = summary(results), sections_in(report_sections, results)
     outside = results.evaluation.outside
     content = {
@@ -49,10 +56,11 @@ def write_files(results: Results, title: str, path: Path) -> None:
         "sections": {address: {"title": section.title, **section.values} for address, section in sections.items()},
     }
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
-    write_file(class_table_path(path), _csv(content["sections"]["classes"]["classes"], results.k))
+    rows = _class_rows(content["sections"]["classes"]["classes"], results.k)
+    write_file(class_table_path(path), utf8(csv_text(rows, spreadsheet_safe=spreadsheet_safe)))
     if results.suspects.order:
-        table = suspects_csv(results.suspects, results.class_names, results.data.test.name)
-        write_file(suspects_path(path), table)
+        suspects = suspect_rows(results.suspects, results.class_names, results.data.test.name)
+        write_file(suspects_path(path), utf8(csv_text(suspects, spreadsheet_safe=spreadsheet_safe)))
     else:
         suspects_path(path).unlink(missing_ok=True)  # of a report that was here before
     write_file(path.with_suffix(".json"), utf8(text))
@@ -69,12 +77,11 @@ def suspects_path(path: Path) -> Path:
     return path.with_name("suspects.csv" if path.stem == "report" else f"{path.stem}_suspects.csv")
 
 
-def _csv(rows: Sequence[Any], k: int) -> bytes:
-    """Return the rows; what is not defined is an empty cell."""
+def _class_rows(rows: Sequence[Any], k: int) -> Iterator[Sequence[Any]]:
+    """Yield the header and the rows; what is not defined is an empty cell."""
     names = {"name": "class", "recall_topk": f"recall_top{k}", "taken_for": "most_often_taken_for", "taken": "times"}
-    header = [names.get(f.name, f.name) for f in fields(rows[0])]
-    table = (["" if cell is None else cell for cell in row.values()] for row in map(plain, rows))
-    return utf8(csv_text([header, *table], spreadsheet_safe=True))
+    yield [names.get(f.name, f.name) for f in fields(rows[0])]
+    yield from (["" if cell is None else cell for cell in row.values()] for row in map(plain, rows))
 
 
 def plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,13 +9,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from topk_lightning._files import csv_text, utf8
 from topk_lightning.decisions import MergePair, confident_errors, pairs_to_merge
 from topk_lightning.findings import SuspectLabel
 from topk_lightning.ranking import topk_indices
 from topk_lightning.report._evaluation import Evaluation
 
-__all__ = ["Suspects", "suspects_csv"]
+__all__ = ["Suspects", "suspect_rows"]
 
 _COLUMNS = (
     "order",
@@ -92,8 +90,10 @@ class Suspects:
         return list(map(SuspectLabel, *columns))
 
 
-def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int], str]) -> bytes:
-    """Return the suspects as a table with two empty columns for the person who works through it.
+def suspect_rows(
+    suspects: Suspects, classes: Sequence[str], name: Callable[[int], str]
+) -> Iterator[tuple[object, ...]]:
+    """Yield a header and the suspects, with two empty columns for the person who works through them.
 
     Args:
         suspects: of a test.
@@ -101,14 +101,11 @@ def suspects_csv(suspects: Suspects, classes: Sequence[str], name: Callable[[int
         name: of an image, by its number in the test.
     """
     order = suspects.order
-
-    def table() -> Iterator[tuple[object, ...]]:
-        for start in range(0, len(order), _AT_ONCE):
-            part = order[start : start + _AT_ONCE]
-            named = suspects.named(part, classes, name)
-            sure = ("yes" if each else "" for each in suspects.confident[part].tolist())
-            for number, (of, yes) in enumerate(zip(named, sure, strict=True), start + 1):
-                shares = f"{of.probability:.3g}", of.suggested, f"{of.suggested_probability:.3g}"
-                yield (number, of.image, of.label, *shares, yes, "", "")
-
-    return utf8(csv_text(itertools.chain([_COLUMNS], table()), spreadsheet_safe=True))
+    yield _COLUMNS
+    for start in range(0, len(order), _AT_ONCE):
+        part = order[start : start + _AT_ONCE]
+        named = suspects.named(part, classes, name)
+        sure = ("yes" if each else "" for each in suspects.confident[part].tolist())
+        for number, (of, yes) in enumerate(zip(named, sure, strict=True), start + 1):
+            shares = f"{of.probability:.3g}", of.suggested, f"{of.suggested_probability:.3g}"
+            yield (number, of.image, of.label, *shares, yes, "", "")

@@ -44,6 +44,7 @@ def write_report(
     trust: Iterable[str] = (),
     validation: Scores | None = None,
     classes: Any = None,
+    spreadsheet_safe: bool = False,
 ) -> Path:
     """Test a classifier and write what came out as one HTML file, which needs neither network nor further files.
 
@@ -82,6 +83,8 @@ def write_report(
         validation: beside scores, those of validation images, which temperature, sets and review plan are fitted on.
         classes: the classes that are possible, as :meth:`topk_lightning.decisions.ClassList.of` takes them, before everything
             else: the report speaks of them alone, and images of others are left out. None: all.
+        spreadsheet_safe: put an apostrophe before a text in classes.csv and suspects.csv that a spreadsheet would take for a
+            formula; such a name is not read back as it was.
 
     Returns:
         The path of the file.
@@ -127,7 +130,12 @@ def write_report(
             hard_images=hard_images,
             possible=possible,
         )
-        write_files(results, title or f"Stored scores of {len(results.class_names):,} classes", path)
+        write_files(
+            results,
+            title or f"Stored scores of {len(results.class_names):,} classes",
+            path,
+            spreadsheet_safe=spreadsheet_safe,
+        )
         return path
     _check_left_out({"validation": validation}, "a test on images, whose data has its own")
     trained = TrainedModel.load(
@@ -150,7 +158,7 @@ def write_report(
         hard_images=hard_images,
     )
     heading = title or f"{trained.kind} on {len(results.class_names):,} classes"
-    write_files(results, heading, path)
+    write_files(results, heading, path, spreadsheet_safe=spreadsheet_safe)
     return path
 
 
