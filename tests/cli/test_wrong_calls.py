@@ -186,7 +186,7 @@ def test_weights_that_cannot_be_downloaded_are_one_sentence(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert main(["fit", *shlex.split(SMALL), "--network", "resnet18", "--weights", "DEFAULT"]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: weights must be a file or have been downloaded once, got 'DEFAULT' of resnet18 (")
+    assert said.startswith("error: --weights must be a file or have been downloaded once, got 'DEFAULT' of resnet18 (")
     assert said.endswith("). Save their state_dict where there is a connection, and name that file.")
 
 
