@@ -470,3 +470,18 @@ def test_no_escape_sequence_of_a_name_reaches_the_terminal(capsys):
 
 def refuse(name):
     raise InvalidValueError(f"name must be another, got {name}.")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = (
+        "import sys\n"
+        "from topk_lightning.cli._console import VisibleConsole\n"
+        "from topk_lightning.cli._running import run_command\n"
+        "sys.stdin.read()\n"
+        "sys.exit(run_command(lambda: VisibleConsole().print('x')))\n"
+    )
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
+        run.stdout.close()
+        run.stdin.close()
+        assert (run.stderr.read(), run.wait()) == ("", 0)

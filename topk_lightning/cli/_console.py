@@ -32,6 +32,10 @@ class VisibleConsole(Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible_text(segment.text))
 
+    def on_broken_pipe(self) -> None:
+        """Let the command end as where others write: rich's own way is status 1."""
+        raise BrokenPipeError
+
 
 @contextlib.contextmanager
 def visible_console() -> Iterator[None]:
