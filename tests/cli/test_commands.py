@@ -9,6 +9,8 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -480,7 +482,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         "sys.stdin.read()\n"
         "sys.exit(run_command(lambda: VisibleConsole().print('x')))\n"
     )
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
         run.stdout.close()
         run.stdin.close()
