@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.benchmarks.timing import peak_extra_bytes
 from topk_lightning import _target_ranks
+from topk_lightning._target_ranks import count_plainly
 from topk_lightning._topk_ways import _topk_of_keys
 from topk_lightning.ranking import count_ahead, count_ahead_and_tied, in_topk, target_rank, topk_indices
 
@@ -339,3 +340,23 @@ def test_counting_up_to_rank_5_holds_at_most_three_tenths_of_256_rows_of_1000_sc
         scores = scores.bfloat16()
     target = torch.arange(256)
     assert peak_extra_bytes(lambda: count_ahead(scores, target, below=6)) <= 0.3 * scores.numel() * scores.itemsize
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(5000, 9), (4097, 40), (9000, 300)])
+@pytest.mark.parametrize("ties", ["index", "strict", "optimistic"])
+def test_many_rows_whose_columns_lie_in_order_are_counted_in_parts(rows, classes, ties):
+    generator = torch.Generator().manual_seed(rows)
+    scores = torch.randint(classes, (classes, rows), generator=generator).float()
+    scores[0, :7] = torch.nan
+    target = torch.randint(classes, (rows,), generator=generator)
+    found = target_rank(scores.t(), target, ties=ties)
+    assert torch.equal(found, count_plainly(scores.t(), target, 1, ties))
+
+
+@pytest.mark.parametrize("classes", [*range(1, 6), 15, 16, 17])
+def test_ties_of_few_classes_are_put_in_order(classes):
+    generator = torch.Generator().manual_seed(classes)
+    scores = torch.randint(3, (200, classes), generator=generator).float()
+    scores[::9, 0], scores[1::9] = torch.nan, torch.inf
+    target = torch.randint(classes, (200,), generator=generator)
+    assert torch.equal(target_rank(scores, target), count_plainly(scores, target, 1, "index"))

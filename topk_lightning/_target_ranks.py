@@ -19,6 +19,12 @@ __all__ = ["CPU_BLOCK", "count_plainly", "count_rows"]
 CPU_BLOCK, _LEAST_BLOCK = 2**17, 2**16
 # Up to so many scores are counted as they are, in one block.
 _SMALL = 2**15
+# Rows whose columns are counted at a time: with more, the columns of a block are too few for their sum.
+_COLUMN_ROWS = 2**12
+# Of up to so many classes those of lower index that tie are added up by a product with the matrix of that many classes, whose
+# column j holds 1 for the classes before j.
+_FEW = 16
+_BEFORE = tuple(torch.ones(n, n, device="cpu").triu(1) for n in range(_FEW + 1))
 # Where many rows tie, so many classes show most targets to be behind all ranks that are told apart.
 _FIRST = 64
 # Rows of a block at least, where the scores of a row do not lie side by side: what is read with them is not read again.
@@ -63,7 +69,9 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
         return torch.rsub(at_most, num_classes), tied
     target_score = scores.gather(1, label)
     if num_rows > 1 and num_classes > 1 and scores.stride(0) == 1:
-        at_most, tied = _count_columns(scores, target_score, label, index_rule, least, dtype)
+        parts = zip(*(torch.split(of, _COLUMN_ROWS) for of in (scores, target_score, label)), strict=True)
+        counts = [_count_columns(*part, index_rule, least, dtype) for part in parts]
+        at_most, tied = counts[0] if len(counts) == 1 else map(torch.cat, zip(*counts, strict=True))
     else:
         at_most, tied = _count_blocks(scores, target_score, label, index_rule, least, dtype)
     return torch.rsub(at_most, num_classes), tied
@@ -77,7 +85,11 @@ def _count_at_once(scores: Tensor, label: Tensor, index_rule: bool, dtype: torch
     at_most = torch.sum(torch.le(scores, target_score, out=mask), 1, dtype=dtype)
     tied = torch.sum(torch.eq(scores, target_score, out=mask), 1, dtype=dtype)
     if index_rule and scores.shape[0] and tied.amax().item() > 1:
-        at_most = at_most - _lower_ties(mask, label)
+        if scores.shape[1] <= _FEW and scores.dtype == torch.float32:
+            lower = torch.mm(mask, _BEFORE[scores.shape[1]]).gather(1, label).squeeze(1)
+        else:
+            lower = _lower_ties(mask, label)
+        at_most = at_most.sub_(lower)
     return at_most, tied
 
 
