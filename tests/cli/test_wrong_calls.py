@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import socket
 
 import pytest
 import torch
+from jsonargparse import Namespace
 from PIL import Image
 
 from topk_lightning.cli import main
 from topk_lightning.cli._running import run_command
+from topk_lightning.cli._trainer import check_processes
 from topk_lightning.cli._words import OPTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -175,6 +179,24 @@ def test_a_wrong_value_names_the_option_that_was_typed(name, tmp_path, monkeypat
     said = capsys.readouterr().err
     assert said.startswith(f"error: --{name} must ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerator", "processors", "is_refused"),
+    [
+        (8, "cpu", 1, False),
+        ("9", "cpu", 1, True),
+        (16, "cpu", 4, False),
+        (17, "cpu", 4, True),
+        ("auto", "cpu", 1, False),
+        (99, "gpu", 1, False),
+    ],
+)
+def test_four_processes_a_processor_are_enough(devices, accelerator, processors, is_refused, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(processors), raising=False)
+    refused = pytest.raises(ValueError, match=rf"^--trainer\.devices must be at most {max(8, 4 * processors)} on")
+    with refused if is_refused else contextlib.nullcontext():
+        check_processes(Namespace(devices=devices, accelerator=accelerator))
 
 
 def test_weights_that_cannot_be_downloaded_are_one_sentence(tmp_path, monkeypatch, capsys):
