@@ -70,7 +70,7 @@ def count_rows(scores: Tensor, label: Tensor, ties: str, below: int) -> tuple[Te
     target_score = scores.gather(1, label)
     if num_rows > 1 and num_classes > 1 and scores.stride(0) == 1:
         parts = zip(*(torch.split(of, _COLUMN_ROWS) for of in (scores, target_score, label)), strict=True)
-        counts = [_count_columns(*part, index_rule, least, dtype) for part in parts]
+        counts = [_count_columns(part, own, of, index_rule, least, dtype) for part, own, of in parts]
         at_most, tied = counts[0] if len(counts) == 1 else map(torch.cat, zip(*counts, strict=True))
     else:
         at_most, tied = _count_blocks(scores, target_score, label, index_rule, least, dtype)

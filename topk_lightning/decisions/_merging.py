@@ -88,14 +88,16 @@ def pairs_to_merge(confusions: Tensor, images: int | None = None, *, most: int =
     total = sum(counts.values()) if images is None else images
     hits = sum(count for (actual, predicted), count in counts.items() if actual == predicted)
     confused = {(min(pair), max(pair)) for pair, count in counts.items() if pair[0] != pair[1] and count}
-    pairs = []
+    found = []
     for first, second in confused:
         there, back = counts.get((first, second), 0), counts.get((second, first), 0)
-        if there + back < least:
-            continue
-        right = counts.get((first, first), 0) + counts.get((second, second), 0)
-        among = right + there + back
-        low, high = wilson_interval(torch.tensor(right / among), torch.tensor(among), 0.95).tolist()
-        merged = (hits + there + back) / total
-        pairs.append(MergePair(first, second, there, back, right, hits / total, merged, (low, high)))
-    return sorted(pairs, key=lambda pair: (-pair.confused, pair.right, pair.first, pair.second))[:most]
+        if there + back >= least:
+            right = counts.get((first, first), 0) + counts.get((second, second), 0)
+            found.append((first, second, there, back, right))
+    found = sorted(found, key=lambda pair: (-pair[2] - pair[3], pair[4], pair[0], pair[1]))[:most]
+    right, among = torch.tensor([(pair[4], sum(pair[2:])) for pair in found], dtype=torch.float64).view(-1, 2).unbind(1)
+    told_apart = wilson_interval(right / among, among, 0.95).tolist()
+    return [
+        MergePair(*pair, hits / total, (hits + pair[2] + pair[3]) / total, (low, high))
+        for pair, (low, high) in zip(found, told_apart, strict=True)
+    ]
