@@ -25,12 +25,21 @@ def run_processes(function: Callable[..., Any], world_size: int, *args: Any) -> 
     processes = mp.spawn(_run, (function, world_size, port, results, args), nprocs=world_size, join=False)
     # Results are taken before the processes are joined: a full queue would keep them alive.
     found: dict[int, Any] = {}
-    while len(found) < world_size and not (processes.join(timeout=0.1) and results.empty()):
+
+    def take() -> None:
         while not results.empty():
             rank, result = results.get()
             found[rank] = result
-    while not processes.join():
-        pass
+
+    try:
+        while not processes.join(timeout=0.1):
+            take()
+    except mp.ProcessExitedException:
+        # torch 2.14 aborts a process of gloo now and then, when all is done; before that no result is missing.
+        take()
+        if len(found) < world_size:
+            raise
+    take()
     return [found[rank] for rank in range(world_size)]
 
 
@@ -42,6 +51,8 @@ def _run(
     dist.init_process_group("gloo", rank=rank, world_size=world_size)
     try:
         results.put((rank, function(rank, world_size, *args)))
+        results.close()
+        results.join_thread()
         dist.barrier()
     finally:
         dist.destroy_process_group()
