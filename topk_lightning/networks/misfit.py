@@ -83,7 +83,7 @@ def check_own_network(network: nn.Module, size: int, batch_size: int) -> None:
     if weights is None or any(is_lazy(parameter) for parameter in network.parameters()):
         return
     kind = weights.dtype if weights.is_floating_point() else torch.float32
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([weights.device] if weights.is_cuda else []):  # by default a warning where GPUs are many
         errors = (misfit(network, weights.new_zeros((count, 3, size, size), dtype=kind)) for count in (1, batch_size))
         found = next(errors) and next(errors)
     if found is not None:
