@@ -106,7 +106,7 @@ def sole_training(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         # Not truncated: the number in it may be that of another training.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    with open(descriptor, "r+") as file:
+    with open(descriptor, "r+", encoding="utf-8") as file:
         try:
             _lock(file.fileno())
         except OSError as error:
