@@ -84,9 +84,9 @@ def test_nan_rows_are_misses_and_named(tmp_path):
     assert content["sections"]["hard_images"]["not_finite"] == ["y (bee)"]
 
 
-def test_a_class_that_would_be_a_formula_is_text_in_the_table(tmp_path):
+def test_a_class_that_would_be_a_formula_is_text_in_the_table_for_spreadsheets(tmp_path):
     scores = Scores(torch.eye(3), torch.arange(3), kind="logits", class_names=NAMES)
-    write_report(scores, None, tmp_path / "report.html")
+    write_report(scores, None, tmp_path / "report.html", spreadsheet_safe=True)
     assert "\n2,'=cat," in (tmp_path / "classes.csv").read_text()
     assert '"=cat"' in (tmp_path / "report.json").read_text()
 
