@@ -5,7 +5,6 @@ The numbers were chosen by trials that showed the test vendor too, so the result
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from torch import nn
 
 from topk_lightning.callbacks import KAnnealing, TemperatureAnnealing
 from topk_lightning.classifier import TopKClassifier
+from topk_lightning.cli._trainer import count_of_processors
 from topk_lightning.data import EmojiDataModule
 from topk_lightning.losses import SmoothTopKSVMLoss
 from topk_lightning.networks import SmallCNN
@@ -72,17 +72,12 @@ def shared_cores() -> Iterator[None]:
     More threads than free cores make them wait for each other: eight times the time on two busy cores.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, _cores() - _workers()))
+    torch.set_num_threads(max(1, count_of_processors() - _workers()))
     try:
         yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _cores() -> int:
-    # Where a process is confined to some cores, the others are not its own.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _workers() -> int:
-    return max(1, min(4, _cores() - 1))
+    return max(1, min(4, count_of_processors() - 1))

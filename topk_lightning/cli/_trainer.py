@@ -19,7 +19,7 @@ from topk_lightning.cli._keep_last import KeepLast, WholeCheckpointIO
 from topk_lightning.cli._progress import EpochProgressBar, shows_progress
 from topk_lightning.cli._runs import BEST, TABLE
 
-__all__ = ["as_list", "check_processes", "fit_callbacks", "trainer_options"]
+__all__ = ["as_list", "check_processes", "count_of_processors", "fit_callbacks", "trainer_options"]
 
 # Strategies that write a checkpoint as one file; others bring a writer of their own.
 _WHOLE_FILES = ("auto", "ddp", "single_device")
@@ -58,12 +58,17 @@ def check_processes(config: Namespace) -> None:
     devices = str(config.get("devices"))
     if config.get("accelerator") not in ("cpu", *(() if has_gpu else ("auto", None))) or not devices.isdigit():
         return
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = count_of_processors()
     most = max(8, 4 * processors)
     if int(devices) > most:
         wanted = f"be at most {most} on {processors} processor{'s' if processors > 1 else ''}"
         remedy = f"Each is a process of its own: {processors} keep all processors busy."
         raise UsageError(must("--trainer.devices", wanted, devices, remedy))
+
+
+def count_of_processors() -> int:
+    """Return the number of processors that this process may use: where it is confined to some, the others are not its own."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def fit_callbacks(given: Sequence[Callback], folder: Path, monitor: str | None, saves: bool) -> list[Callback]:
