@@ -10,7 +10,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import check_temperature
 from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
 from topk_lightning.relaxations import Membership, check_membership, laplace, logistic
-from topk_lightning.relaxations.soft_topk_mask import log_membership
+from topk_lightning.relaxations.soft_topk_mask import minus_log_membership
 
 __all__ = ["SoftTopKLoss", "soft_topk_loss"]
 
@@ -77,7 +77,7 @@ class SoftTopKLoss(ClassificationLoss):
         if k == logits.shape[1]:
             target_logit = logits.gather(1, target).squeeze(1)
             return torch.where(target_logit.isnan(), target_logit, 0)
-        return 0 - log_membership(logits, target, k, temperature, curve).squeeze(1)
+        return minus_log_membership(logits, target, k, temperature, curve)
 
 
 soft_topk_loss = loss_function(SoftTopKLoss)

@@ -12,7 +12,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Threshold", "distances_from", "threshold_of", "write_powers", "write_shares"]
+from topk_lightning.relaxations.rows import bounded, small_dtype
+
+__all__ = [
+    "Threshold",
+    "distances_from",
+    "from_the_kth",
+    "norm",
+    "start_of",
+    "threshold_of",
+    "write_powers",
+    "write_shares",
+]
 
 # Stands for u where no (k+1)-th class sets a threshold: so far below that F′ is e^−x for every class.
 _FAR_BELOW = -1e3
@@ -24,20 +35,18 @@ class Threshold(NamedTuple):
     Args:
         centre: s_[k], (M, 1).
         u: (M, 1); −1000 where at most k classes are unmasked, so that nothing sets a threshold.
-        free: where that is so, (M, 1).
+        free: where that is so, (M, 1); None if it is known to be nowhere.
         powers: what the curve made of all classes, of the shape of the rows; 0 for the leaders.
         places: the leaders' classes, (M, L).
-        leaders: (s_i − s_[k])/t of the leaders, (M, L).
-        reference: (s_r − s_[k])/t of the score s_r that has power 1, (M, 1).
+        leaders: (s_i − s_[k])/t of the leaders, (M, L or more); the last of them is that of the score that has power 1.
     """
 
     centre: Tensor
     u: Tensor
-    free: Tensor
+    free: Tensor | None
     powers: Tensor
     places: Tensor
     leaders: Tensor
-    reference: Tensor
 
 
 def write_powers(rows: Tensor, index: Tensor, reference: Tensor, temperature: float, out: Tensor) -> None:
@@ -45,34 +54,50 @@ def write_powers(rows: Tensor, index: Tensor, reference: Tensor, temperature: fl
     torch.sub(rows, reference, out=out).mul_(1 / temperature).exp_().scatter_(1, index, 0)
 
 
+def from_the_kth(top: Tensor, k: int, temperature: float, finite: bool) -> Tensor:
+    """Return (s_i − s_[k])/t of the largest scores of each row, in the dtype of small numbers."""
+    small, centre = small_dtype(top), bounded(top[:, k - 1 : k], finite)
+    return (top.to(small) - centre.to(small)).div_(temperature)
+
+
+def start_of(best: Tensor, others: Tensor, lowest: Tensor) -> Tensor:
+    """Return u if either side were equal classes with its Σ x and Σ x²: then the equation is quadratic in e^u."""
+    total_best, total = best.sum(1, keepdim=True), others.sum(1, keepdim=True)
+    tilt = (norm(best) / total_best).square_().sub_((norm(others) / total).square_())
+    half = lowest / 2
+    tilt.mul_((total_best * total).sqrt_()).mul_(half.exp()).div_(2)
+    return (total / total_best).log_().div_(2).add_(half).add_(tilt.asinh_())
+
+
+def norm(rows: Tensor) -> Tensor:
+    """Return √Σ x² of each row, (M, 1)."""
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return norms
+
+
 def threshold_of(
-    top: Tensor,
-    small: Tensor,
-    k: int,
-    u: Tensor,
-    powers: Tensor,
-    index: Tensor,
-    reference: Tensor,
-    temperature: float,
+    top: Tensor, leaders: Tensor, k: int, u: Tensor, powers: Tensor, places: Tensor, finite: bool
 ) -> Threshold:
-    """Gather a :class:`Threshold`; `top` are scores, the first of them the leaders', and `small` the same in u's dtype."""
-    free = top[:, k : k + 1] == -math.inf
-    centre = small[:, k - 1 : k].clamp(min=torch.finfo(top.dtype).min)
-    leaders = (small[:, : index.shape[1]] - centre) / temperature
-    # Nothing has power 1 there; −1000 from the threshold keeps exp finite.
-    distance = ((reference.to(u.dtype) - centre) / temperature).masked_fill(free, 2 * _FAR_BELOW)
-    return Threshold(top[:, k - 1 : k], u.masked_fill(free, _FAR_BELOW), free, powers, index, leaders, distance)
+    """Gather a :class:`Threshold` from the largest scores and their distances from the k-th."""
+    centre, free = top[:, k - 1 : k], None
+    if not finite:
+        free = top[:, k : k + 1] == -math.inf
+        # Nothing has power 1 there; −1000 from the threshold keeps exp finite.
+        reference = leaders[:, -1:].masked_fill(free, 2 * _FAR_BELOW)
+        leaders = torch.cat([leaders[:, : places.shape[1]], reference], 1)
+        u = u.masked_fill(free, _FAR_BELOW)
+    return Threshold(centre, u, free, powers, places, leaders)
 
 
 def distances_from(threshold: Threshold) -> tuple[Tensor, Tensor, Tensor]:
-    """Return |x| of the leaders (M, L), x of the reference and the smallest |x| of all these, (M, 1)."""
-    distances = (threshold.leaders - threshold.u).abs()
-    reference = threshold.reference - threshold.u
-    return distances, reference, torch.minimum(distances.amin(1, keepdim=True), reference.abs())
+    """Return |x| of the leaders (M, L), x of the score of power 1 and the smallest |x| of all these, (M, 1)."""
+    x = threshold.leaders - threshold.u
+    distances = x.abs()
+    return distances[:, : threshold.places.shape[1]], x[:, -1:], distances.amin(1, keepdim=True)
 
 
 def write_shares(out: Tensor, leaders: Tensor, factor: Tensor, index: Tensor, scale: Tensor) -> None:
     """Scale the slopes, `leaders` at `index` and factor · out elsewhere, such that each row sums to `scale`."""
     # The class nearest to the threshold has a slope of at least 1/4, unless all are masked.
-    scale = scale / (leaders.sum(1, keepdim=True) + factor * out.sum(1, keepdim=True)).clamp(min=0.25)
+    scale = scale / (leaders.sum(1, keepdim=True) + factor * out.sum(1, keepdim=True)).clamp_(min=0.25)
     out.mul_((factor * scale).to(out.dtype)).scatter_(1, index, (leaders * scale).to(out.dtype))

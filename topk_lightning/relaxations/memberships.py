@@ -18,11 +18,14 @@ from topk_lightning._checks.losses import reads_values
 from topk_lightning.relaxations._threshold import (
     Threshold,
     distances_from,
+    from_the_kth,
+    norm,
+    start_of,
     threshold_of,
     write_powers,
     write_shares,
 )
-from topk_lightning.relaxations.rows import largest, small_dtype
+from topk_lightning.relaxations.rows import all_finite, bounded, largest, small_dtype
 
 __all__ = [
     "MEMBERSHIPS",
@@ -56,6 +59,10 @@ class Membership:
         """Return log F(x), finite for every finite x."""
         raise NotImplementedError
 
+    def log_slope(self, x: Tensor) -> Tensor:
+        """Return the derivative of log F, in [0, 1]."""
+        raise NotImplementedError
+
     def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
         """Find u such that Σ_i F((s_i − s_[k])/t − u) = k in each row of (M, C), k < C; `powers` is filled."""
         raise NotImplementedError
@@ -63,7 +70,8 @@ class Membership:
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j of each class into `out` (M, C), however far the threshold is from all classes.
 
-        Where a threshold is free, the shares are those in the limit of one more class that is moved to −∞.
+        Where a threshold is free, the shares are those in the limit of one more class that is moved to −∞. `out` may be the
+        powers of the threshold.
         """
         raise NotImplementedError
 
@@ -81,6 +89,10 @@ class Logistic(Membership):
         """Return log F(x)."""
         return F.logsigmoid(x)
 
+    def log_slope(self, x: Tensor) -> Tensor:
+        """Return the derivative of log F."""
+        return x.neg().sigmoid_()
+
     def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
         """Find u by Newton's method on log(mass missing in the top k) = log(mass of the others).
 
@@ -90,57 +102,43 @@ class Logistic(Membership):
         δ leaves at most δ²/4: where values may be read, no step follows one that is small enough.
         """
         top, index = largest(rows, k + 1)
-        following = top[:, k:].clamp(min=torch.finfo(top.dtype).min)
-        write_powers(rows, index[:, :k], following, temperature, powers)
-        small = top.to(small_dtype(rows))
-        gap = (small[:, k - 1 : k] - small[:, k:]) / temperature
-        best = ((small[:, k - 1 : k] - small[:, :k]) / temperature).exp()
-        power_best, weight_best = _power_and_weight(best)
-        power_others, weight_others = _power_and_weight(powers)
-        half_gap = gap / 2
-        # Solved for y = e^(u + gap/2), in the form that does not cancel.
-        tilt = (weight_best - weight_others).mul_(half_gap.neg().exp_())
-        product = power_best * power_others
-        reach = tilt.square().add_(4 / product).sqrt_().add_(tilt.abs())
-        u = torch.where(tilt > 0, reach * power_others / 2, 2 / (power_best * reach)).log_().sub_(half_gap)
-        buffer, small_buffer = torch.empty_like(powers), torch.empty_like(best)
+        places, finite = index[:, :k], all_finite(top)
+        leaders = from_the_kth(top, k, temperature, finite)
+        write_powers(rows, places, bounded(top[:, k:], finite), temperature, powers)
+        d, lowest = leaders.split_with_sizes([k, 1], 1)
+        u = start_of(d.neg().exp_(), powers, lowest)
+        buffer = torch.empty_like(powers)
+        # Beyond such a gap the start is exact, and masses might underflow; broken rows have no solution.
+        done = lowest < -100 if finite else (lowest < -100) | u.isnan()
         # Halving steps while the error may be too large for Newton's method, which needs it below 4.
         halvings = max(0, math.ceil(math.log2(math.log(k + 1) / 2)))
-        double = rows.dtype == torch.float64
-        for step in range(halvings + (6 if double else 4)):
-            log_missing, slope_missing = _log_mass(best, u, small_buffer)
-            log_others, slope_others = _log_mass(powers, -gap - u, buffer)
-            difference = log_missing - log_others
-            move = difference * 0.75 if step < halvings else difference / (slope_missing + slope_others)
-            u = u - move
-            if reads_values(rows) and step >= halvings and not (move.abs() > (1e-7 if double else 2e-3)).any():
+        steps, enough = (6, 1e-7) if rows.dtype == torch.float64 else (4, 2e-3)
+        for step in range(halvings + steps):
+            missing = (u - d).sigmoid_()
+            log_factor = lowest - u
+            factor = log_factor.exp().to(powers.dtype)
+            torch.mul(powers, factor, out=buffer).add_(1)
+            torch.div(powers, buffer, out=buffer)
+            total_missing, total = missing.sum(1, keepdim=True), buffer.sum(1, keepdim=True)
+            move = (total_missing / total).log_().sub_(log_factor)
+            if step < halvings:
+                move.mul_(0.75)
+            else:
+                slope = 2 - norm(missing).square_().div_(total_missing)
+                move.div_(slope.sub_(norm(buffer).square_().mul_(factor).div_(total)))
+            u.sub_(move.masked_fill_(done, 0))
+            if reads_values(rows) and step >= halvings and torch.linalg.vector_norm(move, torch.inf).item() <= enough:
                 break
-        return threshold_of(top, small, k, u, powers, index[:, :k], following, temperature)
+        return threshold_of(top, leaders, k, u, powers, places, finite)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""
         # F′ = e^−|x| / (1 + e^−|x|)², and e^x / (1 + e^x)² for either sign of x.
         distances, reference, nearest = distances_from(threshold)
-        leaders = (nearest - distances).exp() / (1 + distances.neg().exp()).square()
-        torch.mul(threshold.powers, reference.exp().to(out.dtype), out=out).add_(1).square_()
-        torch.div(threshold.powers, out, out=out)
-        write_shares(out, leaders, (reference + nearest).exp(), threshold.places, scale)
-
-
-def _power_and_weight(powers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return p1 = Σ x and p2/p1², the share of each of the equal classes that have the same Σ x and Σ x²."""
-    first = powers.sum(1, keepdim=True).to(small_dtype(powers))
-    return first, (torch.linalg.vector_norm(powers, dim=1, keepdim=True) / first).square_()
-
-
-def _log_mass(powers: Tensor, log_factor: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log Σ_i σ(log x_i + log_factor) and its slope in log_factor, for the powers x_i ≤ 1 of each row."""
-    factor = log_factor.exp()
-    torch.mul(powers, factor.to(powers.dtype), out=buffer).add_(1)
-    torch.div(powers, buffer, out=buffer)
-    total = buffer.sum(1, keepdim=True).to(factor.dtype)
-    squares = torch.linalg.vector_norm(buffer, dim=1, keepdim=True).to(factor.dtype).square_()
-    return total.log().add_(log_factor), 1 - factor.mul_(squares).div_(total)
+        leaders = (nearest - distances).exp_().mul_(distances.sigmoid().square_())
+        below = torch.mul(threshold.powers, reference.exp().to(out.dtype)).add_(1).square_()
+        torch.div(threshold.powers, below, out=out)
+        write_shares(out, leaders, (reference + nearest).exp_(), threshold.places, scale)
 
 
 class Laplace(Membership):
@@ -160,6 +158,10 @@ class Laplace(Membership):
         below = x < 0
         return torch.where(below, x - math.log(2), torch.log1p(-x.masked_fill(below, 0).neg().exp() / 2))
 
+    def log_slope(self, x: Tensor) -> Tensor:
+        """Return the derivative of log F."""
+        return 1 / (2 * x.clamp(min=0).exp() - 1)
+
     def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
         """Find u in closed form.
 
@@ -167,15 +169,14 @@ class Laplace(Membership):
         a·w² − 2(j − k)·w − b = 0 in w = e^u. Each class above has at least mass 1/2, so j ≤ 2k, and the rest of the
         row enters as one sum.
         """
-        top, index = largest(rows, min(2 * k + 1, rows.shape[1]))
-        last = top[:, -1:].clamp(min=torch.finfo(rows.dtype).min)
-        write_powers(rows, index, last, temperature, powers)
-        rest = powers.sum(1, keepdim=True)
-        small = top.to(small_dtype(rows))
-        d = (small - small[:, k - 1 : k]) / temperature
+        top, places = largest(rows, min(2 * k + 1, rows.shape[1]))
+        finite = all_finite(top)
+        d, last = from_the_kth(top, k, temperature, finite), top[:, -1:]
+        write_powers(rows, places, bounded(last, finite), temperature, powers)
+        rest = powers.sum(1, keepdim=True).to(d.dtype).log_().add_(d[:, -1:])
         # For j = 0, 1, …: the sums over the classes above and below the threshold.
         log_a = torch.cat([torch.full_like(d[:, :1], -math.inf), torch.logcumsumexp(-d, 1)], 1)
-        log_b = torch.cat([rest.to(d.dtype).log() + d[:, -1:], d.flip(1)], 1).logcumsumexp(1).flip(1)
+        log_b = torch.cat([rest, d.flip(1)], 1).logcumsumexp(1).flip(1)
         # Class i stands above the threshold if the mass that v = s_i would give falls short of k.
         i = torch.arange(1, d.shape[1] + 1, device=d.device)
         above = ((log_b[:, 1:] - d).exp() - (log_a[:, 1:] + d).exp() < 2 * (k - i)).sum(1, keepdim=True)
@@ -183,13 +184,14 @@ class Laplace(Membership):
         log_q = (above - k).abs().to(d.dtype).log()
         root = torch.logaddexp(torch.logaddexp(2 * log_q, log_a + log_b) / 2, log_q)
         u = torch.where(above > k, root - log_a, log_b - root)
-        return threshold_of(top, small, k, u, powers, index, last, temperature)
+        return threshold_of(top, d, k, u, powers, places, finite)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""
         # F′ = e^−|x|, and all but the leaders stand below the threshold.
         distances, reference, nearest = distances_from(threshold)
-        out.copy_(threshold.powers)
+        if out is not threshold.powers:
+            out.copy_(threshold.powers)
         write_shares(out, (nearest - distances).exp(), (reference + nearest).exp(), threshold.places, scale)
 
 
@@ -219,7 +221,8 @@ class ClippedLine(Membership):
         piece = (mass < k).sum(1, keepdim=True) - 1
         short = (k - mass.gather(1, piece)) / slope.gather(1, piece).clamp(min=1)
         u = kinks.gather(1, piece) - short
-        return threshold_of(top, top.to(d.dtype), k, u, powers, index[:, :0], top[:, k:], temperature)
+        finite = all_finite(top)
+        return threshold_of(top, from_the_kth(top, k, temperature, finite), k, u, powers, index[:, :0], finite)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""

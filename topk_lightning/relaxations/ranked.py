@@ -52,9 +52,9 @@ class _Ranked(torch.autograd.Function):
         rest = torch.full_like(total, -math.inf)
         if temperature is not None and count < rows.shape[1]:
             powers, reference = torch.empty_like(rows), _reference(best)
-            for block in row_blocks(rows):
-                part = torch.sub(rows[block], reference[block], out=powers[block]).mul_(1 / temperature).exp_()
-                total[block] = part.scatter_(1, index[block], 0).sum(1, keepdim=True)
+            for scores, highest, inside, out, its in row_blocks(rows, reference, index, powers, total):
+                torch.sub(scores, highest, out=out).mul_(1 / temperature).exp_()
+                its.copy_(out.scatter_(1, inside, 0).sum(1, keepdim=True))
             # The sum is relative to the largest score outside: it cannot underflow, unless nothing is there.
             empty = best[:, count:] == -math.inf
             total.masked_fill_(empty, 1)

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-__all__ = ["largest", "result_of", "row_blocks", "small_dtype"]
+from topk_lightning._checks.losses import reads_values
 
-_CPU_BLOCK = 2**18
+__all__ = ["all_finite", "bounded", "largest", "result_of", "row_blocks", "small_dtype"]
 
 
-def row_blocks(rows: Tensor) -> Iterator[slice]:
-    """Cut the rows of (M, C) into blocks whose temporaries stay in a CPU's cache; elsewhere one block.
+def row_blocks(rows: Tensor, *others: Tensor, size: int = 2**18) -> Iterator[tuple[Tensor, ...]]:
+    """Cut tensors of the same rows into blocks whose temporaries stay in a CPU's cache; elsewhere they are one block.
 
     Inside a compiled graph too it is one block: there the compiler fuses the passes.
+
+    Args:
+        rows: the largest of them, (M, C).
+        others: further tensors of M rows.
+        size: about how many scores of `rows` make a block.
     """
-    num_rows, num_classes = rows.shape
-    whole = rows.device.type != "cpu" or torch.compiler.is_compiling()
-    step = max(1, num_rows if whole else _CPU_BLOCK // num_classes)
-    for start in range(0, max(1, num_rows), step):
-        yield slice(start, start + step)
+    step = max(1, size // rows.shape[1])
+    if rows.shape[0] <= step or rows.device.type != "cpu" or torch.compiler.is_compiling():
+        return iter([(rows, *others)])
+    return zip(*(torch.split(tensor, step) for tensor in (rows, *others)), strict=True)
 
 
 def small_dtype(rows: Tensor) -> torch.dtype:
     """Return the dtype of the few numbers a row that decide the accuracy: float64 where the device has it."""
     return rows.dtype if rows.device.type == "mps" else torch.float64
+
+
+def all_finite(scores: Tensor) -> bool:
+    """Return whether the scores may be read and all are finite: then no class is masked among them."""
+    return reads_values(scores) and math.isfinite(scores.sum().item())
+
+
+def bounded(scores: Tensor, finite: bool) -> Tensor:
+    """Return scores with the lowest finite number for −∞, so that they may be subtracted from −∞.
+
+    `finite` says that it is known to be nowhere.
+    """
+    return scores if finite else scores.clamp(min=torch.finfo(scores.dtype).min)
 
 
 def result_of(log_rows: Tensor, scores: Tensor) -> Tensor:

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning.relaxations._errors import check_relaxation_scores
-from topk_lightning.relaxations._threshold import Threshold
 from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, check_membership, logistic
 from topk_lightning.relaxations.rows import row_blocks, small_dtype
 
-__all__ = ["log_membership", "soft_threshold", "soft_topk_mask"]
+__all__ = ["minus_log_membership", "soft_threshold", "soft_topk_mask"]
 
 
 def soft_topk_mask(
@@ -75,59 +74,80 @@ def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Members
     where the device has no more): kept as two numbers, the threshold v = c + t·u loses nothing to large scores. Rows
     with at most k unmasked classes have u = −∞, so all of them have mass 1; with fewer than k, c is −∞ too.
     """
-    if k == rows.shape[1]:
+    if k == rows.shape[1] or not rows.shape[0]:
         nothing = torch.full_like(rows[:, :1], -math.inf, dtype=small_dtype(rows))
         return rows.detach().amin(1, keepdim=True), nothing
-    centre, u, free, _ = _Threshold.apply(rows, None, k, temperature, membership)
-    return centre, u.masked_fill(free, -math.inf)
+    centre, u = _Threshold.apply(rows if torch.is_grad_enabled() else rows.detach(), k, temperature, membership)
+    return centre, u
 
 
-def log_membership(rows: Tensor, column: Tensor, k: int, temperature: float, membership: Membership) -> Tensor:
-    """Return log F((s_c − v)/t) of one class c of each row, (M, 1) each; k < C.
+def minus_log_membership(rows: Tensor, column: Tensor, k: int, temperature: float, membership: Membership) -> Tensor:
+    """Return −log F((s_c − v)/t) of one class c (M, 1) of each row, (M,); k < C. It has no second derivative.
 
     With at most k unmasked classes all of them have mass 1. If they are exactly k and c is not among them, its logarithm
     is −∞, with the gradient that it tends to as s_c → −∞: half of it lifts c, half lowers the worst of the k.
     """
-    centre, u, free, chosen = _Threshold.apply(rows, column, k, temperature, membership)
-    x = (chosen - centre.to(chosen.dtype)) / temperature - u
-    masked = chosen == -math.inf
-    x = torch.where(free & masked, x / 2, x.masked_fill(free, math.inf))
-    return membership.log(x.masked_fill(masked & (centre == -math.inf), math.inf)).to(rows.dtype)
+    losses: Tensor = _MinusLogMembership.apply(rows, column, k, temperature, membership)
+    return losses
 
 
 class _Threshold(torch.autograd.Function):
-    """The solution of a membership, block by block, with the derivative of the implicit equation.
-
-    Also returns the score of `column`: its gradient then needs no tensor of its own.
-    """
+    """The solution of a membership with, in the one tensor of the size of the rows that is kept, its derivative."""
 
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, column: Tensor | None, k: int, temperature: float, membership: Membership
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        powers = torch.empty_like(rows)
-        parts = [membership.solve(rows[block], k, temperature, powers[block]) for block in row_blocks(rows)]
-        fields = zip(Threshold._fields, *parts, strict=True)
-        small = (part[0] if len(part) == 1 else torch.cat(part) for name, *part in fields if name != "powers")
-        centre, u, free, index, leaders, reference = small
-        ctx.save_for_backward(centre, u, free, powers, index, leaders, reference, column)
-        ctx.temperature, ctx.membership = temperature, membership
-        ctx.mark_non_differentiable(centre, free)
-        chosen = centre if column is None else rows.gather(1, column)
-        return centre, u, free, chosen.to(u.dtype)
+    def forward(ctx: Any, rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
+        gradient, centres, solutions = torch.empty_like(rows), [], []
+        for scores, out in row_blocks(rows, gradient):
+            its = membership.solve(scores, k, temperature, out)
+            u, scale = its.u, torch.ones_like(its.u) / temperature
+            if its.free is not None:
+                u, scale = u.masked_fill(its.free, -math.inf), scale.masked_fill(its.free, 0)
+            centres.append(its.centre)
+            solutions.append(u)
+            if ctx.needs_input_grad[0]:
+                membership.shares(its, scale, out)
+        centre, u = torch.cat(centres), torch.cat(solutions)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(centre)
+        return centre, u
 
     @staticmethod
-    def backward(
-        ctx: Any, _: Tensor, grad_u: Tensor, __: Tensor, grad_own: Tensor
-    ) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, _: Tensor, grad: Tensor) -> tuple[Tensor, None, None, None]:
         refuse_second_derivative()
-        *saved, column = ctx.saved_tensors
-        threshold, scale = Threshold(*saved), grad_u / ctx.temperature
-        gradient = torch.empty_like(threshold.powers)
-        blocks = list(row_blocks(gradient))
-        for block in blocks:
-            of_block = threshold if len(blocks) == 1 else Threshold(*(part[block] for part in threshold))
-            ctx.membership.shares(of_block, scale[block], gradient[block])
-        if column is not None:
-            gradient.scatter_add_(1, column, grad_own.to(gradient.dtype))
-        return gradient, None, None, None, None
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad.to(gradient.dtype), None, None, None
+
+
+class _MinusLogMembership(torch.autograd.Function):
+    """The loss and, in the one tensor of the size of the rows that is kept, its gradient, block by block."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, column: Tensor, k: int, temperature: float, membership: Membership) -> Tensor:
+        gradient, losses = torch.empty_like(rows), []
+        for scores, chosen, out in row_blocks(rows, column, gradient):
+            its = membership.solve(scores, k, temperature, out)
+            score = scores.gather(1, chosen).to(its.u.dtype)
+            x = (score - its.centre).div_(temperature).sub_(its.u)
+            half = None
+            if its.free is not None:
+                masked = score == -math.inf
+                half = its.free & masked
+                x = torch.where(half, x, x.masked_fill(its.free, math.inf))
+                x = x.masked_fill(masked & (its.centre == -math.inf), math.inf)
+            losses.append((0 - membership.log(x)).to(rows.dtype))
+            if ctx.needs_input_grad[0]:
+                slope = membership.log_slope(x).div_(temperature)
+                if half is not None:
+                    slope = torch.where(half, slope / 2, slope)
+                membership.shares(its, slope, out)
+                out.scatter_add_(1, chosen, slope.neg_().to(out.dtype))
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(gradient)
+        return (losses[0] if len(losses) == 1 else torch.cat(losses)).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        refuse_second_derivative()
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad.unsqueeze(1), None, None, None, None
