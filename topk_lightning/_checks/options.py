@@ -57,6 +57,8 @@ def check_ks(k: int | Iterable[int], num_classes: int | None = None, name: str =
 
 def check_number(name: str, value: object, requirement: str = "be a finite number") -> float:
     """Return `value` as a finite float."""
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidTypeError(must(name, "be a number", f"{value!r} of type {type(value).__name__}"))
     if not math.isfinite(value):

@@ -40,12 +40,13 @@ class Polynomials(NamedTuple):
 
     Args:
         total: E_k / exp(n_1 + … + n_k) and E_(k−1) / exp(n_1 + … + n_(k−1)), (2, N).
-        fall: exp(z_M − log u − n_l), multiplied over the members l > i that are of the rest, i = 0 … k, (k + 1, 2, N).
-        seeds: `fall` times the polynomials of the rest, (k + 1, 2, N).
-        of_rest: E_k … E_0 of the rest in units of (x_M / u)^r, then k zeros, (2k + 1, N).
-        powers: u^r for r = 1 … k, (k, N).
+        fall: exp(z_M − log u − n_l), multiplied over the members l > i that are of the rest, i = 0 … k, (2, k + 1, N).
+        seeds: `fall` times the polynomials of the rest, (2, k + 1, N).
+        of_rest: E_k … E_0 of the rest in units of (x_M / u)^r, then k + 1 zeros, (2k + 2, N).
+        log_powers: r · log u for r = 1 … k, (k, N).
         ratios: exp(z_j − n_i), at most 1, (M, k, N).
-        tables: F_0 … F_k of the first j leaders, j = 0 … M, (M + 1, k + 1, N).
+        members: F_0 … F_(k−1) of the first j leaders, j = 0 … M − 1, (M, k, N).
+        of_leaders: F_0 … F_k of all leaders, (k + 1, N).
         constants: of k.
     """
 
@@ -53,9 +54,10 @@ class Polynomials(NamedTuple):
     fall: Tensor
     seeds: Tensor
     of_rest: Tensor
-    powers: Tensor
+    log_powers: Tensor
     ratios: Tensor
-    tables: Tensor
+    members: Tensor
+    of_leaders: Tensor
     constants: _Constants
 
 
@@ -67,25 +69,26 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
         power_sums: Σ e_j^r of the rest for r = 1 … k, (k, N); 0 where nothing is left.
     """
     (num_leaders, num_rows), k = z.shape, power_sums.shape[0]
-    scale = power_sums[0].clamp(min=k / math.e).mul_(math.e / k)  # 1 / u
-    # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
-    rest_level = scale.log().add_(z[-1]).clamp_(min=-1e15)
-    levels = torch.maximum(z[:k], rest_level)
-    powers = scale.reciprocal_().expand(k, -1).cumprod(0)
     constants = _constants(k, z.dtype, z.device)
-    of_rest = _of_the_rest(power_sums * powers, constants)
-    fall = (constants.after @ (rest_level - levels)).exp_().view(k + 1, 2, num_rows)
-    seeds = fall * of_rest[: k + 2].unfold(0, 2, 1).transpose(1, 2)
+    logs = power_sums.clamp(min=torch.finfo(z.dtype).tiny).log_()
+    log_scale = (logs[0] - math.log(k / math.e)).clamp_(min=0)  # −log u
+    # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
+    rest_level = (z[-1] + log_scale).clamp_(min=-1e15)
+    levels = torch.maximum(z[:k], rest_level)
+    log_powers = constants.orders * log_scale
+    of_rest = _of_the_rest(logs.add_(log_powers), constants)
+    fall = (constants.after @ (rest_level - levels)).exp_().view(2, k + 1, num_rows)
+    seeds = fall * of_rest.as_strided(fall.shape, (num_rows, num_rows, 1))
 
     ratios = (z.unsqueeze(1) - levels).clamp_(max=0).exp_()
-    tables = z.new_zeros(num_leaders + 1, k + 1, num_rows)
-    tables[:, 0] = 1
-    with_one_more, members = tables[:, 1:].unbind(), tables[:, :-1].unbind()
+    tables = _copies(constants.empty, (num_leaders + 1, k + 1, num_rows))
+    members = tables.narrow(1, 0, k)
+    fewer, with_one_more = members.unbind(), tables.narrow(1, 1, k).unbind()
     for j, ratio in enumerate(ratios.unbind()):
-        torch.addcmul(with_one_more[j], ratio, members[j], out=with_one_more[j + 1])
-    total = (seeds * tables[-1].unsqueeze(1)).sum(0)
-    total.clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
-    p = Polynomials(total, fall, seeds, of_rest, powers, ratios, tables, constants)
+        torch.addcmul(with_one_more[j], ratio, fewer[j], out=with_one_more[j + 1])
+    of_leaders = tables[-1]
+    total = (seeds * of_leaders).sum(1).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
+    p = Polynomials(total, fall, seeds, of_rest, log_powers, ratios, members[:-1], of_leaders, constants)
     return (total[0] / total[1]).log_().add_(levels[-1]), p
 
 
@@ -93,13 +96,19 @@ class _Constants(NamedTuple):
     """What depends on k alone.
 
     Args:
+        empty: F_0 … F_k of no leader, (k + 1, 1).
         after: the members l > i of either order, (2k + 2, k).
+        signs: of the logarithms of the two orders, (2, 1).
+        orders: −r for r = 1 … k, (k, 1).
         alternating: (−1)^(r−1) for r = 1 … k, (k, 1).
         counts: how often each power sum stands in each partition of 0 … k, (partitions, k).
-        shares: what each partition adds to E_k … E_0 and to k zeros, (2k + 1, partitions).
+        shares: what each partition adds to E_k … E_0 and to k + 1 zeros, (2k + 2, partitions).
     """
 
+    empty: Tensor
     after: Tensor
+    signs: Tensor
+    orders: Tensor
     alternating: Tensor
     counts: Tensor
     shares: Tensor
@@ -112,11 +121,15 @@ def _constants(k: int, dtype: torch.dtype, device: torch.device) -> _Constants:
 
 def _make_constants(k: int, dtype: torch.dtype, device: torch.device) -> _Constants:
     place = torch.arange(k, device=device)
-    after = (place >= torch.arange(k + 1, device=device).view(-1, 1, 1)).repeat(1, 2, 1).to(dtype)
-    after[:, 1, -1] = 0  # the order k − 1 has no k-th member
+    after = (place >= torch.arange(k + 1, device=device).unsqueeze(1)).repeat(2, 1, 1).to(dtype)
+    after[1, :, -1] = 0  # the order k − 1 has no k-th member
+    signs = torch.tensor([[1.0], [-1.0]], dtype=dtype, device=device)
+    orders = -torch.arange(1, k + 1, dtype=dtype, device=device).unsqueeze(1)
     alternating = torch.tensor([[(-1.0) ** r] for r in range(k)], dtype=dtype, device=device)
-    counts, shares = _identities(k, dtype, device).split([k, 2 * k + 1], dim=1)
-    return _Constants(after.view(-1, k), alternating, counts, shares.T)
+    counts, shares = _identities(k, dtype, device).split([k, 2 * k + 2], dim=1)
+    empty = torch.zeros(k + 1, 1, dtype=dtype, device=device)
+    empty[0] = 1
+    return _Constants(empty, after.view(-1, k), signs, orders, alternating, counts, shares.T)
 
 
 _kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
@@ -124,7 +137,7 @@ _kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _identities(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return `counts` and the transposed `shares` of :class:`_Constants` side by side, (partitions, 3k + 1).
+    """Return `counts` and the transposed `shares` of :class:`_Constants` side by side, (partitions, 3k + 2).
 
     E_r = Σ over the partitions of r of Π_i (−1)^((i−1) m_i) p_i^m_i / (i^m_i m_i!), with m_i how often i stands in it.
     A k whose partitions are too many has none.
@@ -134,8 +147,8 @@ def _identities(k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         for partition in _partitions(r, r):
             times = [partition.count(i) for i in range(1, k + 1)]
             share = math.prod((-1) ** ((i - 1) * m) / (i**m * math.factorial(m)) for i, m in enumerate(times, 1))
-            rows.append([*map(float, times), *(share if row == k - r else 0.0 for row in range(2 * k + 1))])
-    return torch.tensor(rows, dtype=dtype, device=device).view(-1, 3 * k + 1)
+            rows.append([*map(float, times), *(share if row == k - r else 0.0 for row in range(2 * k + 2))])
+    return torch.tensor(rows, dtype=dtype, device=device).view(-1, 3 * k + 2)
 
 
 def _partitions(number: int, largest: int) -> Iterator[tuple[int, ...]]:
@@ -146,17 +159,21 @@ def _partitions(number: int, largest: int) -> Iterator[tuple[int, ...]]:
             yield (first, *others)
 
 
-def _of_the_rest(sums: Tensor, constants: _Constants) -> Tensor:
-    """Return E_k … E_0, then k zeros (2k + 1, N), from power sums p_r, r = 1 … k.
+def _copies(table: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    return table.expand(shape).clone(memory_format=torch.contiguous_format)
+
+
+def _of_the_rest(logs: Tensor, constants: _Constants) -> Tensor:
+    """Return E_k … E_0, then k + 1 zeros, (2k + 2, N), from the logarithms of the power sums p_r, r = 1 … k.
 
     Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i).
     """
-    k = sums.shape[0]
+    k = logs.shape[0]
     if k <= _WRITTEN_OUT:
-        monomials = (constants.counts @ sums.clamp(min=torch.finfo(sums.dtype).tiny).log_()).exp_()
-        return (constants.shares @ monomials).clamp_(min=0)
+        return (constants.shares @ (constants.counts @ logs).exp_()).clamp_(min=0)
+    sums = logs.exp()
     signed = sums * constants.alternating
-    of_rest = torch.cat([sums[:1], torch.ones_like(sums[:1]), torch.zeros_like(sums)])
+    of_rest = torch.cat([sums[:1], torch.ones_like(sums[:1]), sums.new_zeros(k + 1, sums.shape[1])])
     for r in range(2, k + 1):
         of_rest = torch.cat([(signed[:r] * of_rest[:r]).sum(0, keepdim=True).div_(r), of_rest])
     return of_rest.clamp_(min=0)
@@ -168,20 +185,19 @@ def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
     For one of the rest the derivative is Σ_q c_q e_j^q, q = 1 … k: E_(i−1) without j is Σ_q (−x_j)^(q−1) E_(i−q). The
     terms alternate, but beside M ≥ 2k − 2 larger numbers they fall from the start, so little is lost.
 
-    The recurrence of `polynomials` run backwards: `counts[j]` is how much each F_i of the first j leaders counts, i ≥ 1.
+    The recurrence of `polynomials` run backwards: `counts[j]` is how much each F_i of the first j + 1 leaders counts.
     """
-    num_leaders, k, _ = p.ratios.shape
-    ahead = share / p.total
-    ahead[1].neg_()
-    counts = (p.seeds[1:] * ahead).sum(1).repeat(num_leaders, 1, 1)
-    fewer, with_one_more = counts[:, :-1].unbind(), counts[:, 1:].unbind()
-    for j, ratio in reversed(list(enumerate(p.ratios[1:, 1:].unbind()))):
-        torch.addcmul(fewer[j + 1], ratio, with_one_more[j + 1], out=fewer[j])
-    leaders = (p.ratios * p.tables[:-1, :-1]).mul_(counts).sum(1)
+    num_leaders, k, num_rows = p.ratios.shape
+    ahead = (p.constants.signs * share).div_(p.total).unsqueeze(1)
+    counts = _copies((p.seeds * ahead).sum(0), (num_leaders, k + 1, num_rows))
+    fewer, ratios, with_one_more = counts.narrow(1, 0, k).unbind(), p.ratios.unbind(), counts.narrow(1, 1, k)
+    for j, one_more in reversed(list(enumerate(with_one_more.unbind()))[1:]):
+        torch.addcmul(fewer[j], ratios[j], one_more, out=fewer[j - 1])
+    leaders = (p.ratios * p.members).mul_(with_one_more).sum(1)
 
-    weight = (p.fall * ahead).mul_(p.tables[-1].unsqueeze(1))
-    by_rest = weight[:k, 0]  # of E_k … E_1 of the rest: the order k − 1 has one less
-    by_rest[1:] += weight[: k - 1, 1]
-    shifted = p.of_rest[1 : 2 * k].unfold(0, k, 1).transpose(1, 2)  # [q, r]: E of k − r members less q
-    coefficients = (shifted * by_rest).sum(1).mul_(p.powers).mul_(p.constants.alternating)
+    # Of either order and i: E of so many members of the rest less q.
+    fewer_of_rest = p.of_rest.as_strided((k, 2, k + 1, num_rows), (num_rows, num_rows, num_rows, 1), num_rows)
+    weight = (p.fall * ahead).mul_(p.of_leaders)
+    # In this order: the strides of the product are those of the first.
+    coefficients = (weight * fewer_of_rest).sum((1, 2)).mul_(p.log_powers.exp_()).mul_(p.constants.alternating)
     return leaders, coefficients

@@ -12,14 +12,13 @@ from torch import Tensor
 from topk_lightning._checks.losses import check_at_least_zero, check_temperature, refuse_second_derivative
 from topk_lightning._checks.options import check_choice
 from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
-from topk_lightning.losses._stable import softplus
 from topk_lightning.losses._symmetric import gradient, polynomials
-from topk_lightning.relaxations.rows import largest, small_dtype
+from topk_lightning.relaxations.rows import all_finite, bounded, largest, row_blocks, small_dtype
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
 UNITS = ("logits", "published")
-# Rows are handled in blocks of about this many scores, whose temporaries stay in cache.
+# Rows are handled in blocks of about this many scores.
 _BLOCK = 2**17
 # Up to this k the power sums of float32 scores are summed in float32.
 _FEW = 5
@@ -112,17 +111,22 @@ class _SmoothTopKSVM(torch.autograd.Function):
         rest = logits.scatter(1, target, -torch.inf)
         # Which of equal scores is named does not matter: value and gradient are the same for each.
         values, leaders = largest(rest, num_leaders)
-        power_sums = _to_rest(rest, leaders, values[:, -1:], k, temperature)
+        finite = all_finite(values)
+        sums = _to_rest(rest, leaders, bounded(values[:, -1:], finite), k, temperature)
         # Side by side, so that they are turned and widened in one copy.
-        few = torch.cat([values, logits.gather(1, target), power_sums], 1).T
+        few = torch.cat([values, logits.gather(1, target), *sums], 1).T
         few = few.to(small_dtype(logits), memory_format=torch.contiguous_format).contiguous()
-        z, power_sums = torch.split(few, [num_leaders + 1, k])
+        z, power_sums = few.split_with_sizes([num_leaders + 1, k])
         # In units of k t above the k-th competitor; the last is the target.
-        settled = z[k - 1] == -torch.inf
-        z = z.sub_(z[k - 1].masked_fill(settled, 0)).div_(k * temperature)
+        kth = z[k - 1]
+        settled = None if finite else kth == -torch.inf
+        z = (z - (kth if settled is None else kth.masked_fill(settled, 0))).div_(k * temperature)
         quotient, p = polynomials(z[:-1], power_sums)
-        odds = quotient.sub_(z[-1]).add_(margin / temperature).masked_fill_(settled, -torch.inf)
-        losses = softplus(odds).mul_(unit * temperature).to(logits.dtype)
+        odds = quotient.sub_(z[-1]).add_(margin / temperature)
+        if settled is not None:
+            odds.masked_fill_(settled, -torch.inf)
+        # From 40 on softplus is the identity to the last digit.
+        losses = F.softplus(odds, threshold=40).mul_(unit * temperature).to(logits.dtype)
         if ctx.needs_input_grad[0]:
             share = odds.sigmoid_()
             if unit != k:
@@ -131,7 +135,7 @@ class _SmoothTopKSVM(torch.autograd.Function):
             coefficients = coefficients.to(rest.dtype)
             if k > _FEW:  # those of high powers underflow, and such numbers are slow in all that they go through
                 coefficients = F.hardshrink(coefficients, torch.finfo(rest.dtype).tiny)
-            _times_polynomial(rest, coefficients.unsqueeze(2))
+            _times_polynomial(rest, coefficients.unsqueeze(2).unbind())
             rest.scatter_(1, leaders, by_leaders.T.to(rest.dtype))
             # Last, since a row with fewer competitors than leaders names the target among them.
             rest.scatter_(1, target, share.neg_().to(rest.dtype).unsqueeze(1))
@@ -145,21 +149,14 @@ class _SmoothTopKSVM(torch.autograd.Function):
         return gradient_of_rows * grad.unsqueeze(1), None, None, None, None, None
 
 
-def _blocks(scores: Tensor) -> list[slice]:
-    # A compiler makes its own blocks.
-    step = scores.shape[0] if torch.compiler.is_compiling() else max(1, _BLOCK // scores.shape[1])
-    return [slice(start, start + step) for start in range(0, scores.shape[0], step)]
-
-
-def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, temperature: float) -> Tensor:
-    """Turn scores into e_j = exp((s_j − reference) / (k t)), 0 for `leaders`; return Σ_j e_j^r, r = 1 … k, (N, k)."""
-    lowest, sums = torch.finfo(scores.dtype), []
-    reference = reference.clamp(min=lowest.min)
+def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, temperature: float) -> list[Tensor]:
+    """Turn scores into e_j = exp((s_j − reference) / (k t)), 0 for `leaders`; return Σ_j e_j^r, r = 1 … k, (N, 1) each."""
+    sums = []
     # Numbers that underflow are slow. Those left out are below the last digit of the leaders, which are at least 1.
     many = k > _FEW
-    floor = 1e-75 if many else lowest.tiny ** (1 / k)
-    for block in _blocks(scores):
-        e = scores[block].sub_(reference[block]).mul_(1 / (k * temperature)).exp_().scatter_(1, leaders[block], 0)
+    floor = 1e-75 if many else torch.finfo(scores.dtype).tiny ** (1 / k)
+    for e, of_leaders, highest in row_blocks(scores, leaders, reference, size=_BLOCK):
+        e.sub_(highest).mul_(1 / (k * temperature)).exp_().scatter_(1, of_leaders, 0)
         # The larger k, the more of the sums' digits Newton's identities cancel.
         e = e.to(small_dtype(e)) if many else e
         of_block = [e.sum(1, keepdim=True)]
@@ -168,14 +165,13 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
             of_block.append(power.mul_(e).sum(1, keepdim=True))
             if r % 4 == 0 and many:
                 torch.threshold_(power, 1e-100, 0.0)
-        sums.append(torch.cat(of_block, 1))
-    return sums[0] if len(sums) == 1 else torch.cat(sums)
+        sums.append(of_block)
+    return sums[0] if len(sums) == 1 else [torch.cat(of_power) for of_power in zip(*sums, strict=True)]
 
 
-def _times_polynomial(numbers: Tensor, coefficients: Tensor) -> None:
-    """Turn each number e of (N, C) into Σ_q c_q e^q, q = 1 … k, with the coefficients (k, N, 1) of its row."""
-    for block in _blocks(numbers):
-        e, c = numbers[block], coefficients[:, block].unbind()
+def _times_polynomial(numbers: Tensor, coefficients: Sequence[Tensor]) -> None:
+    """Turn each number e of (N, C) into Σ_q c_q e^q, q = 1 … k, with the coefficients of its row, (N, 1) each."""
+    for e, *c in row_blocks(numbers, *coefficients, size=_BLOCK):
         if len(c) == 1:
             e.mul_(c[0])
             continue
