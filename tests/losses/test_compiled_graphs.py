@@ -6,11 +6,14 @@ from collections import Counter
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
+from torch._dynamo.backends.common import aot_autograd
 from torch.fx import GraphModule
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.losses.cases import CASES
-from topk_lightning.losses import NoisedTopKHingeLoss
+from tests.losses.cases_relaxed import CASES as RELAXED
+from topk_lightning.losses import NoisedTopKHingeLoss, SmoothTopKSVMLoss, SoftTopKLoss
 
 C = 40
 # Operations that pass over all scores at once and are fused with their neighbours by no compiler.
@@ -28,6 +31,18 @@ class Searches(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if name in SEARCHES and args[0].ndim and args[0].shape[-1] == C:
             self.found[name] += 1
+        return function(*args, **(kwargs or {}))
+
+
+class Operations(TorchDispatchMode):
+    """Counts operations but for views."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += not function.is_view
         return function(*args, **(kwargs or {}))
 
 
@@ -83,3 +98,53 @@ def test_a_compiled_loss_draws_noise_as_an_eager_one_does():
     # torch's own compiler would make a slow loop of this.
     assert not [node for node in drawn if "randn" in str(node.target)]
     assert len([node for node in drawn if "standard_normal" in str(node.target)]) == 1
+
+
+def truth_values_kept(loss):
+    """Return how many masks of all scores the compiled forward pass hands to the backward pass."""
+    kept = []
+
+    def forward(graph, inputs):
+        outputs = [node.meta["val"] for node in graph.graph.output_node().args[0] if hasattr(node, "meta")]
+        kept.extend(value for value in outputs if value.dtype == torch.bool and value.numel() >= 16 * C)
+        return make_boxed_func(graph.forward)
+
+    def backward(graph, inputs):
+        return make_boxed_func(graph.forward)
+
+    backend = aot_autograd(fw_compiler=forward, bw_compiler=backward, partition_fn=min_cut_rematerialization_partition)
+    torch._dynamo.reset()
+    torch.compile(loss, fullgraph=True, backend=backend)(*batch()).backward()
+    return len(kept)
+
+
+# NeuralSort of all classes sorts them, beside which its masks take no time.
+KEEPS_NONE = [case for case in (*CASES, *RELAXED) if "neuralsort, None" not in case.name]
+
+
+@pytest.mark.parametrize("case", KEEPS_NONE, ids=lambda case: case.name)
+def test_a_compiled_loss_keeps_no_truth_values_which_a_cpu_stores_one_by_one(case):
+    assert truth_values_kept(case.make(C)) == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "most"), [(SmoothTopKSVMLoss(k=5), 116), (SoftTopKLoss(k=5), 145)], ids=lambda value: type(value).__name__
+)
+def test_an_eager_loss_takes_few_operations_of_which_each_costs_as_much_as_a_pass_over_100_classes(loss, most):
+    logits, target = batch()
+    with Operations() as operations:
+        loss(logits, target).backward()
+    assert operations.count <= most
+
+
+@pytest.mark.parametrize("case", [*CASES, *RELAXED], ids=lambda case: case.name)
+def test_nothing_of_a_gradient_is_made_where_none_is_wanted(case):
+    loss, (logits, target) = case.make(C), batch()
+    loss(logits, target)  # makes the constants
+    counts = []
+    for scores in (logits.detach(), logits):
+        torch.manual_seed(0)
+        with torch.no_grad(), Operations() as operations:
+            loss(scores, target)
+        counts.append(operations.count)
+    assert counts[0] == counts[1]

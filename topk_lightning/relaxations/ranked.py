@@ -162,10 +162,13 @@ def _share_across_boundary(
     if eager and not cut.any():
         return
     part = cut.nonzero().squeeze(1) if eager else slice(None)
-    tied = (rows[part] == values[part, -1:]) & cut[part].unsqueeze(1)
+    # As numbers, 0 or 1: a compiled graph keeps truth values for the backward pass, and stores and counts them one by one.
+    most = torch.finfo(rows.dtype).max
+    apart = rows[part].clamp(-most, most) - values[part, -1:].to(rows.dtype).clamp(-most, most)
+    tied = (1 - apart.sign_().abs_()) * cut[part].unsqueeze(1)
     if column is not None and behind is not None:
-        tied.scatter_(1, column[part], tied.gather(1, column[part]) & ~behind[part])
-    all_tied = tied.sum(1, keepdim=True)
+        tied.scatter_(1, column[part], tied.gather(1, column[part]) * ~behind[part])
+    all_tied = tied.sum(1, keepdim=True).to(number.dtype)
     inside = number[part, -1:]
     mean = (shared[part, -1:] + (all_tied - inside) * outside[part]) / all_tied.clamp(min=1)
-    gradient[part] = torch.where(tied, mean.to(rows.dtype), gradient[part])
+    gradient[part] = torch.lerp(gradient[part], mean.to(rows.dtype), tied)
