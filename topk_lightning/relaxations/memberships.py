@@ -154,13 +154,13 @@ class Laplace(Membership):
 
     def log(self, x: Tensor) -> Tensor:
         """Return log F(x)."""
-        # Each branch sees only its own side, so that neither puts NaN into the gradient of the other.
-        below = x < 0
-        return torch.where(below, x - math.log(2), torch.log1p(-x.masked_fill(below, 0).neg().exp() / 2))
+        # Of the two terms the first is 0 above and the second log(1/2) below.
+        return x.clamp(max=0) + torch.log1p(x.relu().neg().exp() / -2)
 
     def log_slope(self, x: Tensor) -> Tensor:
         """Return the derivative of log F."""
-        return 1 / (2 * x.clamp(min=0).exp() - 1)
+        e = x.relu().neg_().exp_()
+        return e / (2 - e)
 
     def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
         """Find u in closed form.
@@ -179,7 +179,7 @@ class Laplace(Membership):
         log_b = torch.cat([rest, d.flip(1)], 1).logcumsumexp(1).flip(1)
         # Class i stands above the threshold if the mass that v = s_i would give falls short of k.
         i = torch.arange(1, d.shape[1] + 1, device=d.device)
-        above = ((log_b[:, 1:] - d).exp() - (log_a[:, 1:] + d).exp() < 2 * (k - i)).sum(1, keepdim=True)
+        above = ((log_b[:, 1:] - d).exp_() - (log_a[:, 1:] + d).exp_() < 2 * (k - i)).sum(1, keepdim=True)
         log_a, log_b = log_a.gather(1, above), log_b.gather(1, above)
         log_q = (above - k).abs().to(d.dtype).log()
         root = torch.logaddexp(torch.logaddexp(2 * log_q, log_a + log_b) / 2, log_q)
@@ -192,7 +192,7 @@ class Laplace(Membership):
         distances, reference, nearest = distances_from(threshold)
         if out is not threshold.powers:
             out.copy_(threshold.powers)
-        write_shares(out, (nearest - distances).exp(), (reference + nearest).exp(), threshold.places, scale)
+        write_shares(out, (nearest - distances).exp_(), (reference + nearest).exp_(), threshold.places, scale)
 
 
 class ClippedLine(Membership):
