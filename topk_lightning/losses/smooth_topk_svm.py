@@ -18,8 +18,6 @@ from topk_lightning.relaxations.rows import all_finite, bounded, largest, row_bl
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
 UNITS = ("logits", "published")
-# Rows are handled in blocks of about this many scores.
-_BLOCK = 2**17
 # Up to this k the power sums of float32 scores are summed in float32.
 _FEW = 5
 
@@ -155,7 +153,7 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
     # Numbers that underflow are slow. Those left out are below the last digit of the leaders, which are at least 1.
     many = k > _FEW
     floor = 1e-75 if many else torch.finfo(scores.dtype).tiny ** (1 / k)
-    for e, of_leaders, highest in row_blocks(scores, leaders, reference, size=_BLOCK):
+    for e, of_leaders, highest in row_blocks(scores, leaders, reference):
         e.sub_(highest).mul_(1 / (k * temperature)).exp_().scatter_(1, of_leaders, 0)
         # The larger k, the more of the sums' digits Newton's identities cancel.
         e = e.to(small_dtype(e)) if many else e
@@ -171,7 +169,7 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
 
 def _times_polynomial(numbers: Tensor, coefficients: Sequence[Tensor]) -> None:
     """Turn each number e of (N, C) into Σ_q c_q e^q, q = 1 … k, with the coefficients of its row, (N, 1) each."""
-    for e, *c in row_blocks(numbers, *coefficients, size=_BLOCK):
+    for e, *c in row_blocks(numbers, *coefficients):
         if len(c) == 1:
             e.mul_(c[0])
             continue

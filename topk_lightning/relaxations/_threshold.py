@@ -12,17 +12,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from topk_lightning.relaxations.rows import bounded, small_dtype
+from topk_lightning.relaxations.rows import bounded, joined, row_blocks, small_dtype
 
 __all__ = [
     "Threshold",
     "distances_from",
     "from_the_kth",
+    "masses",
     "norm",
     "start_of",
     "threshold_of",
     "write_powers",
     "write_shares",
+    "write_slopes",
 ]
 
 # Stands for u where no (k+1)-th class sets a threshold: so far below that F′ is e^−x for every class.
@@ -49,9 +51,10 @@ class Threshold(NamedTuple):
     leaders: Tensor
 
 
-def write_powers(rows: Tensor, index: Tensor, reference: Tensor, temperature: float, out: Tensor) -> None:
-    """Write exp((s − reference)/t) into `out`, 0 for the classes `index`."""
-    torch.sub(rows, reference, out=out).mul_(1 / temperature).exp_().scatter_(1, index, 0)
+def write_powers(rows: Tensor, places: Tensor, reference: Tensor, temperature: float, out: Tensor) -> None:
+    """Write exp((s − reference)/t) into `out`, 0 for the classes `places`."""
+    for scores, leaders, highest, powers in row_blocks(rows, places, reference, out):
+        torch.sub(scores, highest, out=powers).mul_(1 / temperature).exp_().scatter_(1, leaders, 0)
 
 
 def from_the_kth(top: Tensor, k: int, temperature: float, finite: bool) -> Tensor:
@@ -67,6 +70,25 @@ def start_of(best: Tensor, others: Tensor, lowest: Tensor) -> Tensor:
     half = lowest / 2
     tilt.mul_((total_best * total).sqrt_()).mul_(half.exp()).div_(2)
     return (total / total_best).log_().div_(2).add_(half).add_(tilt.asinh_())
+
+
+def masses(powers: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Σ m and √Σ m² of each row, (M, 1) each, with m = x / (1 + f x)."""
+    totals, norms = [], []
+    for x, f in row_blocks(powers, factor):
+        mass = torch.mul(x, f).add_(1)
+        torch.div(x, mass, out=mass)
+        totals.append(mass.sum(1, keepdim=True))
+        norms.append(norm(mass))
+    return joined(totals), joined(norms)
+
+
+def write_slopes(powers: Tensor, factor: Tensor, out: Tensor) -> Tensor:
+    """Write x / (1 + f x)² into `out`, which may be x; return the sum of each row, (M, 1)."""
+    totals = []
+    for x, f, slopes in row_blocks(powers, factor, out):
+        totals.append(torch.div(x, torch.mul(x, f).add_(1).square_(), out=slopes).sum(1, keepdim=True))
+    return joined(totals)
 
 
 def norm(rows: Tensor) -> Tensor:
@@ -96,8 +118,8 @@ def distances_from(threshold: Threshold) -> tuple[Tensor, Tensor, Tensor]:
     return distances[:, : threshold.places.shape[1]], x[:, -1:], distances.amin(1, keepdim=True)
 
 
-def write_shares(out: Tensor, leaders: Tensor, factor: Tensor, index: Tensor, scale: Tensor) -> None:
-    """Scale the slopes, `leaders` at `index` and factor · out elsewhere, such that each row sums to `scale`."""
+def write_shares(out: Tensor, total: Tensor, leaders: Tensor, factor: Tensor, places: Tensor, scale: Tensor) -> None:
+    """Scale the slopes, `leaders` at `places` and factor · out, of sum `total`, elsewhere: each row sums to `scale`."""
     # The class nearest to the threshold has a slope of at least 1/4, unless all are masked.
-    scale = scale / (leaders.sum(1, keepdim=True) + factor * out.sum(1, keepdim=True)).clamp_(min=0.25)
-    out.mul_((factor * scale).to(out.dtype)).scatter_(1, index, (leaders * scale).to(out.dtype))
+    scale = scale / (leaders.sum(1, keepdim=True) + factor * total).clamp_(min=0.25)
+    out.mul_((factor * scale).to(out.dtype)).scatter_(1, places, (leaders * scale).to(out.dtype))

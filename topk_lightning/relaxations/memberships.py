@@ -19,13 +19,15 @@ from topk_lightning.relaxations._threshold import (
     Threshold,
     distances_from,
     from_the_kth,
+    masses,
     norm,
     start_of,
     threshold_of,
     write_powers,
     write_shares,
+    write_slopes,
 )
-from topk_lightning.relaxations.rows import all_finite, bounded, largest, small_dtype
+from topk_lightning.relaxations.rows import all_finite, bounded, joined, largest, row_blocks, small_dtype
 
 __all__ = [
     "MEMBERSHIPS",
@@ -107,7 +109,6 @@ class Logistic(Membership):
         write_powers(rows, places, bounded(top[:, k:], finite), temperature, powers)
         d, lowest = leaders.split_with_sizes([k, 1], 1)
         u = start_of(d.neg().exp_(), powers, lowest)
-        buffer = torch.empty_like(powers)
         # Beyond such a gap the start is exact, and masses might underflow; broken rows have no solution.
         done = lowest < -100 if finite else (lowest < -100) | u.isnan()
         # Halving steps while the error may be too large for Newton's method, which needs it below 4.
@@ -116,16 +117,14 @@ class Logistic(Membership):
         for step in range(halvings + steps):
             missing = (u - d).sigmoid_()
             log_factor = lowest - u
-            factor = log_factor.exp().to(powers.dtype)
-            torch.mul(powers, factor, out=buffer).add_(1)
-            torch.div(powers, buffer, out=buffer)
-            total_missing, total = missing.sum(1, keepdim=True), buffer.sum(1, keepdim=True)
+            factor, total_missing = log_factor.exp().to(powers.dtype), missing.sum(1, keepdim=True)
+            total, length = masses(powers, factor)
             move = (total_missing / total).log_().sub_(log_factor)
             if step < halvings:
                 move.mul_(0.75)
             else:
                 slope = 2 - norm(missing).square_().div_(total_missing)
-                move.div_(slope.sub_(norm(buffer).square_().mul_(factor).div_(total)))
+                move.div_(slope.sub_(length.square_().mul_(factor).div_(total)))
             u.sub_(move.masked_fill_(done, 0))
             if reads_values(rows) and step >= halvings and torch.linalg.vector_norm(move, torch.inf).item() <= enough:
                 break
@@ -136,9 +135,8 @@ class Logistic(Membership):
         # F′ = e^−|x| / (1 + e^−|x|)², and e^x / (1 + e^x)² for either sign of x.
         distances, reference, nearest = distances_from(threshold)
         leaders = (nearest - distances).exp_().mul_(distances.sigmoid().square_())
-        below = torch.mul(threshold.powers, reference.exp().to(out.dtype)).add_(1).square_()
-        torch.div(threshold.powers, below, out=out)
-        write_shares(out, leaders, (reference + nearest).exp_(), threshold.places, scale)
+        total = write_slopes(threshold.powers, reference.exp().to(out.dtype), out)
+        write_shares(out, total, leaders, (reference + nearest).exp_(), threshold.places, scale)
 
 
 class Laplace(Membership):
@@ -192,7 +190,8 @@ class Laplace(Membership):
         distances, reference, nearest = distances_from(threshold)
         if out is not threshold.powers:
             out.copy_(threshold.powers)
-        write_shares(out, (nearest - distances).exp_(), (reference + nearest).exp_(), threshold.places, scale)
+        leaders, total = (nearest - distances).exp_(), out.sum(1, keepdim=True)
+        write_shares(out, total, leaders, (reference + nearest).exp_(), threshold.places, scale)
 
 
 class ClippedLine(Membership):
@@ -211,18 +210,19 @@ class ClippedLine(Membership):
     def solve(self, rows: Tensor, k: int, temperature: float, powers: Tensor) -> Threshold:
         """Find u in closed form: Σ m is a broken line of v, whose 2C kinks are sorted."""
         top, index = largest(rows, k + 1)
-        # u lies in [−1, 0], so scores further than 1 from s_[k] have mass 0 or 1 and enter as ±1.
-        torch.sub(rows, top[:, k - 1 : k], out=powers).div_(temperature).clamp_(-1, 1)
-        d = powers.to(small_dtype(rows))
-        kinks, order = torch.cat([d, d - 1], 1).sort(1, descending=True)
-        slope = torch.where(order < d.shape[1], 1, -1).cumsum(1)
-        mass = torch.cat([torch.zeros_like(d[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
-        # The last kink with mass below k; from there the line rises to k.
-        piece = (mass < k).sum(1, keepdim=True) - 1
-        short = (k - mass.gather(1, piece)) / slope.gather(1, piece).clamp(min=1)
-        u = kinks.gather(1, piece) - short
-        finite = all_finite(top)
-        return threshold_of(top, from_the_kth(top, k, temperature, finite), k, u, powers, index[:, :0], finite)
+        finite, solutions = all_finite(top), []
+        for scores, kth, x in row_blocks(rows, top[:, k - 1 : k], powers):
+            # u lies in [−1, 0], so scores further than 1 from s_[k] have mass 0 or 1 and enter as ±1.
+            d = torch.sub(scores, kth, out=x).div_(temperature).clamp_(-1, 1).to(small_dtype(rows))
+            kinks, order = torch.cat([d, d - 1], 1).sort(1, descending=True)
+            slope = torch.where(order < d.shape[1], 1, -1).cumsum(1)
+            mass = torch.cat([torch.zeros_like(d[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
+            # The last kink with mass below k; from there the line rises to k.
+            piece = (mass < k).sum(1, keepdim=True) - 1
+            short = (k - mass.gather(1, piece)) / slope.gather(1, piece).clamp(min=1)
+            solutions.append(kinks.gather(1, piece) - short)
+        leaders = from_the_kth(top, k, temperature, finite)
+        return threshold_of(top, leaders, k, joined(solutions), powers, index[:, :0], finite)
 
     def shares(self, threshold: Threshold, scale: Tensor, out: Tensor) -> None:
         """Write scale · F′_i / Σ_j F′_j into `out`."""

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from topk_lightning._checks.losses import reads_values
 
-__all__ = ["all_finite", "bounded", "largest", "result_of", "row_blocks", "small_dtype"]
+__all__ = ["all_finite", "bounded", "joined", "largest", "result_of", "row_blocks", "small_dtype"]
 
 
-def row_blocks(rows: Tensor, *others: Tensor, size: int = 2**18) -> Iterator[tuple[Tensor, ...]]:
+# About so many scores make a block.
+_BLOCK = 2**17
+
+
+def row_blocks(rows: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Cut tensors of the same rows into blocks whose temporaries stay in a CPU's cache; elsewhere they are one block.
 
-    Inside a compiled graph too it is one block: there the compiler fuses the passes.
-
-    Args:
-        rows: the largest of them, (M, C).
-        others: further tensors of M rows.
-        size: about how many scores of `rows` make a block.
+    The first is the largest, (M, C). Inside a compiled graph too it is one block: there the compiler fuses the passes.
     """
-    step = max(1, size // rows.shape[1])
+    step = max(1, _BLOCK // rows.shape[1])
     if rows.shape[0] <= step or rows.device.type != "cpu" or torch.compiler.is_compiling():
         return iter([(rows, *others)])
     return zip(*(torch.split(tensor, step) for tensor in (rows, *others)), strict=True)
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return what was made of each block of rows as one tensor."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def small_dtype(rows: Tensor) -> torch.dtype:

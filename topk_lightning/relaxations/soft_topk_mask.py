@@ -11,7 +11,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning.relaxations._errors import check_relaxation_scores
 from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, check_membership, logistic
-from topk_lightning.relaxations.rows import row_blocks, small_dtype
+from topk_lightning.relaxations.rows import small_dtype
 
 __all__ = ["minus_log_membership", "soft_threshold", "soft_topk_mask"]
 
@@ -96,21 +96,16 @@ class _Threshold(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
-        gradient, centres, solutions = torch.empty_like(rows), [], []
-        for scores, out in row_blocks(rows, gradient):
-            its = membership.solve(scores, k, temperature, out)
-            u, scale = its.u, torch.ones_like(its.u) / temperature
-            if its.free is not None:
-                u, scale = u.masked_fill(its.free, -math.inf), scale.masked_fill(its.free, 0)
-            centres.append(its.centre)
-            solutions.append(u)
-            if ctx.needs_input_grad[0]:
-                membership.shares(its, scale, out)
-        centre, u = torch.cat(centres), torch.cat(solutions)
+        gradient = torch.empty_like(rows)
+        its = membership.solve(rows, k, temperature, gradient)
+        u, scale = its.u, torch.ones_like(its.u) / temperature
+        if its.free is not None:
+            u, scale = u.masked_fill(its.free, -math.inf), scale.masked_fill(its.free, 0)
         if ctx.needs_input_grad[0]:
+            membership.shares(its, scale, gradient)
             ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(centre)
-        return centre, u
+        ctx.mark_non_differentiable(its.centre)
+        return its.centre, u
 
     @staticmethod
     def backward(ctx: Any, _: Tensor, grad: Tensor) -> tuple[Tensor, None, None, None]:
@@ -120,31 +115,28 @@ class _Threshold(torch.autograd.Function):
 
 
 class _MinusLogMembership(torch.autograd.Function):
-    """The loss and, in the one tensor of the size of the rows that is kept, its gradient, block by block."""
+    """The loss and, in the one tensor of the size of the rows that is kept, its gradient."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, column: Tensor, k: int, temperature: float, membership: Membership) -> Tensor:
-        gradient, losses = torch.empty_like(rows), []
-        for scores, chosen, out in row_blocks(rows, column, gradient):
-            its = membership.solve(scores, k, temperature, out)
-            score = scores.gather(1, chosen).to(its.u.dtype)
-            x = (score - its.centre).div_(temperature).sub_(its.u)
-            half = None
-            if its.free is not None:
-                masked = score == -math.inf
-                half = its.free & masked
-                x = torch.where(half, x, x.masked_fill(its.free, math.inf))
-                x = x.masked_fill(masked & (its.centre == -math.inf), math.inf)
-            losses.append((0 - membership.log(x)).to(rows.dtype))
-            if ctx.needs_input_grad[0]:
-                slope = membership.log_slope(x).div_(temperature)
-                if half is not None:
-                    slope = torch.where(half, slope / 2, slope)
-                membership.shares(its, slope, out)
-                out.scatter_add_(1, chosen, slope.neg_().to(out.dtype))
+        gradient = torch.empty_like(rows)
+        its = membership.solve(rows, k, temperature, gradient)
+        score = rows.gather(1, column).to(its.u.dtype)
+        x = (score - its.centre).div_(temperature).sub_(its.u)
+        half = None
+        if its.free is not None:
+            masked = score == -math.inf
+            half = its.free & masked
+            x = torch.where(half, x, x.masked_fill(its.free, math.inf))
+            x = x.masked_fill(masked & (its.centre == -math.inf), math.inf)
         if ctx.needs_input_grad[0]:
+            slope = membership.log_slope(x).div_(temperature)
+            if half is not None:
+                slope = torch.where(half, slope / 2, slope)
+            membership.shares(its, slope, gradient)
+            gradient.scatter_add_(1, column, slope.neg_().to(gradient.dtype))
             ctx.save_for_backward(gradient)
-        return (losses[0] if len(losses) == 1 else torch.cat(losses)).squeeze(1)
+        return (0 - membership.log(x)).to(rows.dtype).squeeze(1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
