@@ -6,9 +6,9 @@ probabilities that j belongs to a set of k, and of k − 1, drawn with weight Π
 
 The M largest competitors ("leaders") and the others ("rest") are treated apart.
 
-- Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r (Newton's identities, for
-  a small k written out as a sum over partitions), on numbers scaled by u ≤ 1 so that neither many equal classes nor a
-  large k overflows. What cancels there is small beside what the leaders add.
+- Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r: Newton's identities, on
+  numbers scaled by u ≤ 1 so that many equal classes do not overflow; for a small k, where u = 1 will do, written out as
+  sums over partitions. What cancels there is small beside what the leaders add.
 - Leaders: one after the other joins the table F_i = E_i(leaders so far) / exp(n_1 + … + n_i), i = 0 … k: F_i grows by
   exp(z_j − n_i) F_(i−1). The i-th largest member of a set is at most the i-th leader or one of the rest, so its place is
   measured in units of its level n_i = max(z_i, z_M − log u). Every factor that counts is at most 1, every term positive.
@@ -43,7 +43,7 @@ class Polynomials(NamedTuple):
         fall: exp(z_M − log u − n_l), multiplied over the members l > i that are of the rest, i = 0 … k, (2, k + 1, N).
         seeds: `fall` times the polynomials of the rest, (2, k + 1, N).
         of_rest: E_k … E_0 of the rest in units of (x_M / u)^r, then k + 1 zeros, (2k + 2, N).
-        log_powers: r · log u for r = 1 … k, (k, N).
+        powers: u^r for r = 1 … k, (k, N); None if u = 1.
         ratios: exp(z_j − n_i), at most 1, (M, k, N).
         members: F_0 … F_(k−1) of the first j leaders, j = 0 … M − 1, (M, k, N).
         of_leaders: F_0 … F_k of all leaders, (k + 1, N).
@@ -54,7 +54,7 @@ class Polynomials(NamedTuple):
     fall: Tensor
     seeds: Tensor
     of_rest: Tensor
-    log_powers: Tensor
+    powers: Tensor | None
     ratios: Tensor
     members: Tensor
     of_leaders: Tensor
@@ -70,13 +70,15 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     """
     (num_leaders, num_rows), k = z.shape, power_sums.shape[0]
     constants = _constants(k, z.dtype, z.device)
-    logs = power_sums.clamp(min=torch.finfo(z.dtype).tiny).log_()
-    log_scale = (logs[0] - math.log(k / math.e)).clamp_(min=0)  # −log u
     # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
-    rest_level = (z[-1] + log_scale).clamp_(min=-1e15)
+    if k <= _WRITTEN_OUT:
+        powers, rest_level = None, z[-1].clamp(min=-1e15)
+        of_rest = _written_out(power_sums, constants)
+    else:
+        scale = power_sums[0].clamp(min=k / math.e).mul_(math.e / k)  # 1 / u
+        powers, rest_level = scale.reciprocal().expand(k, -1).cumprod(0), scale.log().add_(z[-1]).clamp_(min=-1e15)
+        of_rest = _newton(power_sums * powers, constants)
     levels = torch.maximum(z[:k], rest_level)
-    log_powers = constants.orders * log_scale
-    of_rest = _of_the_rest(logs.add_(log_powers), constants)
     fall = (constants.after @ (rest_level - levels)).exp_().view(2, k + 1, num_rows)
     seeds = fall * of_rest.as_strided(fall.shape, (num_rows, num_rows, 1))
 
@@ -88,7 +90,7 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
         torch.addcmul(with_one_more[j], ratio, fewer[j], out=with_one_more[j + 1])
     of_leaders = tables[-1]
     total = (seeds * of_leaders).sum(1).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 only in rows that are not used
-    p = Polynomials(total, fall, seeds, of_rest, log_powers, ratios, members[:-1], of_leaders, constants)
+    p = Polynomials(total, fall, seeds, of_rest, powers, ratios, members[:-1], of_leaders, constants)
     return (total[0] / total[1]).log_().add_(levels[-1]), p
 
 
@@ -99,7 +101,6 @@ class _Constants(NamedTuple):
         empty: F_0 … F_k of no leader, (k + 1, 1).
         after: the members l > i of either order, (2k + 2, k).
         signs: of the logarithms of the two orders, (2, 1).
-        orders: −r for r = 1 … k, (k, 1).
         alternating: (−1)^(r−1) for r = 1 … k, (k, 1).
         counts: how often each power sum stands in each partition of 0 … k, (partitions, k).
         shares: what each partition adds to E_k … E_0 and to k + 1 zeros, (2k + 2, partitions).
@@ -108,7 +109,6 @@ class _Constants(NamedTuple):
     empty: Tensor
     after: Tensor
     signs: Tensor
-    orders: Tensor
     alternating: Tensor
     counts: Tensor
     shares: Tensor
@@ -124,12 +124,11 @@ def _make_constants(k: int, dtype: torch.dtype, device: torch.device) -> _Consta
     after = (place >= torch.arange(k + 1, device=device).unsqueeze(1)).repeat(2, 1, 1).to(dtype)
     after[1, :, -1] = 0  # the order k − 1 has no k-th member
     signs = torch.tensor([[1.0], [-1.0]], dtype=dtype, device=device)
-    orders = -torch.arange(1, k + 1, dtype=dtype, device=device).unsqueeze(1)
     alternating = torch.tensor([[(-1.0) ** r] for r in range(k)], dtype=dtype, device=device)
     counts, shares = _identities(k, dtype, device).split([k, 2 * k + 2], dim=1)
     empty = torch.zeros(k + 1, 1, dtype=dtype, device=device)
     empty[0] = 1
-    return _Constants(empty, after.view(-1, k), signs, orders, alternating, counts, shares.T)
+    return _Constants(empty, after.view(-1, k), signs, alternating, counts, shares.T)
 
 
 _kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
@@ -163,16 +162,15 @@ def _copies(table: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return table.expand(shape).clone(memory_format=torch.contiguous_format)
 
 
-def _of_the_rest(logs: Tensor, constants: _Constants) -> Tensor:
-    """Return E_k … E_0, then k + 1 zeros, (2k + 2, N), from the logarithms of the power sums p_r, r = 1 … k.
+def _written_out(sums: Tensor, constants: _Constants) -> Tensor:
+    """Return E_k … E_0, then k + 1 zeros, (2k + 2, N), from the power sums p_r, r = 1 … k, as sums over partitions."""
+    logs = sums.clamp(min=torch.finfo(sums.dtype).tiny).log_()
+    return (constants.shares @ (constants.counts @ logs).exp_()).clamp_(min=0)
 
-    Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i).
-    """
-    k = logs.shape[0]
-    if k <= _WRITTEN_OUT:
-        return (constants.shares @ (constants.counts @ logs).exp_()).clamp_(min=0)
-    sums = logs.exp()
-    signed = sums * constants.alternating
+
+def _newton(sums: Tensor, constants: _Constants) -> Tensor:
+    """Return the same by Newton's identities: r E_r = Σ_i (−1)^(i−1) p_i E_(r−i)."""
+    k, signed = len(sums), sums * constants.alternating
     of_rest = torch.cat([sums[:1], torch.ones_like(sums[:1]), sums.new_zeros(k + 1, sums.shape[1])])
     for r in range(2, k + 1):
         of_rest = torch.cat([(signed[:r] * of_rest[:r]).sum(0, keepdim=True).div_(r), of_rest])
@@ -199,5 +197,5 @@ def gradient(p: Polynomials, share: Tensor) -> tuple[Tensor, Tensor]:
     fewer_of_rest = p.of_rest.as_strided((k, 2, k + 1, num_rows), (num_rows, num_rows, num_rows, 1), num_rows)
     weight = (p.fall * ahead).mul_(p.of_leaders)
     # In this order: the strides of the product are those of the first.
-    coefficients = (weight * fewer_of_rest).sum((1, 2)).mul_(p.log_powers.exp_()).mul_(p.constants.alternating)
-    return leaders, coefficients
+    coefficients = (weight * fewer_of_rest).sum((1, 2)).mul_(p.constants.alternating)
+    return leaders, coefficients if p.powers is None else coefficients.mul_(p.powers)
