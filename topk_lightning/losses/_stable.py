@@ -75,10 +75,11 @@ class _LogShare(torch.autograd.Function):
         # Shifted before it is divided: the scores may be large against both their differences and the temperature.
         powers = (logits - top).mul_(1 / temperature).exp_().scatter_(1, column, 0)
         others = powers.sum(1, keepdim=True)
-        total = chosen.exp().add_(others)
-        ctx.save_for_backward(logits, column, powers, others, total)
+        # The total less 1: small where the class itself is the largest.
+        excess = chosen.expm1().add_(others)
+        ctx.save_for_backward(logits, column, powers, others, excess + 1)
         ctx.temperature = temperature
-        return chosen - torch.where(chosen == 0, others.to(total.dtype).log1p(), total.log())
+        return chosen - excess.log1p_()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from topk_lightning.losses._base import ClassificationLoss, loss_function, settl
 from topk_lightning.losses._stable import log_share
 from topk_lightning.relaxations import RELAXATIONS, Relaxation, softsort
 from topk_lightning.relaxations.ranked import ranked
+from topk_lightning.relaxations.rows import all_finite
 
 __all__ = ["TopKCrossEntropyLoss", "topk_cross_entropy_loss"]
 
@@ -114,7 +116,7 @@ class TopKCrossEntropyLoss(ClassificationLoss):
         masked = (log_softmax.squeeze(1) == -math.inf) | empty
         first, rest = probabilities[0], 1 - probabilities[0]
         inside = (0.0, *(p / rest for p in probabilities[1:])) if beside else probabilities
-        factors = torch.tensor(_log_factors(inside), device=terms.device, dtype=terms.dtype)
+        factors = _factors(inside, terms.dtype, terms.device)
         terms = terms + factors[(number + masked).clamp(max=len(factors) - 1)]
         log_softmax = log_softmax.squeeze(1)
         if reads_values(logits) and not masked.any():
@@ -148,9 +150,21 @@ def _candidates(logits: Tensor, target: Tensor, count: int | None) -> tuple[Tens
 
 def _number_of_unmasked(logits: Tensor) -> Tensor:
     """Return how many classes of each row are not −∞, (M,)."""
-    if reads_values(logits) and logits.amin() > -math.inf:  # one pass instead of three
+    if all_finite(logits):  # one pass instead of three
         return torch.full(logits.shape[:1], logits.shape[1])
     return (logits != -math.inf).sum(1)
+
+
+def _factors(probabilities: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    # A compiler folds them itself.
+    return (_make_factors if torch.compiler.is_compiling() else _kept_factors)(probabilities, dtype, device)
+
+
+def _make_factors(probabilities: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(_log_factors(probabilities), dtype=dtype, device=device)
+
+
+_kept_factors = functools.lru_cache(maxsize=64)(_make_factors)
 
 
 def _log_factors(probabilities: Sequence[float]) -> list[list[float]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import reads_values, refuse_second_derivative
 from topk_lightning.relaxations._errors import check_column, check_relaxation_scores
 from topk_lightning.relaxations.ranked import just_below, ranked_and_rest
-from topk_lightning.relaxations.rows import result_of, small_dtype
+from topk_lightning.relaxations.rows import all_finite, result_of, small_dtype
 
 __all__ = ["neuralsort", "softsort"]
 
@@ -143,7 +143,7 @@ def neuralsort(scores: Tensor, k: int, *, temperature: float = 1.0, column: Tens
 
 def _masked(scores: Tensor) -> Tensor | None:
     """Return where scores are −∞, or None if one look shows that none is."""
-    return None if reads_values(scores) and scores.numel() and scores.amin() > -math.inf else ~(scores > -math.inf)
+    return None if all_finite(scores) else ~(scores > -math.inf)
 
 
 def _filled(numbers: Tensor, where: Tensor | None, value: float) -> Tensor:
