@@ -13,7 +13,7 @@ from topk_lightning._checks.losses import check_at_least_zero, check_temperature
 from topk_lightning._checks.options import check_choice
 from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
 from topk_lightning.losses._symmetric import gradient, polynomials
-from topk_lightning.relaxations.rows import all_finite, bounded, largest, row_blocks, small_dtype
+from topk_lightning.relaxations.rows import all_finite, bounded, joined, largest, row_blocks, small_dtype
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
@@ -164,7 +164,7 @@ def _to_rest(scores: Tensor, leaders: Tensor, reference: Tensor, k: int, tempera
             if r % 4 == 0 and many:
                 torch.threshold_(power, 1e-100, 0.0)
         sums.append(of_block)
-    return sums[0] if len(sums) == 1 else [torch.cat(of_power) for of_power in zip(*sums, strict=True)]
+    return [joined(of_power) for of_power in zip(*sums, strict=True)]
 
 
 def _times_polynomial(numbers: Tensor, coefficients: Sequence[Tensor]) -> None:
