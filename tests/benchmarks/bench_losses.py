@@ -70,7 +70,6 @@ def peers(num_rows: int, num_classes: int) -> dict[str, Loss]:
 
 def measure(state: str) -> dict[str, Any]:
     """Return seconds of each loss at each shape and, with the blocks reused, what it holds in units of the logits."""
-    torch.set_num_threads(1)
     found: dict[str, Any] = {"torch": torch.__version__, "seconds": {}, "ratios": {}, "memory": {}}
     for shape in SHAPES[-1:] if quick() else SHAPES:
         generator = torch.Generator().manual_seed(0)
@@ -137,6 +136,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the smallest shape alone; prints only")
     parser.add_argument("--measure", choices=MALLOC, help="print the figures of one state of the allocator as JSON")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # as in the processes that measure
     if options.measure:
         print(json.dumps(measure(options.measure)))
         return
