@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from tests.oracles_relaxed import minus_log, neuralsort_matrix, softsort_matrix
 from topk_lightning.relaxations import MEMBERSHIPS, neuralsort, soft_topk_mask, softsort
+from topk_lightning.relaxations.ranked import ranked
 
 TEMPERATURE = 0.5
 # F′ where F = k/C, for k/C = 1/2 and 1/4.
@@ -74,3 +77,26 @@ def test_the_chance_of_a_tied_class_is_its_formula_where_scores_are_large_agains
         logs = torch.tensor([[-minus_log(p) for p in line] for line in matrix(row, 0.01)[:k]], dtype=torch.float64)
         found = relaxation(torch.tensor([row] * 5), k, temperature=0.01, column=torch.arange(5))
         torch.testing.assert_close(found, logs.T, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scores", "slope", "expected"),
+    [
+        ([math.nan, 3.0, 3.0, 1.0, 0.0, 3.0], 1.0, [0, 1 / 3, 1 / 3, 0, 0, 1 / 3]),
+        ([3.0, 2.0, 2.0, 0.0], math.inf, [0, math.inf, math.inf, 0]),
+        ([1.0, torch.finfo(torch.float32).min, torch.finfo(torch.float32).min, -math.inf], 1.0, [0, 0.5, 0.5, 0]),
+    ],
+    ids=["a NaN ties with nothing", "an overflow stays with the tied", "the lowest number is no mask"],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_only_what_ties_shares_the_slope_of_a_tie(scores, slope, expected, compiled):
+    rows = torch.tensor([scores], requires_grad=True)
+
+    def second(rows):
+        return ranked(rows, 2)[:, 1]
+
+    torch._dynamo.reset()
+    (torch.compile(second, backend="aot_eager") if compiled else second)(rows).backward(
+        torch.tensor([slope], dtype=torch.float64)
+    )
+    torch.testing.assert_close(rows.grad, torch.tensor([expected]))

@@ -84,9 +84,9 @@ class _Ranked(torch.autograd.Function):
             shared, number = grad_values, torch.ones_like(grad_values)
             leaders = shared
         else:
-            same = (values.unsqueeze(1) == values.unsqueeze(2)).to(grad_values.dtype)
-            shared = (same * grad_values.unsqueeze(1)).sum(2)
-            number = same.sum(2)
+            same = values.unsqueeze(1) == values.unsqueeze(2)
+            shared = torch.where(same, grad_values.unsqueeze(1), 0).sum(2)
+            number = same.to(grad_values.dtype).sum(2)
             leaders = shared / number.clamp(min=1)
         if column is not None:
             # A leader's two parts may cancel, so they meet before they are rounded; tied ones are shared out below.
@@ -162,13 +162,20 @@ def _share_across_boundary(
     if eager and not cut.any():
         return
     part = cut.nonzero().squeeze(1) if eager else slice(None)
-    # As numbers, 0 or 1: a compiled graph keeps truth values for the backward pass, and stores and counts them one by one.
-    most = torch.finfo(rows.dtype).max
-    apart = rows[part].clamp(-most, most) - values[part, -1:].to(rows.dtype).clamp(-most, most)
-    tied = (1 - apart.sign_().abs_()) * cut[part].unsqueeze(1)
+    last, slope = values[part, -1:], shared[part, -1:]
+    if torch.compiler.is_compiling():
+        # Waits for the gradient: else the graph compares in its forward pass, and keeps truth values, which a CPU's compiled
+        # code stores and counts one by one.
+        last = torch.where(slope == 0, last, last)
+    tied = (rows[part] == last.to(rows.dtype)) & cut[part].unsqueeze(1)
+    all_tied = tied.to(rows.dtype).sum(1, keepdim=True).to(number.dtype)
+    of_part, inside, apart = gradient[part], number[part, -1:], None
     if column is not None and behind is not None:
-        tied.scatter_(1, column[part], tied.gather(1, column[part]) * ~behind[part])
-    all_tied = tied.sum(1, keepdim=True).to(number.dtype)
-    inside = number[part, -1:]
-    mean = (shared[part, -1:] + (all_tied - inside) * outside[part]) / all_tied.clamp(min=1)
-    gradient[part] = torch.lerp(gradient[part], mean.to(rows.dtype), tied)
+        column = column[part]
+        apart = tied.gather(1, column) & behind[part]
+        all_tied = all_tied - apart.to(all_tied.dtype)
+    mean = (slope + (all_tied - inside) * outside[part]) / all_tied.clamp(min=1)
+    shares = torch.where(tied, mean.to(rows.dtype), of_part)
+    if column is not None and apart is not None:
+        shares.scatter_(1, column, torch.where(apart, of_part.gather(1, column), shares.gather(1, column)))
+    gradient[part] = shares
