@@ -7,8 +7,8 @@ probabilities that j belongs to a set of k, and of k − 1, drawn with weight Π
 The M largest competitors ("leaders") and the others ("rest") are treated apart.
 
 - Rest: e_j = exp(z_j − z_M) ≤ 1, and their symmetric polynomials from their power sums Σ e_j^r: Newton's identities, on
-  numbers scaled by u ≤ 1 so that many equal classes do not overflow; for a small k, where u = 1 will do, written out as
-  sums over partitions. What cancels there is small beside what the leaders add.
+  numbers scaled by u ≤ 1 so that many equal classes do not overflow; for a small k written out as sums over partitions,
+  where in float64 u = 1 will do. What cancels there is small beside what the leaders add.
 - Leaders: one after the other joins the table F_i = E_i(leaders so far) / exp(n_1 + … + n_i), i = 0 … k: F_i grows by
   exp(z_j − n_i) F_(i−1). The i-th largest member of a set is at most the i-th leader or one of the rest, so its place is
   measured in units of its level n_i = max(z_i, z_M − log u). Every factor that counts is at most 1, every term positive.
@@ -71,13 +71,14 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     (num_leaders, num_rows), k = z.shape, power_sums.shape[0]
     constants = _constants(k, z.dtype, z.device)
     # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
-    if k <= _WRITTEN_OUT:
+    sums_of_products = _written_out if k <= _WRITTEN_OUT else _newton
+    if k <= _WRITTEN_OUT and z.dtype == torch.float64:  # C^k is far below its largest number
         powers, rest_level = None, z[-1].clamp(min=-1e15)
-        of_rest = _written_out(power_sums, constants)
     else:
         scale = power_sums[0].clamp(min=k / math.e).mul_(math.e / k)  # 1 / u
         powers, rest_level = scale.reciprocal().expand(k, -1).cumprod(0), scale.log().add_(z[-1]).clamp_(min=-1e15)
-        of_rest = _newton(power_sums * powers, constants)
+        power_sums = power_sums * powers
+    of_rest = sums_of_products(power_sums, constants)
     levels = torch.maximum(z[:k], rest_level)
     fall = (constants.after @ (rest_level - levels)).exp_().view(2, k + 1, num_rows)
     seeds = fall * of_rest.as_strided(fall.shape, (num_rows, num_rows, 1))
