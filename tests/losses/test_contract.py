@@ -19,7 +19,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from tests.losses.all_cases import ALL_CASES
 from tests.losses.cases import LossCase
-from topk_lightning.losses import SmoothTopKSVMLoss
+from topk_lightning.losses import CalibratedTopKHingeLoss, SmoothTopKSVMLoss
 
 C = 7
 INF = math.inf
@@ -482,3 +482,15 @@ def test_fastai_finds_what_it_expects(case, batch):
     assert loss.y_int is True
     torch.testing.assert_close(loss.activation(logits), logits.softmax(1))
     assert torch.equal(loss.decodes(loss.activation(logits)), logits.argmax(1))
+
+
+def test_a_forward_derivative_under_no_grad_is_that_with_gradients():
+    logits, direction = torch.randn(2, 8, 12, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(8)
+
+    def derivative():
+        return torch.func.jvp(lambda scores: CalibratedTopKHingeLoss()(scores, target), (logits,), (direction,))[1]
+
+    expected = derivative()
+    with torch.no_grad():
+        assert derivative() == expected != 0

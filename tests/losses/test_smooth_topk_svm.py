@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests import oracles
 from topk_lightning.losses import SmoothTopKSVMLoss, smooth_topk_svm_loss
-from topk_lightning.losses._symmetric import polynomials
+from topk_lightning.losses._symmetric import gradient, polynomials
 
 INF = math.inf
 
@@ -157,6 +157,16 @@ def test_polynomials_of_two_leaders_and_one_other():
     quotient, p = polynomials(z, rest)
     torch.testing.assert_close(p.total, torch.tensor([[14 / 8], [7 / 4]], dtype=torch.float64))
     torch.testing.assert_close(quotient, torch.tensor([14 / 7], dtype=torch.float64).log())
+
+
+@pytest.mark.parametrize("k", [5, 7, 8])
+def test_float32_small_numbers_do_not_overflow(k):
+    # As on devices without float64: a million equal classes, of which none leads.
+    leaders, power_sums = torch.zeros(2 * k - 2, 1), torch.full((k, 1), 1e6)
+    quotient, p = polynomials(leaders, power_sums)
+    expected, _ = polynomials(leaders.double(), power_sums.double())
+    torch.testing.assert_close(quotient.double(), expected, atol=1e-5, rtol=1e-6)
+    assert all(part.isfinite().all() for part in gradient(p, torch.full((1,), 0.5)))
 
 
 class Steps(TorchDispatchMode):

@@ -73,8 +73,6 @@ def reduce_rows(
     dim, soft = check_logits_and_target(logits, target, class_dim)
     # Subclasses of Tensor (fastai's images and labels) carry behaviour that must not reach the mathematics.
     logits, target = _plain(logits), _plain(target)
-    if not torch.is_grad_enabled():  # an autograd.Function would not know, and make the gradient with the value
-        logits = logits.detach()
     shape = logits.shape[:dim] + logits.shape[dim + 1 :]
     num_classes = logits.shape[dim]
     if logits.ndim > 2:  # A view of (N, C) would make autograd copy its gradient.

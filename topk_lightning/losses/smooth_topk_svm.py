@@ -13,7 +13,15 @@ from topk_lightning._checks.losses import check_at_least_zero, check_temperature
 from topk_lightning._checks.options import check_choice
 from topk_lightning.losses._base import ClassificationLoss, check_optional_k, loss_function, settle_k
 from topk_lightning.losses._symmetric import gradient, polynomials
-from topk_lightning.relaxations.rows import all_finite, bounded, joined, largest, row_blocks, small_dtype
+from topk_lightning.relaxations.rows import (
+    all_finite,
+    bounded,
+    detached_under_no_grad,
+    joined,
+    largest,
+    row_blocks,
+    small_dtype,
+)
 
 __all__ = ["SmoothTopKSVMLoss", "smooth_topk_svm_loss"]
 
@@ -92,6 +100,7 @@ class SmoothTopKSVMLoss(ClassificationLoss):
         if k == logits.shape[1]:
             target_logit = logits.gather(1, target.unsqueeze(1)).squeeze(1)
             return torch.where(target_logit.isnan(), target_logit, 0)
+        logits = detached_under_no_grad(logits)
         losses: Tensor = _SmoothTopKSVM.apply(logits, target, k, temperature, margin, unit)
         return losses
 

@@ -156,8 +156,9 @@ def _number_of_unmasked(logits: Tensor) -> Tensor:
 
 
 def _factors(probabilities: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    # A compiler folds them itself.
-    return (_make_factors if torch.compiler.is_compiling() else _kept_factors)(probabilities, dtype, device)
+    # A compiler folds them itself; off the CPU those of a fake tensor might be kept.
+    keep = device.type == "cpu" and not torch.compiler.is_compiling()
+    return (_kept_factors if keep else _make_factors)(probabilities, dtype, device)
 
 
 def _make_factors(probabilities: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -11,20 +11,41 @@ from torch import Tensor
 
 from topk_lightning._checks.losses import reads_values
 
-__all__ = ["all_finite", "bounded", "joined", "largest", "result_of", "row_blocks", "small_dtype"]
+__all__ = [
+    "all_finite",
+    "bounded",
+    "detached_under_no_grad",
+    "joined",
+    "largest",
+    "result_of",
+    "row_blocks",
+    "small_dtype",
+]
 
 
 # About so many scores make a block.
 _BLOCK = 2**17
 
 
-def row_blocks(rows: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def detached_under_no_grad(rows: Tensor) -> Tensor:
+    """Return rows that an autograd.Function may ask whether a gradient is wanted: of a leaf it is not told of no_grad."""
+    return rows if torch.is_grad_enabled() else rows.detach()
+
+
+def row_blocks(rows: Tensor, *others: Tensor, width: int = 0) -> Iterator[tuple[Tensor, ...]]:
     """Cut tensors of the same rows into blocks whose temporaries stay in a CPU's cache; elsewhere they are one block.
 
-    The first is the largest, (M, C). Inside a compiled graph too it is one block: there the compiler fuses the passes.
+    Inside a compiled graph too it is one block: there the compiler fuses the passes, and the number of rows is free.
+
+    Args:
+        rows: the largest of them, (M, C).
+        others: further tensors of M rows.
+        width: how many numbers of a row count, by default C.
     """
-    step = max(1, _BLOCK // rows.shape[1])
-    if rows.shape[0] <= step or rows.device.type != "cpu" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or rows.device.type != "cpu":
+        return iter([(rows, *others)])
+    step = max(1, _BLOCK // (width or rows.shape[1]))
+    if rows.shape[0] <= step:
         return iter([(rows, *others)])
     return zip(*(torch.split(tensor, step) for tensor in (rows, *others)), strict=True)
 
@@ -40,7 +61,7 @@ def small_dtype(rows: Tensor) -> torch.dtype:
 
 
 def all_finite(scores: Tensor) -> bool:
-    """Return whether the scores may be read and all are finite: then no class is masked among them."""
+    """Return whether the scores may be read and are finite, and their sum too: then no class is masked among them."""
     return reads_values(scores) and math.isfinite(scores.sum().item())
 
 

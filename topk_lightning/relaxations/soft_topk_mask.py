@@ -11,7 +11,7 @@ from torch import Tensor
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning.relaxations._errors import check_relaxation_scores
 from topk_lightning.relaxations.memberships import MEMBERSHIPS, Membership, check_membership, logistic
-from topk_lightning.relaxations.rows import small_dtype
+from topk_lightning.relaxations.rows import detached_under_no_grad, joined, row_blocks, small_dtype
 
 __all__ = ["minus_log_membership", "soft_threshold", "soft_topk_mask"]
 
@@ -77,7 +77,7 @@ def soft_threshold(rows: Tensor, k: int, temperature: float, membership: Members
     if k == rows.shape[1] or not rows.shape[0]:
         nothing = torch.full_like(rows[:, :1], -math.inf, dtype=small_dtype(rows))
         return rows.detach().amin(1, keepdim=True), nothing
-    centre, u = _Threshold.apply(rows if torch.is_grad_enabled() else rows.detach(), k, temperature, membership)
+    centre, u = _Threshold.apply(detached_under_no_grad(rows), k, temperature, membership)
     return centre, u
 
 
@@ -87,7 +87,7 @@ def minus_log_membership(rows: Tensor, column: Tensor, k: int, temperature: floa
     With at most k unmasked classes all of them have mass 1. If they are exactly k and c is not among them, its logarithm
     is −∞, with the gradient that it tends to as s_c → −∞: half of it lifts c, half lowers the worst of the k.
     """
-    losses: Tensor = _MinusLogMembership.apply(rows, column, k, temperature, membership)
+    losses: Tensor = _MinusLogMembership.apply(detached_under_no_grad(rows), column, k, temperature, membership)
     return losses
 
 
@@ -96,16 +96,21 @@ class _Threshold(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, k: int, temperature: float, membership: Membership) -> tuple[Tensor, Tensor]:
-        gradient = torch.empty_like(rows)
-        its = membership.solve(rows, k, temperature, gradient)
-        u, scale = its.u, torch.ones_like(its.u) / temperature
-        if its.free is not None:
-            u, scale = u.masked_fill(its.free, -math.inf), scale.masked_fill(its.free, 0)
+        gradient, centres, solutions = torch.empty_like(rows), [], []
+        for scores, out in row_blocks(rows, gradient, width=2 * (k + 1)):
+            its = membership.solve(scores, k, temperature, out)
+            u, scale = its.u, torch.ones_like(its.u) / temperature
+            if its.free is not None:
+                u, scale = u.masked_fill(its.free, -math.inf), scale.masked_fill(its.free, 0)
+            centres.append(its.centre)
+            solutions.append(u)
+            if ctx.needs_input_grad[0]:
+                membership.shares(its, scale, out)
         if ctx.needs_input_grad[0]:
-            membership.shares(its, scale, gradient)
             ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(its.centre)
-        return its.centre, u
+        centre = joined(centres)
+        ctx.mark_non_differentiable(centre)
+        return centre, joined(solutions)
 
     @staticmethod
     def backward(ctx: Any, _: Tensor, grad: Tensor) -> tuple[Tensor, None, None, None]:
@@ -119,24 +124,25 @@ class _MinusLogMembership(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, column: Tensor, k: int, temperature: float, membership: Membership) -> Tensor:
-        gradient = torch.empty_like(rows)
-        its = membership.solve(rows, k, temperature, gradient)
-        score = rows.gather(1, column).to(its.u.dtype)
-        x = (score - its.centre).div_(temperature).sub_(its.u)
-        half = None
-        if its.free is not None:
-            masked = score == -math.inf
-            half = its.free & masked
-            x = torch.where(half, x, x.masked_fill(its.free, math.inf))
-            x = x.masked_fill(masked & (its.centre == -math.inf), math.inf)
+        gradient, losses = torch.empty_like(rows), []
+        for scores, chosen, out in row_blocks(rows, column, gradient, width=2 * (k + 1)):
+            its = membership.solve(scores, k, temperature, out)
+            score = scores.gather(1, chosen).to(its.u.dtype)
+            x, part = (score - its.centre).div_(temperature).sub_(its.u), None
+            if its.free is not None:
+                masked = score == -math.inf
+                part = torch.where(its.free & masked, 0.5, 1.0)
+                x = torch.where(its.free & masked, x / 2, x.masked_fill(its.free, math.inf))
+                x = x.masked_fill(masked & (its.centre == -math.inf), math.inf)
+            losses.append((0 - membership.log(x)).to(rows.dtype))
+            if ctx.needs_input_grad[0]:
+                slope = membership.log_slope(x).div_(temperature)
+                slope = slope if part is None else slope * part
+                membership.shares(its, slope, out)
+                out.scatter_add_(1, chosen, slope.neg_().to(out.dtype))
         if ctx.needs_input_grad[0]:
-            slope = membership.log_slope(x).div_(temperature)
-            if half is not None:
-                slope = torch.where(half, slope / 2, slope)
-            membership.shares(its, slope, gradient)
-            gradient.scatter_add_(1, column, slope.neg_().to(gradient.dtype))
             ctx.save_for_backward(gradient)
-        return (0 - membership.log(x)).to(rows.dtype).squeeze(1)
+        return joined(losses).squeeze(1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
