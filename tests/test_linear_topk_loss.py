@@ -106,6 +106,11 @@ def test_without_gradient_none_is_made():
     module = LinearTopKLoss(head, nn.CrossEntropyLoss())
     with torch.no_grad():
         assert not module(features, target).requires_grad
+        # Neither is it made and thrown away: the weight's gradient is as large as the head.
+        held = peak_extra_bytes(lambda: module(features, target))
+    head.requires_grad_(False)
+    with torch.no_grad():
+        assert held == peak_extra_bytes(lambda: module(features.detach(), target))
     no_bias = nn.Linear(D, C, bias=False)
     expected = nn.CrossEntropyLoss()(no_bias(features), target)
     torch.testing.assert_close(LinearTopKLoss(no_bias, nn.CrossEntropyLoss())(features, target), expected)

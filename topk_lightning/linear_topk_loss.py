@@ -14,6 +14,7 @@ from topk_lightning._checks import InvalidTypeError, InvalidValueError, must
 from topk_lightning._checks.losses import refuse_second_derivative
 from topk_lightning.feature_ranks import cast_by_autocast, check_linear
 from topk_lightning.metrics import mean_divisor
+from topk_lightning.relaxations.rows import detached_under_no_grad
 
 __all__ = ["LinearTopKLoss"]
 
@@ -85,7 +86,8 @@ class LinearTopKLoss(nn.Module):
             raise InvalidValueError(must("target", requirement, actual))
         target = target if is_soft else target.reshape(-1)
         divisor = mean_divisor(self.loss, target, target) if reduction == "mean" else None
-        total: Tensor = _LinearLoss.apply(rows, weight, bias, target, self.loss)
+        inputs = [None if each is None else detached_under_no_grad(each) for each in (rows, weight, bias)]
+        total: Tensor = _LinearLoss.apply(*inputs, target, self.loss)
         return total if divisor is None else total / divisor.to(total.dtype)
 
     def _check_reduction(self) -> str:

@@ -7,13 +7,16 @@ from collections import Counter
 import pytest
 import torch
 from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
+from torch import Tensor
 from torch._dynamo.backends.common import aot_autograd
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.losses.cases import CASES
 from tests.losses.cases_relaxed import CASES as RELAXED
-from topk_lightning.losses import NoisedTopKHingeLoss, SmoothTopKSVMLoss, SoftTopKLoss
+from topk_lightning.losses import NoisedTopKHingeLoss, SoftTopKLoss
+from topk_lightning.relaxations.rows import kept
 
 C = 40
 # Operations that pass over all scores at once and are fused with their neighbours by no compiler.
@@ -127,19 +130,29 @@ def test_a_compiled_loss_keeps_no_truth_values_which_a_cpu_stores_one_by_one(cas
     assert truth_values_kept(case.make(C)) == 0
 
 
-@pytest.mark.parametrize(
-    ("loss", "most"), [(SmoothTopKSVMLoss(k=5), 116), (SoftTopKLoss(k=5), 145)], ids=lambda value: type(value).__name__
-)
-def test_an_eager_loss_takes_few_operations_of_which_each_costs_as_much_as_a_pass_over_100_classes(loss, most):
+def test_soft_top_k_takes_few_operations_of_which_each_costs_as_much_as_a_pass_over_100_classes():
     logits, target = batch()
     with Operations() as operations:
-        loss(logits, target).backward()
-    assert operations.count <= most
+        SoftTopKLoss(k=5)(logits, target).backward()
+    assert operations.count <= 145
+
+
+def test_constants_are_kept_but_never_those_of_another_mode():
+    ones = kept(torch.ones)
+    for _ in range(2):
+        with FakeTensorMode():
+            assert type(ones(3)) is FakeTensor
+    assert type(ones(3)) is Tensor
+    assert ones(3) is ones(3)
+    assert torch.compile(ones, backend="eager", fullgraph=True)(3) is not ones(3)
 
 
 @pytest.mark.parametrize("case", [*CASES, *RELAXED], ids=lambda case: case.name)
-def test_nothing_of_a_gradient_is_made_where_none_is_wanted(case):
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "distributions"])
+def test_nothing_of_a_gradient_is_made_where_none_is_wanted(case, soft):
     loss, (logits, target) = case.make(C), batch()
+    if soft:
+        target = torch.nn.functional.one_hot(target, C).float()
     loss(logits, target)  # makes the constants
     counts = []
     for scores in (logits.detach(), logits):

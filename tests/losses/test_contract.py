@@ -19,7 +19,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from tests.losses.all_cases import ALL_CASES
 from tests.losses.cases import LossCase
-from topk_lightning.losses import CalibratedTopKHingeLoss, SmoothTopKSVMLoss
+from topk_lightning.losses import CalibratedTopKHingeLoss, NoisedTopKHingeLoss, SmoothTopKSVMLoss
 
 C = 7
 INF = math.inf
@@ -484,12 +484,14 @@ def test_fastai_finds_what_it_expects(case, batch):
     assert torch.equal(loss.decodes(loss.activation(logits)), logits.argmax(1))
 
 
-def test_a_forward_derivative_under_no_grad_is_that_with_gradients():
+@pytest.mark.parametrize("loss", [CalibratedTopKHingeLoss(), NoisedTopKHingeLoss()])
+def test_a_forward_derivative_under_no_grad_is_that_with_gradients(loss):
     logits, direction = torch.randn(2, 8, 12, generator=torch.Generator().manual_seed(0))
     target = torch.arange(8)
 
     def derivative():
-        return torch.func.jvp(lambda scores: CalibratedTopKHingeLoss()(scores, target), (logits,), (direction,))[1]
+        torch.manual_seed(0)
+        return torch.func.jvp(lambda scores: loss(scores, target), (logits,), (direction,))[1]
 
     expected = derivative()
     with torch.no_grad():

@@ -195,3 +195,4 @@ def test_each_leader_costs_two_operations_on_numbers_in_order():
     # One k more: two leaders, and one each of power sums (a product and its sum), Horner's scheme and, from 9 on, Newton.
     assert counts[1] - counts[0] <= 2 * 2 + 3
     assert counts[3] - counts[2] <= 2 * 2 + 3 + 6
+    assert counts[1] <= 118

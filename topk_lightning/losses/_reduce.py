@@ -21,6 +21,7 @@ from topk_lightning._checks.losses import (
     reads_values,
     refuse_second_derivative,
 )
+from topk_lightning.relaxations.rows import detached_under_no_grad
 
 __all__ = ["Rows", "reduce_rows"]
 
@@ -155,7 +156,7 @@ def _soft_rows(rows: Rows, logits: Tensor, target: Tensor, weight: Tensor | None
     """Return the weighted loss and the weight of each row for distributions (M, C)."""
     weighted = target if weight is None else target * weight
     if not torch.compiler.is_compiling():
-        return _ExpectedLoss.apply(logits, weighted, rows), weighted.sum(1)
+        return _ExpectedLoss.apply(detached_under_no_grad(logits), weighted, rows), weighted.sum(1)
     num_rows, num_classes = logits.shape
     every = torch.arange(num_classes, device=logits.device).repeat(num_rows)
     losses = _evaluate(rows, logits.repeat_interleave(num_classes, dim=0), every).reshape(num_rows, num_classes)

@@ -21,13 +21,14 @@ the last dimension, so that each step is one large operation on contiguous block
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from topk_lightning.relaxations.rows import kept
 
 __all__ = ["Polynomials", "gradient", "polynomials"]
 
@@ -70,15 +71,16 @@ def polynomials(z: Tensor, power_sums: Tensor) -> tuple[Tensor, Polynomials]:
     """
     (num_leaders, num_rows), k = z.shape, power_sums.shape[0]
     constants = _constants(k, z.dtype, z.device)
-    # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
     sums_of_products = _written_out if k <= _WRITTEN_OUT else _newton
     if k <= _WRITTEN_OUT and z.dtype == torch.float64:  # C^k is far below its largest number
-        powers, rest_level = None, z[-1].clamp(min=-1e15)
+        powers, rest_level = None, z[-1]
     else:
         scale = power_sums[0].clamp(min=k / math.e).mul_(math.e / k)  # 1 / u
-        powers, rest_level = scale.reciprocal().expand(k, -1).cumprod(0), scale.log().add_(z[-1]).clamp_(min=-1e15)
+        powers, rest_level = scale.reciprocal().expand(k, -1).cumprod(0), scale.log().add_(z[-1])
         power_sums = power_sums * powers
     of_rest = sums_of_products(power_sums, constants)
+    # The lower bound only keeps 0 · (−inf) out of sums; exp is 0 long before it.
+    rest_level = rest_level.clamp(min=-1e15)
     levels = torch.maximum(z[:k], rest_level)
     fall = (constants.after @ (rest_level - levels)).exp_().view(2, k + 1, num_rows)
     seeds = fall * of_rest.as_strided(fall.shape, (num_rows, num_rows, 1))
@@ -115,12 +117,8 @@ class _Constants(NamedTuple):
     shares: Tensor
 
 
+@kept
 def _constants(k: int, dtype: torch.dtype, device: torch.device) -> _Constants:
-    # A compiler folds them itself.
-    return (_make_constants if torch.compiler.is_compiling() else _kept_constants)(k, dtype, device)
-
-
-def _make_constants(k: int, dtype: torch.dtype, device: torch.device) -> _Constants:
     place = torch.arange(k, device=device)
     after = (place >= torch.arange(k + 1, device=device).unsqueeze(1)).repeat(2, 1, 1).to(dtype)
     after[1, :, -1] = 0  # the order k − 1 has no k-th member
@@ -130,9 +128,6 @@ def _make_constants(k: int, dtype: torch.dtype, device: torch.device) -> _Consta
     empty = torch.zeros(k + 1, 1, dtype=dtype, device=device)
     empty[0] = 1
     return _Constants(empty, after.view(-1, k), signs, alternating, counts, shares.T)
-
-
-_kept_constants = functools.lru_cache(maxsize=64)(_make_constants)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

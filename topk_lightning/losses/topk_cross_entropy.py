@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from topk_lightning.losses._base import ClassificationLoss, loss_function, settl
 from topk_lightning.losses._stable import log_share
 from topk_lightning.relaxations import RELAXATIONS, Relaxation, softsort
 from topk_lightning.relaxations.ranked import ranked
-from topk_lightning.relaxations.rows import all_finite
+from topk_lightning.relaxations.rows import all_finite, kept
 
 __all__ = ["TopKCrossEntropyLoss", "topk_cross_entropy_loss"]
 
@@ -155,17 +154,9 @@ def _number_of_unmasked(logits: Tensor) -> Tensor:
     return (logits != -math.inf).sum(1)
 
 
+@kept
 def _factors(probabilities: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    # A compiler folds them itself; off the CPU those of a fake tensor might be kept.
-    keep = device.type == "cpu" and not torch.compiler.is_compiling()
-    return (_kept_factors if keep else _make_factors)(probabilities, dtype, device)
-
-
-def _make_factors(probabilities: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(_log_factors(probabilities), dtype=dtype, device=device)
-
-
-_kept_factors = functools.lru_cache(maxsize=64)(_make_factors)
 
 
 def _log_factors(probabilities: Sequence[float]) -> list[list[float]]:

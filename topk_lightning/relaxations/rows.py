@@ -1,10 +1,11 @@
-"""What the relaxations share: the largest scores of each row, and blocks of rows that stay in cache."""
+"""What relaxations and losses share: the largest scores of each row, blocks of rows that stay in cache, kept constants."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,12 +17,15 @@ __all__ = [
     "bounded",
     "detached_under_no_grad",
     "joined",
+    "kept",
     "largest",
     "result_of",
     "row_blocks",
     "small_dtype",
 ]
 
+
+R = TypeVar("R")
 
 # About so many scores make a block.
 _BLOCK = 2**17
@@ -53,6 +57,20 @@ def row_blocks(rows: Tensor, *others: Tensor, width: int = 0) -> Iterator[tuple[
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """Return what was made of each block of rows as one tensor."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def kept(make: Callable[..., R]) -> Callable[..., R]:
+    """Keep the tensors that `make` returns, which depend on its hashable arguments alone.
+
+    Not in a compiled graph, whose compiler folds them, nor under a mode with tensors of its own, such as FakeTensorMode.
+    """
+    keep = functools.lru_cache(maxsize=64)(make)
+
+    def constants(*key: Any) -> R:
+        lasting = not torch.compiler.is_compiling() and type(torch.empty(0)) is Tensor
+        return (keep if lasting else make)(*key)
+
+    return constants
 
 
 def small_dtype(rows: Tensor) -> torch.dtype:
