@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.benchmarks.timing import peak_extra_bytes
 from tests.losses.all_cases import ALL_CASES
-from topk_lightning.losses import NoisedTopKHingeLoss
+from topk_lightning.losses import NoisedTopKHingeLoss, SoftTopKLoss
 
 
 def noised(num_classes: int, **changes: object) -> NoisedTopKHingeLoss:
@@ -85,3 +85,11 @@ def test_memory_is_at_most_four_times_the_logits_beyond_the_gradient(name):
     size = logits.numel() * logits.element_size()
     its = Training(MAKERS[name](100_000), logits, torch.arange(16))
     assert size <= peak_extra_bytes(its.run, its.forget) <= (1 + 4) * size
+
+
+@pytest.mark.parametrize("membership", ["logistic", "laplace"])
+def test_soft_top_k_of_many_rows_of_few_classes_holds_little_beyond_the_gradient(membership):
+    # As each pixel of a picture has them: the few numbers of a row are more than its scores.
+    its = Training(SoftTopKLoss(k=5, membership=membership), torch.randn(200_000, 20), torch.arange(200_000) % 20)
+    size = its.logits.numel() * its.logits.element_size()
+    assert peak_extra_bytes(its.run, its.forget) <= 2.2 * size
